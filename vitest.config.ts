@@ -1,17 +1,15 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 
 /**
  * Three tiers: `unit` (pure, beside the sources), `oracle` (against disassemblers, binutils and
  * other tools we did not write) and `live` (real processes, against the built `dist/`; serial,
  * because a busy machine must not turn one test's load into another's time-out).
  */
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       { test: { name: "unit", include: ["src/**/*.test.ts", "tools/**/*.test.ts"] } },
-      {
-        test: { name: "oracle", include: ["test/oracle/**/*.test.ts"], testTimeout: 120_000 },
-      },
+      { test: { name: "oracle", include: ["test/oracle/**/*.test.ts"], testTimeout: 120_000 } },
       {
         test: {
           name: "live",
@@ -25,3 +23,5 @@ export default defineConfig({
     ],
   },
 });
+
+export default config;

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+/**
+ * The command line: one file per verb in `verbs/`, registered here. Exit status: 0 done, 1 the
+ * answer is no or the work failed, 2 the call was wrong.
+ */
+import { Command, CommanderError } from "commander";
+import { PatchbayError } from "../index.ts";
+
+/** The answer is "no": nothing failed, there is nothing more to say, exit with 1. */
+export class AnswerNo extends Error {}
+
+const verbs: readonly ((program: Command) => void)[] = [];
+
+async function main(argv: readonly string[]): Promise<number> {
+  const program = new Command("patchbay")
+    .description("ftrace for programs in user space, with model-checked patching protocols")
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, "patchbay: ")),
+    });
+  for (const register of verbs) register(program);
+  try {
+    await program.parseAsync(argv);
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof AnswerNo) return 1;
+    if (error instanceof PatchbayError) {
+      process.stderr.write(`patchbay: ${error.message}\n`);
+      return error.code === "bad-usage" ? 2 : 1;
+    }
+    throw error;
+  }
+}
+
+process.exitCode = await main(process.argv);

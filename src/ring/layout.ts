@@ -1,0 +1,56 @@
+/**
+ * The ring that generated code writes and the tracer reads, one per thread, in memory that both
+ * map. Single producer (the thread and the signal handlers that interrupt it), single consumer.
+ *
+ * A producer reads `head`, compares it with `limit`, stores its event at slot `head`, and only
+ * then commits with one `cmpxchg head, head + 1` (no lock prefix: only signal handlers of the same
+ * thread compete). A handler that got in between makes the commit fail and the event is made
+ * again with a fresh time stamp. So slots below `head` are always complete, positions are never
+ * skipped, and time never goes backwards within a ring.
+ *
+ * `limit` is written by the consumer alone: `tail + capacity` when full rings drop, the largest
+ * value when full rings overwrite, 0 when recording is paused. A producer that finds `head >=
+ * limit` counts the event in `lostEntries` or `lostExits`, so seen + lost = calls made.
+ */
+
+/** Byte offsets in a ring's header; every field is a u64 unless noted. */
+export const ringHeader = {
+  /** Events committed since the ring was made; written by the producer. */
+  head: 0,
+  /** Entries that found no room; written by the producer. */
+  lostEntries: 8,
+  /** Exits that found no room; written by the producer. */
+  lostExits: 16,
+  /** Thread id (u32) of the producer; 0 while the ring belongs to nobody. */
+  tid: 24,
+  /** Position that the producer must not reach; written by the consumer, on its own cache line. */
+  limit: 64,
+} as const;
+
+/** Bytes before the first slot: a page, so that slots can be mapped and written out by themselves. */
+export const ringHeaderBytes = 4096;
+/** Bytes in one slot. */
+export const eventBytes = 8;
+
+/**
+ * A plain event is one little-endian u64: kind in bits 0-1, the low 38 bits of the clock in bits
+ * 2-39, the site's id in bits 40-63. The order is CTF's packing of `id`, `timestamp` and payload,
+ * so that a ring's slots are a CTF packet's events without a conversion.
+ */
+export const eventKind = {
+  entry: 0,
+  exit: 1,
+  /** The function was left by an exception or a longjmp, not by its return. */
+  unwound: 2,
+  /** The next slots carry values; see `docs/trace-format.md`. */
+  long: 3,
+} as const;
+export type EventKind = (typeof eventKind)[keyof typeof eventKind];
+
+export const kindBits = 2;
+export const timeBits = 38;
+export const siteBits = 24;
+export const timeShift: number = kindBits;
+export const siteShift: number = kindBits + timeBits;
+/** Sites in one session at the most. */
+export const siteCountMax: number = 2 ** siteBits;
