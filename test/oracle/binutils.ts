@@ -123,10 +123,10 @@ export const objdump = (isa: Isa, bytes: Uint8Array, at = 0n): Disassembled[] =>
     const base = `--adjust-vma=0x${at.toString(16)}`;
     return parseListing(
       // -z: runs of zeros are instructions too; --insn-width: one line per instruction.
-      run(`${prefix}objdump`, [
-        ...["-D", "-z", "-w", "-b", "binary", "--insn-width=16"],
-        ...[...objdumpFlags, base, file],
-      ]),
+      run(
+        `${prefix}objdump`,
+        ["-D", "-z", "-w", "-b", "binary", "--insn-width=16"].concat(objdumpFlags, base, file),
+      ),
     );
   });
 
