@@ -1,0 +1,117 @@
+/**
+ * Patch sites: where a program lets itself be patched, and what stands there.
+ *
+ * A site is offered only when the bytes in the file match a layout; whatever else a table names
+ * is refused, with the reason and the bytes, so that people can be told.
+ */
+import { type CodeAddr, type FileOffset, hexBytes, type LinkAddr } from "../base/brand.ts";
+import type { ElfFile } from "../elf/elf-file.ts";
+import { readSymbolTable, type SymbolTable } from "../symbols/symbol-table.ts";
+import type { Layout, SiteState } from "./layout.ts";
+import { findX8664Sites } from "./x86-64-sites.ts";
+
+/** A site whose bytes in the file match a layout. */
+export type SiteCandidate = {
+  /** The window's first byte. */
+  readonly addr: LinkAddr;
+  /** The function's first instruction, before its landing pad if it has one. */
+  readonly functionAddr: LinkAddr;
+  /** The function's raw name; absent when the program has no symbol for it. */
+  readonly symbol: string | undefined;
+  readonly layout: Layout;
+  /**
+   * What the compiler left in the window, `layout.windowSize` bytes. Shared between sites and
+   * never written.
+   */
+  readonly compiled: Uint8Array;
+  /** Where the window stands in the file. */
+  readonly fileOffset: FileOffset;
+  /** Room before the function that can hold a pointer. */
+  readonly literal: LiteralRoom | undefined;
+};
+
+/** The no-ops before a function (`-fpatchable-function-entry=n,m`, m >= 8), as room for data. */
+export type LiteralRoom = {
+  /** First byte of the 8; always 8 bytes before the function. */
+  readonly addr: LinkAddr;
+  readonly size: 8;
+  /** Whether one 8-byte store changes it: it is a multiple of 8. */
+  readonly aligned: boolean;
+};
+
+/** Why an entry of a site table is not offered; part of the `--json` contract. */
+export type RefusalReason =
+  /** The linker dropped the function and left a zero. */
+  | "dropped"
+  /** The address is not in a segment that is executable and in the file. */
+  | "not-text"
+  /** Nothing says where the function begins. */
+  | "no-function"
+  /** There are no-ops, but fewer bytes than a branch needs. */
+  | "too-short"
+  /** What stands there is no no-op. */
+  | "not-nop"
+  /** Another entry names the same function. */
+  | "duplicate"
+  /** A call, but not of the profiler's `__fentry__`. */
+  | "foreign-call";
+
+/** What each reason means, to people. */
+export const refusalTexts: Readonly<Record<RefusalReason, string>> = {
+  dropped: "the linker dropped the function and left address 0",
+  "not-text": "the address lies outside of the program's code",
+  "no-function": "neither a symbol nor a frame description says where the function begins",
+  "too-short": "fewer than 5 bytes of no-ops; compile with -fpatchable-function-entry=5",
+  "not-nop": "the bytes there are no no-ops",
+  duplicate: "the table names the function twice",
+  "foreign-call": "the call there is not one of __fentry__",
+};
+
+/** An entry of a site table that is not offered. */
+export type RefusedSite = {
+  /** Where the window would be: what the table says, or the function's entry if it is known. */
+  readonly addr: LinkAddr;
+  readonly symbol: string | undefined;
+  readonly reason: RefusalReason;
+  /** The bytes that stand there, up to 16 (borrowed from the file). */
+  readonly bytes: Uint8Array;
+};
+
+/** Sites of a program, ascending by address, and what was refused. */
+export type SiteList = {
+  readonly sites: readonly SiteCandidate[];
+  readonly refused: readonly RefusedSite[];
+};
+
+/**
+ * Finds the patch sites of `elf`. O(n log n) in the number of sites.
+ * @param symbols the program's functions, when they are at hand (with a debug file's, say).
+ * @throws FormatError where the file is damaged.
+ */
+export function findSites(elf: ElfFile, symbols: SymbolTable = readSymbolTable(elf)): SiteList {
+  // Other machines' layouts are not read from files yet.
+  if (elf.machine !== "x86-64") return { sites: [], refused: [] };
+  return findX8664Sites(elf, symbols);
+}
+
+/** What stands in a site's window in a process; `unknown` is never patched. */
+export type StandingState = SiteState | { readonly kind: "unknown"; readonly bytes: Uint8Array };
+
+/**
+ * Compares the bytes (borrowed) that stand in a process with every state the layout knows.
+ * @param at the window's address in that process.
+ */
+export function checkSite(
+  site: Pick<SiteCandidate, "layout" | "compiled">,
+  bytes: Uint8Array,
+  at: CodeAddr,
+): StandingState {
+  const state = site.layout.recognise(bytes, at, site.compiled);
+  return state ?? { kind: "unknown", bytes: bytes.slice() };
+}
+
+/** A refusal in one line, with the bytes. */
+export function describeRefusal(refused: RefusedSite): string {
+  const bytes = refused.bytes.length === 0 ? "" : ` (${hexBytes(refused.bytes.subarray(0, 8))})`;
+  return `${refusalTexts[refused.reason]}${bytes}`;
+}
