@@ -1,0 +1,144 @@
+/**
+ * A program or library on disk, with what is read from it on demand: sites, symbols, build-id,
+ * source lines, and its separate debug file where there is one.
+ */
+import { readFileSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { FormatError } from "../base/cursor.ts";
+import { PatchbayError } from "../base/error.ts";
+import { crc32 } from "../elf/crc32.ts";
+import { ElfError, type ElfFile, parseElf } from "../elf/elf-file.ts";
+import { findBuildId, findDebugLink } from "../elf/notes.ts";
+import { findSites, type SiteList } from "../patch/site.ts";
+import { readSymbolTable, type SymbolTable } from "../symbols/symbol-table.ts";
+
+export type ProgramFile = {
+  /** As it was given. */
+  readonly path: string;
+  readonly elf: ElfFile;
+  /** Lower-case hex digits. */
+  readonly buildId: string | undefined;
+  /** The separate debug file's path, when one was found that belongs to this file. */
+  debugPath(): string | undefined;
+  /** Its functions, the separate debug file's included. */
+  symbols(): SymbolTable;
+  /** Its patch sites; read once. */
+  sites(): SiteList;
+};
+
+/** Where distributions put separate debug files (GDB manual, "Separate Debug Files"). */
+const debugRoot = "/usr/lib/debug";
+
+/** Runs `read` and turns what damaged files cause into Patchbay's errors. */
+export function guardFormat<T>(doing: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    const code = error instanceof ElfError ? error.code : "bad-elf";
+    throw new PatchbayError({ code, doing, why: error.message, cause: error });
+  }
+}
+
+const errnoTexts: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  ENOTDIR: "no such file",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EISDIR: "it is a directory",
+};
+
+function errnoOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" ? code : "";
+}
+
+/** The bytes of the file at `path`, owned by the caller. */
+function readBytes(path: string, doing: string): Uint8Array {
+  try {
+    // Devices and pipes have no end to read to.
+    if (!statSync(path).isFile()) {
+      throw new PatchbayError({ code: "not-elf", doing, why: "it is not a regular file" });
+    }
+    return readFileSync(path);
+  } catch (error) {
+    if (error instanceof PatchbayError) throw error;
+    const errno = errnoOf(error);
+    const code = errno === "EACCES" || errno === "EPERM" ? "no-permission" : "io";
+    const why = errnoTexts[errno] ?? (error instanceof Error ? error.message : String(error));
+    throw new PatchbayError({ code, doing, why, cause: error });
+  }
+}
+
+type DebugFile = { readonly path: string; readonly elf: ElfFile };
+
+/** The debug file at `path` if `belongs` says that it is the program's; damaged ones are passed. */
+function tryDebugFile(
+  path: string,
+  belongs: (bytes: Uint8Array, elf: ElfFile) => boolean,
+): DebugFile | undefined {
+  try {
+    const bytes = readFileSync(path);
+    const elf = parseElf(bytes, { debugOnly: true });
+    return belongs(bytes, elf) ? { path, elf } : undefined;
+  } catch (error) {
+    if (error instanceof FormatError || errnoOf(error) !== "") return undefined;
+    throw error;
+  }
+}
+
+function findDebugFile(path: string, elf: ElfFile, buildId: string | undefined) {
+  if (buildId !== undefined && buildId.length > 2) {
+    const name = join(".build-id", buildId.slice(0, 2), `${buildId.slice(2)}.debug`);
+    const found = tryDebugFile(join(debugRoot, name), (_, debug) => findBuildId(debug) === buildId);
+    if (found !== undefined) return found;
+  }
+  const link = findDebugLink(elf);
+  if (link === undefined) return undefined;
+  const folder = dirname(resolve(path));
+  // The link is a bare name; one with a path in it would lead anywhere.
+  const name = basename(link.name);
+  const places = [folder, join(folder, ".debug"), join(debugRoot, folder)];
+  for (const place of places) {
+    const found = tryDebugFile(join(place, name), (bytes) => crc32(bytes) === link.crc);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** `read`, run at the first call; its result is kept. */
+function once<T>(read: () => T): () => T {
+  let result: { readonly value: T } | undefined;
+  return () => {
+    result ??= { value: read() };
+    return result.value;
+  };
+}
+
+/**
+ * Makes a program file of bytes that are at hand (borrowed for its life).
+ * @param path where it came from, for messages and to find its debug file.
+ * @throws PatchbayError not-elf, bad-elf, wrong-architecture, unsupported.
+ */
+export function programFileOf(path: string, bytes: Uint8Array): ProgramFile {
+  const doing = `read ${path}`;
+  const elf = guardFormat(doing, () => parseElf(bytes));
+  const buildId = findBuildId(elf);
+  const debug = once(() => findDebugFile(path, elf, buildId));
+  const symbols = once(() => guardFormat(doing, () => readSymbolTable(elf, debug()?.elf)));
+  return {
+    path,
+    elf,
+    buildId,
+    debugPath: () => debug()?.path,
+    symbols,
+    sites: once(() => guardFormat(doing, () => findSites(elf, symbols()))),
+  };
+}
+
+/**
+ * Opens the program or library at `path`.
+ * @throws PatchbayError io, no-permission, and as `programFileOf` does.
+ */
+export const openProgramFile = (path: string): ProgramFile =>
+  programFileOf(path, readBytes(path, `read ${path}`));
