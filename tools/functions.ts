@@ -5,7 +5,7 @@ export type FunctionSpan = {
   /** Lines of the opening parenthesis of its parameters and of its closing brace. */
   readonly firstLine: number;
   readonly lastLine: number;
-  /** The first word of the callee where the function is an argument: `describe` in `describe.each(x)(f)`. */
+  /** Where the function is an argument, the callee's first word: `a` for `a.b(c)(() => {})`. */
   readonly passedTo: string | undefined;
 };
 

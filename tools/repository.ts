@@ -20,7 +20,7 @@ export type Problem = {
 export const formatProblem = ({ file, line, message }: Problem): string =>
   line === 0 ? `${file}: ${message}` : `${file}:${line}: ${message}`;
 
-/** What git tracks or would track, as far as it is there: sorted paths, optionally under a folder. */
+/** Sorted paths of what git tracks or would track and what is there, optionally under a folder. */
 export function listedFiles(under = "."): readonly string[] {
   // safe.directory: in a container the checkout often belongs to somebody else.
   const git = ["-c", "safe.directory=*", "ls-files", "-z", "-co", "--exclude-standard", "--"];
