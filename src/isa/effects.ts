@@ -162,6 +162,8 @@ export type Effect =
       readonly bytes: AccessBytes;
       /** Also takes a reservation (LDXR, LR). */
       readonly exclusive?: boolean;
+      /** Ordered and seen like an instruction fetch, not like data (Zcmt's jump table). */
+      readonly fetch?: boolean;
     } & AccessOrder)
   | ({
       readonly kind: "store";
@@ -293,8 +295,19 @@ export function binary(fn: BinaryOp, bits: number, a: Expr, b: Expr): Expr {
 }
 
 export const unary = (fn: UnaryOp, bits: number, a: Expr): Expr => ({ op: "unary", fn, bits, a });
-export const zext = (from: number, a: Expr): Expr => ({ op: "zext", from, a });
-export const sext = (from: number, to: number, a: Expr): Expr => ({ op: "sext", from, to, a });
+
+/** The low `from` bits of `a`; nothing is added where `a` has no more anyway. */
+export function zext(from: number, a: Expr): Expr {
+  if (a.op === "const") return constant(BigInt.asUintN(from, a.value));
+  const narrow = (a.op === "binary" && a.bits <= from) || (a.op === "zext" && a.from <= from);
+  return narrow ? a : { op: "zext", from, a };
+}
+
+export function sext(from: number, to: number, a: Expr): Expr {
+  if (a.op === "const") return constant(BigInt.asUintN(to, BigInt.asIntN(from, a.value)));
+  return { op: "sext", from, to, a };
+}
+
 export const ite = (when: Expr, yes: Expr, no: Expr): Expr => ({ op: "ite", when, yes, no });
 
 /** Bit `index` of `a`. */
