@@ -1,0 +1,210 @@
+/**
+ * What /proc says of a process. Everything here may race with the process; callers that need a
+ * consistent picture stop its threads first.
+ */
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  writeSync,
+} from "node:fs";
+import { hex, type Pid, type Tid, tid as toTid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+
+/** One line of /proc/PID/maps. `end` is exclusive. */
+export type Mapping = {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly executable: boolean;
+  readonly shared: boolean;
+  /** Offset in the mapped file, in bytes. */
+  readonly offset: number;
+  readonly inode: number;
+  /** Path of the file as the kernel knows it, "[stack]" and the like, or "". */
+  readonly path: string;
+};
+
+const gone = (doing: string): PatchbayError =>
+  new PatchbayError({ code: "no-such-process", doing, why: "no such process" });
+
+/** Runs `read` and turns the ways in which /proc says no into Patchbay's errors. */
+function readProc<T>(doing: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT" || code === "ESRCH") throw gone(doing);
+    if (code === "EACCES" || code === "EPERM") {
+      throw new PatchbayError({
+        code: "no-permission",
+        doing,
+        why: "permission denied",
+        hint: "run as the same user or as root",
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+const mapsLine = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) [0-9a-f:]+ (\d+) *(.*)$/;
+
+export function parseMaps(text: string): readonly Mapping[] {
+  const mappings: Mapping[] = [];
+  for (const line of text.split("\n")) {
+    const match = mapsLine.exec(line);
+    if (match === null) continue;
+    const [, start, end, r, w, x, p, offset, inode, path] = match;
+    mappings.push({
+      start: BigInt(`0x${start}`),
+      end: BigInt(`0x${end}`),
+      readable: r === "r",
+      writable: w === "w",
+      executable: x === "x",
+      shared: p === "s",
+      offset: Number.parseInt(offset ?? "0", 16),
+      inode: Number(inode),
+      path: path ?? "",
+    });
+  }
+  return mappings;
+}
+
+export const readMaps = (pid: Pid): readonly Mapping[] =>
+  readProc(`read the mappings of process ${pid}`, () =>
+    parseMaps(readFileSync(`/proc/${pid}/maps`, "utf8")),
+  );
+
+/** Threads that are there at this moment, in the kernel's order. */
+export const listThreads = (pid: Pid): readonly Tid[] =>
+  readProc(`list the threads of process ${pid}`, () =>
+    readdirSync(`/proc/${pid}/task`).map((name) => toTid(Number(name))),
+  );
+
+/** Fields of /proc/PID/status, e.g. `TracerPid`. */
+export const readStatus = (pid: Pid): ReadonlyMap<string, string> =>
+  readProc(`read the status of process ${pid}`, () => {
+    const fields = new Map<string, string>();
+    for (const line of readFileSync(`/proc/${pid}/status`, "utf8").split("\n")) {
+      const colon = line.indexOf(":");
+      if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1).trim());
+    }
+    return fields;
+  });
+
+/** State letter (R, S, D, T, t, Z, X) and start time in clock ticks since boot. */
+export const readStat = (pid: Pid): { readonly state: string; readonly startTime: number } =>
+  readProc(`read the state of process ${pid}`, () => {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { state: fields[0] ?? "?", startTime: Number(fields[19]) };
+  });
+
+/** Whether the process is there and not a zombie. */
+export function isAlive(pid: Pid): boolean {
+  try {
+    const { state } = readStat(pid);
+    return state !== "Z" && state !== "X";
+  } catch {
+    return false;
+  }
+}
+
+/** Name of a thread (16 bytes at the most), or undefined when it is gone. */
+export function threadName(pid: Pid, tid: Tid): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/task/${tid}/comm`, "utf8").trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
+export const executablePath = (pid: Pid): string =>
+  readProc(`read the executable of process ${pid}`, () => readlinkSync(`/proc/${pid}/exe`));
+
+export const commandLine = (pid: Pid): readonly string[] =>
+  readProc(`read the command line of process ${pid}`, () => {
+    const parts = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    return parts.slice(0, -1);
+  });
+
+/** The auxiliary vector: AT_* type to value (include/uapi/linux/auxvec.h). */
+export const readAuxv = (pid: Pid): ReadonlyMap<number, bigint> =>
+  readProc(`read the auxiliary vector of process ${pid}`, () => {
+    const bytes = readFileSync(`/proc/${pid}/auxv`);
+    const entries = new Map<number, bigint>();
+    for (let at = 0; at + 16 <= bytes.length; at += 16) {
+      entries.set(Number(bytes.readBigUInt64LE(at)), bytes.readBigUInt64LE(at + 8));
+    }
+    return entries;
+  });
+
+/**
+ * The memory of a process through /proc/PID/mem: reads and writes whatever is mapped, writes
+ * through page protections too. Stays valid for the same process image until closed; its stores
+ * are not single-copy atomic. User addresses lie below 2^47 and so fit a number exactly.
+ */
+export class ProcessMemory {
+  readonly #pid: Pid;
+  readonly #fd: number;
+
+  constructor(pid: Pid) {
+    this.#pid = pid;
+    this.#fd = readProc(`open the memory of process ${pid}`, () =>
+      openSync(`/proc/${pid}/mem`, "r+"),
+    );
+  }
+
+  /** `length` bytes at `address`, in a buffer of the caller's own. */
+  read(address: bigint, length: number): Uint8Array {
+    const buffer = new Uint8Array(length);
+    this.readInto(address, buffer);
+    return buffer;
+  }
+
+  readInto(address: bigint, buffer: Uint8Array): void {
+    this.#transfer(`read ${buffer.length} bytes`, address, buffer, readSync);
+  }
+
+  /** Writes `bytes` (borrowed) to `address`. */
+  write(address: bigint, bytes: Uint8Array): void {
+    this.#transfer(`write ${bytes.length} bytes`, address, bytes, writeSync);
+  }
+
+  readU64(address: bigint): bigint {
+    const bytes = this.read(address, 8);
+    return new DataView(bytes.buffer).getBigUint64(0, true);
+  }
+
+  #transfer(
+    what: string,
+    address: bigint,
+    buffer: Uint8Array,
+    move: (fd: number, buffer: Uint8Array, at: number, length: number, position: number) => number,
+  ): void {
+    const doing = `${what} at ${hex(address)} of process ${this.#pid}`;
+    for (let done = 0; done < buffer.length; ) {
+      let moved: number;
+      try {
+        moved = move(this.#fd, buffer, done, buffer.length - done, Number(address) + done);
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code ?? "unknown error";
+        if (code === "ESRCH") throw gone(doing);
+        throw new PatchbayError({ code: "system", doing, why: code, cause: error });
+      }
+      if (moved === 0) {
+        throw new PatchbayError({ code: "target-exited", doing, why: "the process has ended" });
+      }
+      done += moved;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}

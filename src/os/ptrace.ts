@@ -1,0 +1,189 @@
+/**
+ * ptrace(2) on x86-64 Linux, request by request, with names for what it returns.
+ *
+ * All requests for a tracee must come from the OS thread that seized it. Nothing here blocks
+ * without a bound: waiting polls with `WNOHANG` up to a deadline.
+ */
+import { hex, type Tid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { errno, errorName, ptraceBuffer, ptraceWord, systemError, waitpid } from "./libc.ts";
+
+/** Requests of include/uapi/linux/ptrace.h and arch/x86/include/uapi/asm/ptrace-abi.h. */
+const request = {
+  cont: 7,
+  singleStep: 9,
+  getRegs: 12,
+  setRegs: 13,
+  detach: 17,
+  getEventMessage: 0x4201,
+  seize: 0x4206,
+  interrupt: 0x4207,
+} as const;
+
+export const ptraceOption = { traceExec: 0x10 } as const;
+const eventStop = 128;
+const eventExec = 4;
+export const signal = { trap: 5, kill: 9, segv: 11, cont: 18, stop: 19 } as const;
+const waitNoHang = 1;
+const waitUntraced = 2;
+const waitAll = 0x40000000;
+
+/** Order of `struct user_regs_struct` (arch/x86/include/asm/user_64.h); 27 words of 8 bytes. */
+const registerNames = [
+  "r15",
+  "r14",
+  "r13",
+  "r12",
+  "rbp",
+  "rbx",
+  "r11",
+  "r10",
+  "r9",
+  "r8",
+  "rax",
+  "rcx",
+  "rdx",
+  "rsi",
+  "rdi",
+  "orig_rax",
+  "rip",
+  "cs",
+  "eflags",
+  "rsp",
+  "ss",
+  "fs_base",
+  "gs_base",
+  "ds",
+  "es",
+  "fs",
+  "gs",
+] as const;
+export type RegisterName = (typeof registerNames)[number];
+
+/** A thread's general registers; a value of its own, not a view of the thread. */
+export class Registers {
+  readonly words: BigUint64Array;
+
+  constructor(words: BigUint64Array = new BigUint64Array(registerNames.length)) {
+    this.words = words;
+  }
+
+  get(name: RegisterName): bigint {
+    return this.words[registerNames.indexOf(name)] ?? 0n;
+  }
+
+  set(name: RegisterName, value: bigint): this {
+    this.words[registerNames.indexOf(name)] = BigInt.asUintN(64, value);
+    return this;
+  }
+
+  copy(): Registers {
+    return new Registers(this.words.slice());
+  }
+}
+
+/** What a wait found. `signal` is what would be delivered to the thread next. */
+export type WaitEvent =
+  | { readonly kind: "exited"; readonly status: number }
+  | { readonly kind: "killed"; readonly signal: number }
+  /** Stopped by PTRACE_INTERRUPT, or newly seized, or in a group stop (`signal` is the stopper). */
+  | { readonly kind: "event-stop"; readonly signal: number }
+  | { readonly kind: "exec" }
+  | { readonly kind: "signal"; readonly signal: number };
+
+const decodeStatus = (status: number): WaitEvent => {
+  if ((status & 0x7f) === 0) return { kind: "exited", status: (status >> 8) & 0xff };
+  if ((status & 0xff) !== 0x7f) return { kind: "killed", signal: status & 0x7f };
+  const event = status >> 16;
+  const stopSignal = (status >> 8) & 0xff;
+  if (event === eventStop) return { kind: "event-stop", signal: stopSignal };
+  if (event === eventExec) return { kind: "exec" };
+  return { kind: "signal", signal: stopSignal };
+};
+
+const check = (result: number, doing: string): void => {
+  if (result === -1) throw systemError(doing, errno());
+};
+
+/** Becomes the tracer of a thread without stopping it. `false`: the thread is gone. */
+export function seize(tid: Tid, options = 0): boolean {
+  if (ptraceWord(request.seize, tid, 0n, BigInt(options)) === 0) return true;
+  const number = errno();
+  if (number === 3) return false;
+  throw new PatchbayError({
+    code: number === 1 ? "no-permission" : "system",
+    doing: `attach to thread ${tid}`,
+    why: errorName(number),
+    hint: "run as the same user or as root; see /proc/sys/kernel/yama/ptrace_scope, or `patchbay doctor`",
+  });
+}
+
+/** Asks a seized thread to stop; the stop is reported to `waitFor`. `false`: it is gone. */
+export const interrupt = (tid: Tid): boolean => ptraceWord(request.interrupt, tid, 0n, 0n) === 0;
+
+/** Lets a stopped thread run free, delivering `deliver` to it if it is not 0. */
+export const detach = (tid: Tid, deliver = 0): boolean =>
+  ptraceWord(request.detach, tid, 0n, BigInt(deliver)) === 0;
+
+export const resume = (tid: Tid, deliver = 0): void =>
+  check(ptraceWord(request.cont, tid, 0n, BigInt(deliver)), `resume thread ${tid}`);
+
+export const singleStep = (tid: Tid, deliver = 0): void =>
+  check(ptraceWord(request.singleStep, tid, 0n, BigInt(deliver)), `step thread ${tid}`);
+
+export function readRegisters(tid: Tid): Registers {
+  const registers = new Registers();
+  const bytes = new Uint8Array(registers.words.buffer);
+  check(ptraceBuffer(request.getRegs, tid, 0n, bytes), `read registers of thread ${tid}`);
+  return registers;
+}
+
+export function writeRegisters(tid: Tid, registers: Registers): void {
+  const bytes = new Uint8Array(registers.words.buffer);
+  check(
+    ptraceBuffer(request.setRegs, tid, 0n, bytes),
+    `write registers of thread ${tid} (pc ${hex(registers.get("rip"))})`,
+  );
+}
+
+const status = new Int32Array(1);
+const napCell = new Int32Array(new SharedArrayBuffer(4));
+
+/** Sleeps this OS thread. */
+export const nap = (ms: number): void => {
+  Atomics.wait(napCell, 0, 0, ms);
+};
+
+/**
+ * What has happened to `tid`, if anything has; `undefined` when nothing has yet.
+ * @param untraced also see the stops of a child that is not traced.
+ */
+export function poll(tid: Tid, untraced = false): WaitEvent | undefined {
+  const found = waitpid(tid, status, waitNoHang | waitAll | (untraced ? waitUntraced : 0));
+  if (found === 0) return undefined;
+  if (found === -1) {
+    const number = errno();
+    if (number === 10) return { kind: "exited", status: 0 };
+    throw systemError(`wait for thread ${tid}`, number);
+  }
+  return decodeStatus(status[0] ?? 0);
+}
+
+/** Waits until something happens to `tid`. Fails after `timeoutMs` with the thread as it is. */
+export function waitFor(tid: Tid, timeoutMs: number, how = { untraced: false }): WaitEvent {
+  const start = performance.now();
+  for (;;) {
+    const event = poll(tid, how.untraced);
+    if (event !== undefined) return event;
+    const waited = performance.now() - start;
+    if (waited > timeoutMs) {
+      throw new PatchbayError({
+        code: "system",
+        doing: `stop thread ${tid}`,
+        why: `it did not stop within ${timeoutMs} ms`,
+        hint: "it may be in an uninterruptible system call, or the parent of a vfork; try again",
+      });
+    }
+    if (waited > 1) nap(0.1);
+  }
+}

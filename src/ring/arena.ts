@@ -1,0 +1,85 @@
+/**
+ * The arena: one shared memory object (a memfd made in the target) that holds a control page, the
+ * journal of what was changed in the target, and the rings of all its threads. The target maps it
+ * once; the tracer maps it through /proc/PID/fd, so that it outlives the target.
+ *
+ *     0                  control page
+ *     4096               journal: what to put back, for whoever comes after a tracer that was killed
+ *     journal end        ring 0, ring 1, ...: header page and slots each
+ *
+ * The file is sparse: a ring that no thread has claimed takes no memory.
+ */
+import { eventBytes, ringHeaderBytes } from "./layout.ts";
+
+export const pageBytes = 4096;
+
+/** Byte offsets in the control page. */
+export const control = {
+  /** "patchbay" in ASCII. */
+  magic: 0,
+  /** u32, `arenaVersion`. */
+  version: 8,
+  /** u32, process id of the tracer that made the arena. */
+  tracerPid: 12,
+  /** u64, start time of that process in clock ticks since boot, to tell it from a later namesake. */
+  tracerStart: 16,
+  /** u32, number of rings. */
+  ringCount: 24,
+  /** u32, slots in each ring; a power of two. */
+  slotCount: 28,
+  /** u64, bytes in the journal. */
+  journalBytes: 32,
+  /** u64, bytes of the whole arena. */
+  arenaBytes: 40,
+  /** u64, what `limit - head` is when a thread claims a ring: see `ring/layout.ts`. */
+  room: 48,
+  /** u64, entries and exits of threads that found no ring; written by the target. */
+  ringlessEntries: 64,
+  ringlessExits: 72,
+} as const;
+
+export const arenaVersion = 1;
+export const arenaMagic = 0x7961_6268_6374_6170n; // "patchbay", little-endian
+
+/** Room in a ring that overwrites its oldest events: the producer never reaches the limit. */
+export const unlimitedRoom = 2n ** 62n;
+
+export type ArenaShape = {
+  readonly ringCount: number;
+  /** A power of two. */
+  readonly slotCount: number;
+  /** Multiple of the page size. */
+  readonly journalBytes: number;
+};
+
+/** Distance in bytes from one ring to the next. */
+export const ringStride = (shape: ArenaShape): number =>
+  ringHeaderBytes + shape.slotCount * eventBytes;
+
+/** Offset of ring `index` in the arena. */
+export const ringOffset = (shape: ArenaShape, index: number): number =>
+  pageBytes + shape.journalBytes + index * ringStride(shape);
+
+export const arenaBytes = (shape: ArenaShape): number => ringOffset(shape, shape.ringCount);
+
+/**
+ * The thread table: private memory of the target that finds a thread's ring by its thread id.
+ * Entry `tid & (threadTableEntries - 1)` or one of the following `threadTableProbes - 1` belongs
+ * to the thread. The kernel wipes it in a forked child (MADV_WIPEONFORK), `armed` with it, so that
+ * a child never writes into its parent's rings.
+ */
+export const threadTable = {
+  entries: 4096,
+  entryBytes: 16,
+  probes: 16,
+  /** In an entry: u64 address of the ring in the target. */
+  ring: 0,
+  /** In an entry: u32 thread id; 0 free, 0xffffffff being filled in. */
+  tid: 8,
+  /** After the last entry that a probe can reach: u32, 1 while recording is on. */
+  armed: (4096 + 16) * 16,
+  bytes: (4096 + 16) * 16 + 4096 - 256,
+} as const;
+
+/** Marks an entry of the thread table that a thread is filling in. */
+export const entryBusy = 0xffff_ffff;

@@ -1,0 +1,77 @@
+/** Finding room in a process' address space. Nothing here touches the process. */
+import { PatchbayError } from "../base/error.ts";
+import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
+import type { Mapping } from "../os/proc.ts";
+
+/** Lowest address that a program can map by default (vm.mmap_min_addr), and the end of user space. */
+const lowest = 0x10000n;
+const userEnd = 0x7fff_ffff_f000n;
+/** How far a rel32 branch reaches, less a margin for the size of what is reached. */
+const branchReach = 0x7fff_0000n;
+/** Room left above the heap so that brk can grow, in bytes. */
+const heapRoom = 1n << 30n;
+
+type Gap = { readonly start: bigint; readonly end: bigint };
+
+const pageUp = (value: bigint): bigint => (value + 4095n) & ~4095n;
+
+/** Unmapped ranges, ascending. Room below a stack and above the heap is theirs to grow into. */
+function gaps(maps: readonly Mapping[]): readonly Gap[] {
+  const found: Gap[] = [];
+  let from = lowest;
+  for (const mapping of maps) {
+    const stack = mapping.path === "[stack]";
+    const end = stack ? mapping.start - (1n << 30n) : mapping.start;
+    if (end > from) found.push({ start: from, end });
+    from = mapping.end + (mapping.path === "[heap]" ? heapRoom : 0n);
+  }
+  if (userEnd > from) found.push({ start: from, end: userEnd });
+  return found;
+}
+
+/**
+ * Room for `size` bytes that every address in [`first`, `last`] can branch to and be branched to
+ * from; the room below is preferred, then the room nearest.
+ */
+export function findRoomNear(
+  maps: readonly Mapping[],
+  size: number,
+  first: bigint,
+  last: bigint,
+): bigint {
+  const wanted = pageUp(BigInt(size));
+  const low = last - branchReach;
+  const high = first + branchReach;
+  const candidates: bigint[] = [];
+  for (const gap of gaps(maps)) {
+    const start = gap.start > low ? pageUp(gap.start) : pageUp(low < 0n ? 0n : low);
+    const end = (gap.end < high ? gap.end : high) & ~4095n;
+    if (end - start < wanted) continue;
+    candidates.push(gap.end <= first ? end - wanted : start);
+  }
+  const below = candidates.filter((at) => at < first).at(-1);
+  const found = below ?? candidates[0];
+  if (found === undefined) {
+    throw new PatchbayError({
+      code: "unsupported",
+      doing: "place generated code near the program's",
+      why: `no ${wanted} bytes are free within 2 GiB of its text`,
+    });
+  }
+  return found;
+}
+
+export type Mirror = { readonly base: bigint; readonly delta: bigint; readonly window: number };
+
+/** Room for the mirror of the 2 TiB window that `stack` lies in; undefined when there is none. */
+export function findMirror(maps: readonly Mapping[], stack: bigint): Mirror | undefined {
+  const size = 1n << BigInt(mirrorWindowBits);
+  const windowStart = stack & ~(size - 1n);
+  for (const gap of gaps(maps).toReversed()) {
+    const base = (gap.end - size) & ~(size - 1n);
+    if (base >= gap.start && base !== windowStart && base + size <= windowStart) {
+      return { base, delta: base - windowStart, window: Number(stack >> BigInt(mirrorWindowBits)) };
+    }
+  }
+  return undefined;
+}

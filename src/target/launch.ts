@@ -1,0 +1,91 @@
+/**
+ * Starts a program and holds it where it can be traced from its first own instruction on: the
+ * loader has run and the thread pointer is set, but no code of the program itself has.
+ */
+import { type CodeAddr, codeAddr, type Pid, type Tid, tid as toTid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { kill } from "../os/libc.ts";
+import { ProcessMemory } from "../os/proc.ts";
+import {
+  ptraceOption,
+  readRegisters,
+  resume,
+  seize,
+  signal,
+  type WaitEvent,
+  waitFor,
+  writeRegisters,
+} from "../os/ptrace.ts";
+import { type SpawnOptions, spawnStopped } from "../os/spawn.ts";
+import { StoppedThreads } from "./stop.ts";
+
+/** Longest wait for the program to come up to its entry point, in ms. */
+const startTimeoutMs = 30_000;
+const breakpoint = Uint8Array.of(0xcc);
+
+const died = (doing: string, event: WaitEvent): PatchbayError => {
+  const status = event.kind === "exited" ? event.status : -1;
+  const why =
+    status === 127
+      ? "no such command"
+      : status === 126
+        ? "it is not executable"
+        : event.kind === "killed"
+          ? `it was killed by signal ${event.signal}`
+          : `it ended with status ${status} before it began`;
+  return new PatchbayError({ code: "target-exited", doing, why });
+};
+
+/** Waits for `wanted`, delivering the signals that come before it. */
+function runUntil(tid: Tid, doing: string, wanted: (event: WaitEvent) => boolean): void {
+  for (;;) {
+    const event = waitFor(tid, startTimeoutMs);
+    if (wanted(event)) return;
+    if (event.kind === "exited" || event.kind === "killed") throw died(doing, event);
+    // The stop that the shell gave itself, seen again: it must not stop the program once more.
+    const deliver = event.kind === "signal" && event.signal !== signal.stop ? event.signal : 0;
+    resume(tid, deliver);
+  }
+}
+
+const isTrap = (event: WaitEvent): boolean =>
+  event.kind === "signal" && event.signal === signal.trap;
+
+/**
+ * Starts `command` and runs it up to the address that `stopAt` names once the program's image is
+ * mapped (its entry point, or `main` of a static program). The caller disposes of what it gets,
+ * which lets the program go.
+ */
+export function launchHeld(
+  command: readonly string[],
+  options: SpawnOptions,
+  stopAt: (pid: Pid) => CodeAddr,
+): StoppedThreads {
+  const doing = `start ${command[0] ?? "nothing"}`;
+  const pid = spawnStopped(command, options);
+  const tid = toTid(pid);
+  waitStopped(tid, doing);
+  if (!seize(tid, ptraceOption.traceExec)) throw died(doing, { kind: "exited", status: -1 });
+  try {
+    kill(pid, signal.cont);
+    runUntil(tid, doing, (event) => event.kind === "exec");
+    const at = codeAddr(stopAt(pid));
+    using memory = new ProcessMemory(pid);
+    const original = memory.read(at, 1);
+    memory.write(at, breakpoint);
+    resume(tid);
+    runUntil(tid, doing, isTrap);
+    memory.write(at, original);
+    writeRegisters(tid, readRegisters(tid).set("rip", at));
+    return StoppedThreads.adopt(pid, tid);
+  } catch (error) {
+    kill(pid, signal.kill);
+    throw error;
+  }
+}
+
+/** The child's own stop is reported to us as its parent, before we are its tracer. */
+function waitStopped(tid: Tid, doing: string): void {
+  const event = waitFor(tid, startTimeoutMs, { untraced: true });
+  if (event.kind !== "signal") throw died(doing, event);
+}

@@ -1,0 +1,79 @@
+/**
+ * Gives hooked frames their own return addresses back, so that the thunks can be unmapped while
+ * functions that were entered through them are still running.
+ *
+ * The mirror knows every hooked slot of every stack, also of stacks that no thread is on: where a
+ * stack slot holds a thunk's return point, the mirror's slot holds what belongs there. All
+ * threads are held meanwhile.
+ */
+import { closeSync, openSync, readSync } from "node:fs";
+import type { Pid } from "../base/brand.ts";
+import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
+import type { Mapping, ProcessMemory } from "../os/proc.ts";
+import type { Mirror } from "./address-space.ts";
+import { type CodeRegion, isReturnPoint } from "./code-region.ts";
+
+const pageBytes = 4096;
+/** Entries of /proc/PID/pagemap that are read at once. */
+const pagemapChunk = 1 << 16;
+
+/** Addresses of pages in [`start`, `end`) that were ever touched (present or swapped out). */
+function* touchedPages(fd: number, start: bigint, end: bigint): Generator<bigint> {
+  const buffer = Buffer.alloc(pagemapChunk * 8);
+  const last = Number(end / 4096n);
+  for (let page = Number(start / 4096n); page < last; page += pagemapChunk) {
+    const count = Math.min(pagemapChunk, last - page);
+    const bytes = readSync(fd, buffer, 0, count * 8, page * 8);
+    for (let index = 0; index < bytes >> 3; index++) {
+      // Bits 63 (present) and 62 (swapped) of an entry.
+      if (((buffer[index * 8 + 7] ?? 0) & 0xc0) !== 0) yield BigInt(page + index) * 4096n;
+    }
+  }
+}
+
+/** Puts back the return addresses of one page of a stack; how many there were. */
+function repairPage(
+  memory: ProcessMemory,
+  page: bigint,
+  mirror: Mirror,
+  regions: readonly CodeRegion[],
+): number {
+  const saved = memory.read(page + mirror.delta, pageBytes);
+  const stack = memory.read(page, pageBytes);
+  const savedWords = new DataView(saved.buffer);
+  const words = new DataView(stack.buffer);
+  let repaired = 0;
+  for (let at = 0; at < pageBytes; at += 8) {
+    const address = words.getUint32(at, true) + words.getUint32(at + 4, true) * 2 ** 32;
+    if (!regions.some((region) => isReturnPoint(region, address))) continue;
+    words.setBigUint64(at, savedWords.getBigUint64(at, true), true);
+    repaired++;
+  }
+  if (repaired > 0) memory.write(page, stack);
+  return repaired;
+}
+
+/** Repairs all stacks of a held process; the number of return addresses that were put back. */
+export function repairStacks(
+  pid: Pid,
+  memory: ProcessMemory,
+  maps: readonly Mapping[],
+  mirror: Mirror,
+  regions: readonly CodeRegion[],
+): number {
+  const pagemap = openSync(`/proc/${pid}/pagemap`, "r");
+  try {
+    let repaired = 0;
+    for (const mapping of maps) {
+      const inWindow = Number(mapping.start >> BigInt(mirrorWindowBits)) === mirror.window;
+      if (!inWindow || !mapping.writable || mapping.shared) continue;
+      const start = mapping.start + mirror.delta;
+      for (const page of touchedPages(pagemap, start, mapping.end + mirror.delta)) {
+        repaired += repairPage(memory, page - mirror.delta, mirror, regions);
+      }
+    }
+    return repaired;
+  } finally {
+    closeSync(pagemap);
+  }
+}
