@@ -1,0 +1,50 @@
+/** The places of things in a trace's directory, and what goes wrong with files in general. */
+import { type ErrorCode, PatchbayError } from "../base/error.ts";
+
+/**
+ * CTF readers take every file in the directory for a stream of events, except `metadata` and what
+ * lies in directories below; so what only Patchbay reads lies in one.
+ */
+export const traceFiles = {
+  metadata: "metadata",
+  own: "patchbay",
+  session: "patchbay/session.json",
+  functions: "patchbay/functions.ndjson",
+  /** Files are made here, then renamed into their place, so that no one sees half of one. */
+  unfinished: "patchbay/unfinished",
+} as const;
+
+/** What the operating system calls the failure: `ENOSPC`; empty where it is none of its own. */
+export const errnoOf = (error: unknown): string =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+
+const reasons: Readonly<Record<string, readonly [ErrorCode, string, string?]>> = {
+  ENOSPC: ["disk-full", "no space is left there", "what was recorded before is kept"],
+  EDQUOT: ["disk-full", "your quota is used up", "what was recorded before is kept"],
+  EACCES: ["no-permission", "permission denied"],
+  EPERM: ["no-permission", "permission denied"],
+  EROFS: ["no-permission", "the file system is read-only"],
+  ENOENT: ["io", "there is no such file or directory"],
+  ENOTDIR: ["io", "a part of that path is no directory"],
+  EISDIR: ["io", "it is a directory"],
+  EMFILE: ["io", "this process has too many files open", "raise the limit: ulimit -n 65536"],
+  ENFILE: ["io", "the system has too many files open"],
+  EFBIG: ["disk-full", "the file would be larger than is allowed there"],
+};
+
+/** Does `work`; what the file system objects becomes a `PatchbayError` that begins with `doing`. */
+export function withFiles<T>(doing: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof PatchbayError || errnoOf(error) === "") throw error;
+    const [code, why, hint] = reasons[errnoOf(error)] ?? ["io", errnoOf(error)];
+    throw new PatchbayError({
+      code,
+      doing,
+      why,
+      cause: error,
+      ...(hint === undefined ? {} : { hint }),
+    });
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * The functions that a trace's events name by their site's id, and their file: one JSON object a
+ * line, appended to as more become known (`dlopen`), so that a reader at any moment sees whole
+ * lines and at most one that is not finished.
+ */
+import { hex } from "../base/brand.ts";
+import {
+  asBigint,
+  asCount,
+  asObject,
+  asString,
+  asStrings,
+  type Json,
+  type JsonObject,
+  parseJson,
+} from "./json.ts";
+
+/** One traced function, known by its patch site. */
+export type TracedFunction = {
+  /** What events carry. */
+  readonly site: number;
+  /** As the symbol table has it. */
+  readonly name: string;
+  /** As people write it, with its parameters, where that differs. */
+  readonly demangled?: string | undefined;
+  /** Path of the file that it is in; empty where that isn't known. */
+  readonly module: string;
+  /** Where it begins in the process. */
+  readonly address: bigint;
+  readonly file?: string | undefined;
+  readonly line?: number | undefined;
+  /** Only its entries are recorded: its calls have no duration. */
+  readonly entriesOnly?: boolean | undefined;
+  /** Names of its parameters, in order, for values that were recorded. */
+  readonly parameters?: readonly string[] | undefined;
+};
+
+/** The functions of a trace, by site. */
+export type FunctionTable = {
+  readonly count: number;
+  /** One more than the highest site. */
+  readonly siteEnd: number;
+  readonly all: readonly TracedFunction[];
+  find(site: number): TracedFunction | undefined;
+  /** The shortest name that a person knows it by; `site 17` where the trace does not say. */
+  name(site: number): string;
+};
+
+/** One line of the functions' file, with its line end. */
+export function encodeFunction(f: TracedFunction): string {
+  return `${JSON.stringify({ ...f, address: hex(f.address) })}\n`;
+}
+
+function decodeFunction(value: Json | undefined): TracedFunction | undefined {
+  const object = asObject(value) ?? {};
+  const site = asCount(object["site"]);
+  const name = asString(object["name"]);
+  if (site === undefined || !Number.isInteger(site) || name === undefined) return undefined;
+  return {
+    site,
+    name,
+    demangled: asString(object["demangled"]),
+    module: asString(object["module"]) ?? "",
+    address: asBigint(object["address"]) ?? 0n,
+    ...location(object),
+    entriesOnly: object["entriesOnly"] === true ? true : undefined,
+    parameters: asStrings(object["parameters"]),
+  };
+}
+
+const location = (object: JsonObject): Pick<TracedFunction, "file" | "line"> => ({
+  file: asString(object["file"]),
+  line: asCount(object["line"]),
+});
+
+/** Reads the functions' file; lines that are not finished or make no sense are passed over. */
+export function parseFunctions(text: string): TracedFunction[] {
+  return text
+    .split("\n")
+    .map((line) => (line === "" ? undefined : decodeFunction(parseJson(line))))
+    .filter((f) => f !== undefined);
+}
+
+/** A table of `functions`; of two with the same site the later one counts. */
+export function functionTable(functions: readonly TracedFunction[]): FunctionTable {
+  const bySite = new Map(functions.map((f) => [f.site, f]));
+  const all = [...bySite.values()].sort((a, b) => a.site - b.site);
+  const names = new Map<number, string>();
+  return {
+    count: all.length,
+    siteEnd: (all.at(-1)?.site ?? -1) + 1,
+    all,
+    find: (site) => bySite.get(site),
+    name: (site) => {
+      const known = names.get(site);
+      if (known !== undefined) return known;
+      const f = bySite.get(site);
+      const name = f === undefined ? `site ${site}` : shortName(f.demangled ?? f.name);
+      names.set(site, name);
+      return name;
+    },
+  };
+}
+
+/**
+ * A demangled C++ or Rust name without its parameters and without the return type that templates
+ * have: `std::vector<int>::push_back`.
+ */
+export function shortName(name: string): string {
+  const named = withoutParameters(name);
+  const operator = /(^|[^A-Za-z0-9_$])operator(?![A-Za-z0-9_$])/.exec(named);
+  const end = operator === null ? named.length : operator.index + (operator[1]?.length ?? 0);
+  const start = lastTopLevelSpace(named, end) + 1;
+  return named.slice(start) || name;
+}
+
+/** Cuts `(int, char) const` off; `(anonymous namespace)` and `operator()` stay. */
+function withoutParameters(name: string): string {
+  const cut = name.replace(/( \[[^\]]*\]| const| volatile| noexcept| ?&&?)+$/, "");
+  if (!cut.endsWith(")")) return name;
+  let depth = 0;
+  for (let at = cut.length - 1; at > 0; at--) {
+    if (cut[at] === ")") depth++;
+    if (cut[at] === "(" && --depth === 0) return cut.slice(0, at);
+  }
+  return name;
+}
+
+/** Where the last space before `end` stands that no bracket encloses; -1 without one. */
+function lastTopLevelSpace(name: string, end: number): number {
+  let depth = 0;
+  for (let at = end - 1; at >= 0; at--) {
+    const c = name[at];
+    if (c === ">" || c === ")" || c === "}" || c === "]") depth++;
+    else if (c === "<" || c === "(" || c === "{" || c === "[") depth--;
+    else if (c === " " && depth === 0) return at;
+  }
+  return -1;
+}

@@ -1,0 +1,154 @@
+/**
+ * The trace's description for CTF readers, in TSDL (CTF 1.8.3, section 7): the packet's head as
+ * `trace/packet.ts` writes it, events as `ring/layout.ts` and `ring/long-event.ts` lay them out, and
+ * an enumeration that gives each site its function's name.
+ */
+import { eventKind, kindBits, siteBits, timeBits } from "../ring/layout.ts";
+import { longBase, longForm } from "../ring/long-event.ts";
+import { clockOrigin, type TraceClock } from "./clock.ts";
+import type { TracedFunction } from "./functions.ts";
+import { lossPlace, threadNameBytes } from "./packet.ts";
+import { formatUuid, type Session, sessionClock } from "./session.ts";
+
+/** The whole text of the `metadata` file. */
+export function encodeMetadata(session: Session, functions: readonly TracedFunction[]): string {
+  const clock = sessionClock(session);
+  return [
+    `/* CTF 1.8 */`,
+    integers(),
+    trace(session),
+    environment(session),
+    clockBlock(session, clock),
+    enumerations(functions),
+    stream(),
+    ...Object.entries(eventKind).map(([name, id]) => event(name, id)),
+  ].join("\n\n");
+}
+
+const integers = (): string =>
+  [
+    ...[8, 16, 32, 64].map((bits) => integer(bits, 8, `uint${bits}_t`)),
+    integer(siteBits, 1, "site_bits_t"),
+    integer(8, 1, "small_t"),
+    integer(16, 1, "words_t"),
+    integer(32, 1, "types_t", "base = 16; "),
+    integer(64, 1, "value_t", "base = 16; "),
+    integer(8, 8, "char_t", "encoding = UTF8; "),
+  ].join("\n");
+
+const integer = (bits: number, align: number, name: string, more = ""): string =>
+  `typealias integer { size = ${bits}; align = ${align}; signed = false; ${more}} := ${name};`;
+
+const trace = (session: Session): string => `trace {
+  major = 1;
+  minor = 8;
+  uuid = "${formatUuid(session.uuid)}";
+  byte_order = le;
+  packet.header := struct {
+    uint32_t magic;
+    uint8_t uuid[16];
+    uint32_t stream_id;
+  };
+};`;
+
+const environment = (session: Session): string => `env {
+  tracer_name = "patchbay";
+  tool = ${quoted(session.tool)};
+  command = ${quoted(session.command.join(" "))};
+  pid = ${session.pid};
+  architecture = ${quoted(session.architecture)};
+  hostname = ${quoted(session.host ?? "")};
+};`;
+
+function clockBlock(session: Session, clock: TraceClock): string {
+  const origin = clockOrigin(clock);
+  return `clock {
+  name = ticks;
+  description = "the processor's time stamp counter";
+  uuid = "${formatUuid(session.uuid)}";
+  freq = ${clock.frequencyHz};
+  offset_s = ${origin.seconds};
+  offset = ${origin.ticks};
+};
+typealias integer {
+  size = 64; align = 8; signed = false; map = clock.ticks.value;
+} := packet_time_t;
+typealias integer {
+  size = ${timeBits}; align = 1; signed = false; map = clock.ticks.value;
+} := event_time_t;`;
+}
+
+function enumerations(functions: readonly TracedFunction[]): string {
+  const names = uniqueNames(functions);
+  const sites = functions.map((f, i) => `  ${quoted(names[i] ?? "")} = ${f.site}`);
+  // TSDL has no empty enumeration.
+  if (sites.length === 0) sites.push(`  "no function" = ${2 ** siteBits - 1}`);
+  return [
+    enumeration("site_bits_t", "site_t", sites),
+    enumeration("small_t", "base_t", labels(longBase)),
+    enumeration("small_t", "form_t", labels(longForm)),
+    enumeration("uint8_t", "loss_place_t", labels(lossPlace)),
+  ].join("\n");
+}
+
+const enumeration = (container: string, name: string, lines: readonly string[]): string =>
+  `typealias enum : ${container} {\n${lines.join(",\n")}\n} := ${name};`;
+
+const labels = (values: Readonly<Record<string, number>>): readonly string[] =>
+  Object.entries(values).map(([name, value]) => `  ${quoted(name)} = ${value}`);
+
+/** A label names one function only: where two have the same name, their sites are added. */
+function uniqueNames(functions: readonly TracedFunction[]): readonly string[] {
+  const names = functions.map((f) => f.demangled ?? f.name);
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return functions.map((f, i) => {
+    const name = names[i] ?? "";
+    return counts.get(name) === 1 ? name : `${name} #${f.site}`;
+  });
+}
+
+const stream = (): string => `stream {
+  id = 0;
+  event.header := struct {
+    integer { size = ${kindBits}; align = 1; signed = false; } id;
+    event_time_t timestamp;
+  };
+  packet.context := struct {
+    packet_time_t timestamp_begin;
+    packet_time_t timestamp_end;
+    uint64_t content_size;
+    uint64_t packet_size;
+    uint64_t packet_seq_num;
+    uint64_t events_discarded;
+    uint64_t lost_entries;
+    uint64_t lost_exits;
+    uint32_t tid;
+    uint32_t pid;
+    loss_place_t loss_place;
+    char_t thread_name[${threadNameBytes}];
+  };
+};`;
+
+/** Long events bring values; the other kinds are their site alone. */
+const event = (name: string, id: number): string => `event {
+  name = "${name}";
+  id = ${id};
+  stream_id = 0;
+  fields := struct {
+    site_t function;${id === eventKind.long ? longFields : ""}
+  };
+};`;
+
+const longFields = `
+    base_t base;
+    form_t form;
+    words_t words;
+    types_t types;
+    value_t values[words];`;
+
+/** A TSDL string literal; it escapes as C does. */
+function quoted(text: string): string {
+  const escaped = text.replaceAll(/["\\]/g, "\\$&").replaceAll("\n", "\\n");
+  return `"${escaped.replaceAll(/\p{Cc}/gu, "?")}"`;
+}
