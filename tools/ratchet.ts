@@ -82,7 +82,7 @@ export function countAll(files: readonly SourceFile[]): Counts {
 const limitsPath = "tools/ratchet.json";
 const updateCommand = "npx tsx tools/tidy.ts --update-ratchet";
 
-/** Holds the counts of `files` against `limits`: more is refused, and so is a limit left too high. */
+/** Holds the counts of `files` against `limits`: more is refused, a limit left too high as well. */
 export function checkRatchet(
   files: readonly SourceFile[],
   limits: Counts | undefined,
