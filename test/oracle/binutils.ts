@@ -11,6 +11,8 @@ import type { Disassembled, Isa } from "./capstone.ts";
 
 type Tools = {
   readonly prefix: string;
+  /** First line of every source text. */
+  readonly header: string;
   readonly asFlags: readonly string[];
   readonly objdumpFlags: readonly string[];
   /** One-unit padding that decodes by itself, to bring objdump back into step. */
@@ -20,24 +22,29 @@ type Tools = {
 const tools: Record<Isa, Tools> = {
   "x86-64": {
     prefix: process.arch === "x64" ? "" : "x86_64-linux-gnu-",
-    asFlags: ["--64", "-msyntax=intel", "-mnaked-reg"],
+    // The directive, not -msyntax and -mnaked-reg, which misread `fs:[...]`.
+    header: ".intel_syntax noprefix",
+    asFlags: ["--64"],
     objdumpFlags: ["-m", "i386:x86-64", "-M", "intel"],
     nop: [0x90],
   },
   aarch64: {
     prefix: process.arch === "arm64" ? "" : "aarch64-linux-gnu-",
+    header: "",
     asFlags: ["-march=armv8.5-a"],
     objdumpFlags: ["-m", "aarch64"],
     nop: [0x1f, 0x20, 0x03, 0xd5],
   },
   riscv64: {
     prefix: process.arch === "riscv64" ? "" : "riscv64-linux-gnu-",
+    header: "",
     asFlags: ["-march=rv64gc_zifencei_zicsr", "-mabi=lp64d"],
     objdumpFlags: ["-m", "riscv:rv64", "-M", "no-aliases"],
     nop: [0x01, 0x00],
   },
   riscv32: {
     prefix: process.arch === "riscv64" ? "" : "riscv64-linux-gnu-",
+    header: "",
     asFlags: ["-march=rv32gc_zifencei_zicsr", "-mabi=ilp32d"],
     objdumpFlags: ["-m", "riscv:rv32", "-M", "no-aliases"],
     nop: [0x01, 0x00],
@@ -85,9 +92,9 @@ export const assembleText = (
   flags: readonly string[] = [],
 ): Uint8Array<ArrayBuffer> =>
   inScratch((folder) => {
-    const { prefix, asFlags } = tools[isa];
+    const { prefix, asFlags, header } = tools[isa];
     const file = (name: string): string => join(folder, name);
-    writeFileSync(file("a.s"), `${text}\n`);
+    writeFileSync(file("a.s"), `${header}\n${text}\n`);
     run(`${prefix}as`, [...asFlags, ...flags, "-o", file("a.o"), file("a.s")]);
     run(`${prefix}objcopy`, ["-O", "binary", "-j", ".text", file("a.o"), file("a.bin")]);
     return new Uint8Array(readFileSync(file("a.bin")));

@@ -156,7 +156,8 @@ export class Assembler {
   #emit(mnemonic: Mnemonic, operands: readonly Operand[], size: BranchSize): this {
     const matched = this.#match(mnemonic, operands, size);
     if (this.#locked) {
-      const toMemory = matched.rm?.kind === "mem" && matched.form.operands[0]?.kind === "placed";
+      const [destination] = operands;
+      const toMemory = typeof destination === "object" && destination.kind === "mem";
       assert(toMemory && lockable.has(mnemonic), `${mnemonic} can't be locked here`);
     }
     const pending = encode(matched, this.#locked, this.#out);
