@@ -1,0 +1,191 @@
+/**
+ * The tracer's end of a ring: what is there to take, where its losses lie, and giving the room back
+ * to the producer. Nothing is done per event, except that rings with long events are walked to find
+ * where the last one begins.
+ *
+ * An event carries 38 bits of its time, the rest is known from when it was taken: a ring that drops
+ * is taken from at least every 2^37 ticks (45 s at 3 GHz); one that overwrites is marked as often,
+ * and taken from when recording has been paused.
+ */
+import { assert } from "../base/assert.ts";
+import { blockSlots, eventTime, fullTime } from "./event.ts";
+import { eventBytes, eventKind, kindBits, ringHeader, ringHeaderBytes } from "./layout.ts";
+import { longHeaderSlots } from "./long-event.ts";
+
+/** Where losses lie; the same values as `lossPlace` of a packet has in the trace. */
+export const ringLoss = { none: 0, before: 1, after: 2, either: 3 } as const;
+export type RingLoss = (typeof ringLoss)[keyof typeof ringLoss];
+
+/** Events taken from a ring, for one packet of the trace. */
+export type TakenEvents = {
+  /** Whole slots, oldest first: the ring's own memory, valid until `release`. */
+  readonly chunks: readonly Uint8Array[];
+  /** Ticks of the first event and of the last one; without events, of the packet before. */
+  readonly begin: bigint;
+  readonly end: bigint;
+  /** Lost since the ring was made, up to here; overwritten events are in `lost` alone. */
+  readonly lost: number;
+  readonly lostEntries: number;
+  readonly lostExits: number;
+  readonly lossPlace: RingLoss;
+};
+
+export type RingOptions = {
+  /** Long events can be in it. */
+  readonly hasLong: boolean;
+  /** Full, it overwrites its oldest events instead of dropping the new ones. */
+  readonly overwrites: boolean;
+};
+
+export class RingConsumer {
+  readonly #counters: BigUint64Array;
+  readonly #slots: BigUint64Array;
+  readonly #bytes: Uint8Array;
+  readonly #options: RingOptions;
+  /** Position (events since the ring was made) up to which everything was taken and given back. */
+  #tail: number;
+  /** Position up to which `take` handed out and `release` has not given back. */
+  #taken: number;
+  /** Moments, oldest first: the events before `position` are not younger than `time`. */
+  readonly #marks: { readonly position: number; readonly time: bigint }[] = [];
+  #overwritten = 0;
+  #lostEntries = 0;
+  #lostExits = 0;
+  #wasFull = false;
+  #end = 0n;
+
+  /**
+   * @param ring the header page and the slots, memory shared with the producer; borrowed, aligned
+   *   to 8 bytes. The number of slots is a power of two.
+   */
+  constructor(ring: Uint8Array, options: RingOptions) {
+    const slotBytes = ring.length - ringHeaderBytes;
+    const count = slotBytes / eventBytes;
+    assert(Number.isInteger(Math.log2(count)), "a ring has a power of two of slots");
+    const at = ring.byteOffset;
+    this.#counters = new BigUint64Array(ring.buffer, at, ringHeaderBytes / 8);
+    this.#slots = new BigUint64Array(ring.buffer, at + ringHeaderBytes, count);
+    this.#bytes = ring.subarray(ringHeaderBytes);
+    this.#options = options;
+    this.#tail = 0;
+    this.#taken = 0;
+  }
+
+  /** Notes how far the ring has come by now, so that older events keep their time. */
+  mark(now: () => bigint): void {
+    const position = this.#counter(ringHeader.head);
+    this.#marks.push({ position, time: now() });
+    const oldest = position - this.#slots.length;
+    while ((this.#marks[0]?.position ?? position) <= oldest) this.#marks.shift();
+  }
+
+  /**
+   * What came since the last time, up to the next mark if there are any: call it until it gives
+   * `undefined`, which says that nothing came and nothing was lost.
+   * @param now reads the clock that events are stamped with, all of its bits.
+   */
+  take(now: () => bigint): TakenEvents | undefined {
+    assert(this.#taken === this.#tail, "what was taken before is released first");
+    // The losses first: one that is counted after this belongs to the next packet's beginning.
+    const lostEntries = this.#counter(ringHeader.lostEntries);
+    const lostExits = this.#counter(ringHeader.lostExits);
+    const newest = { position: this.#counter(ringHeader.head), time: now() };
+    const jumped = this.#skipOverwritten(newest.position);
+    while ((this.#marks[0]?.position ?? newest.position) <= this.#tail) {
+      if (this.#marks.shift() === undefined) break;
+    }
+    const { position: head, time } = this.#marks[0] ?? newest;
+    const count = head - this.#tail;
+    const newLosses = lostEntries + lostExits - this.#lostEntries - this.#lostExits;
+    if (count === 0 && newLosses === 0 && !jumped) return undefined;
+    const full = count === this.#slots.length;
+    const place = jumped ? ringLoss.before : this.#place(newLosses, full);
+    this.#wasFull = full;
+    this.#lostEntries = lostEntries;
+    this.#lostExits = lostExits;
+    const begin = count === 0 ? this.#end : this.#timeAt(this.#tail, time);
+    if (count > 0) this.#end = this.#timeAt(this.#lastEvent(head), time);
+    this.#taken = head;
+    return {
+      chunks: this.#chunks(head),
+      begin,
+      end: this.#end,
+      lost: lostEntries + lostExits + this.#overwritten,
+      lostEntries,
+      lostExits,
+      lossPlace: place,
+    };
+  }
+
+  /** Gives the room of what was taken back to the producer. */
+  release(): void {
+    this.#tail = this.#taken;
+    if (this.#options.overwrites) return;
+    Atomics.store(
+      this.#counters,
+      ringHeader.limit / 8,
+      BigInt(this.#tail) + BigInt(this.#slots.length),
+    );
+  }
+
+  #counter(offset: number): number {
+    return Number(Atomics.load(this.#counters, offset / 8));
+  }
+
+  /** Where the producer has gone around: begins at the oldest event that is whole. */
+  #skipOverwritten(head: number): boolean {
+    // A producer that recording's pause has caught may still be writing slot `head`.
+    const oldest = head - this.#slots.length + (this.#options.overwrites ? 1 : 0);
+    if (oldest <= this.#tail) return false;
+    const start = this.#options.hasLong ? Math.ceil(oldest / blockSlots) * blockSlots : oldest;
+    this.#overwritten += start - this.#tail;
+    this.#tail = start;
+    this.#taken = start;
+    return true;
+  }
+
+  /**
+   * A ring that drops loses events only while it is full, so at a position where the room ended:
+   * at the end of this packet if the ring is full now, at its beginning if it was full before.
+   */
+  #place(newLosses: number, full: boolean): RingLoss {
+    if (newLosses === 0) return ringLoss.none;
+    if (full === this.#wasFull) return ringLoss.either;
+    return full ? ringLoss.after : ringLoss.before;
+  }
+
+  #slot(position: number): bigint {
+    return this.#slots[position & (this.#slots.length - 1)] ?? 0n;
+  }
+
+  #timeAt(position: number, now: bigint): bigint {
+    return fullTime(eventTime(this.#slot(position)), now);
+  }
+
+  /** Position of the last event before `head`. */
+  #lastEvent(head: number): number {
+    if (!this.#options.hasLong) return head - 1;
+    let last = this.#tail;
+    for (let at = this.#tail; at < head; ) {
+      last = at;
+      at += this.#slotsOf(at);
+    }
+    return last;
+  }
+
+  #slotsOf(position: number): number {
+    const kind = Number(BigInt.asUintN(kindBits, this.#slot(position)));
+    if (kind !== eventKind.long) return 1;
+    return longHeaderSlots + Number(BigInt.asUintN(16, this.#slot(position + 1) >> 16n));
+  }
+
+  #chunks(head: number): readonly Uint8Array[] {
+    const mask = this.#slots.length - 1;
+    const count = head - this.#tail;
+    if (count === 0) return [];
+    const from = (this.#tail & mask) * eventBytes;
+    const first = this.#bytes.subarray(from, from + count * eventBytes);
+    const rest = count * eventBytes - first.length;
+    return rest === 0 ? [first] : [first, this.#bytes.subarray(0, rest)];
+  }
+}
