@@ -21,8 +21,16 @@ export type StringTable = {
 
 function isAscii(bytes: Uint8Array): boolean {
   let seen = 0;
-  for (const byte of bytes) seen |= byte;
-  return seen < 0x80;
+  const misaligned = Math.min(bytes.length, (4 - (bytes.byteOffset % 4)) % 4);
+  const wordCount = Math.floor((bytes.length - misaligned) / 4);
+  for (let i = 0; i < misaligned; i++) seen |= bytes[i] ?? 0;
+  for (let i = misaligned + wordCount * 4; i < bytes.length; i++) seen |= bytes[i] ?? 0;
+  if (seen >= 0x80) return false;
+  // Four bytes at once: symbol tables are megabytes long.
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset + misaligned, wordCount);
+  let high = 0;
+  for (let i = 0; i < wordCount; i++) high |= words[i] ?? 0;
+  return (high & 0x80808080) === 0;
 }
 
 /** Prepares `bytes` (borrowed) for reading many names. */
@@ -36,4 +44,15 @@ export function nameAt(table: StringTable, offset: number): string {
   if (table.text === undefined) return readString(table.bytes, offset);
   const zero = table.text.indexOf("\0", offset);
   return table.text.slice(offset, zero < 0 ? table.text.length : zero);
+}
+
+/** Whether the names at `a` of `tableA` and at `b` of `tableB` are the same; makes no string. */
+export function sameName(tableA: StringTable, a: number, tableB: StringTable, b: number): boolean {
+  const left = tableA.bytes;
+  const right = tableB.bytes;
+  for (let i = 0; ; i++) {
+    const byte = left[a + i] ?? 0;
+    if (byte !== (right[b + i] ?? 0)) return false;
+    if (byte === 0) return true;
+  }
 }

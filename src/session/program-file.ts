@@ -4,12 +4,17 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { inflateSync } from "node:zlib";
+import type { LinkAddr } from "../base/brand.ts";
 import { FormatError } from "../base/cursor.ts";
 import { PatchbayError } from "../base/error.ts";
 import { crc32 } from "../elf/crc32.ts";
-import { ElfError, type ElfFile, parseElf } from "../elf/elf-file.ts";
+import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.ts";
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
 import { findSites, type SiteList } from "../patch/site.ts";
+import { DebugInfo } from "../symbols/dwarf/debug-info.ts";
+import type { SourceLine } from "../symbols/dwarf/line-table.ts";
+import { SourceLines } from "../symbols/source-lines.ts";
 import { readSymbolTable, type SymbolTable } from "../symbols/symbol-table.ts";
 
 export type ProgramFile = {
@@ -24,6 +29,8 @@ export type ProgramFile = {
   symbols(): SymbolTable;
   /** Its patch sites; read once. */
   sites(): SiteList;
+  /** Source line of the code at `addr`; undefined when nothing says it or what does is damaged. */
+  sourceLine(addr: LinkAddr): SourceLine | undefined;
 };
 
 /** Where distributions put separate debug files (GDB manual, "Separate Debug Files"). */
@@ -115,6 +122,25 @@ function once<T>(read: () => T): () => T {
   };
 }
 
+/** What `read` gives, or nothing where the debug information is damaged: it is an extra. */
+function orUndefined<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
+}
+
+const inflate = (bytes: Uint8Array, size: number): Uint8Array =>
+  inflateSync(bytes, { maxOutputLength: Math.max(1, size) });
+
+/** The debug information in the file itself, else in its debug file. */
+function debugInfoOf(elf: ElfFile, debug: ElfFile | undefined): DebugInfo {
+  const own = findSection(elf, ".debug_info") !== undefined;
+  return new DebugInfo(own || debug === undefined ? elf : debug, inflate);
+}
+
 /**
  * Makes a program file of bytes that are at hand (borrowed for its life).
  * @param path where it came from, for messages and to find its debug file.
@@ -126,6 +152,7 @@ export function programFileOf(path: string, bytes: Uint8Array): ProgramFile {
   const buildId = findBuildId(elf);
   const debug = once(() => findDebugFile(path, elf, buildId));
   const symbols = once(() => guardFormat(doing, () => readSymbolTable(elf, debug()?.elf)));
+  const lines = once(() => new SourceLines(debugInfoOf(elf, debug()?.elf)));
   return {
     path,
     elf,
@@ -133,6 +160,7 @@ export function programFileOf(path: string, bytes: Uint8Array): ProgramFile {
     debugPath: () => debug()?.path,
     symbols,
     sites: once(() => guardFormat(doing, () => findSites(elf, symbols()))),
+    sourceLine: (addr) => orUndefined(() => lines().find(addr)),
   };
 }
 
