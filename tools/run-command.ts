@@ -45,10 +45,11 @@ export function runCommand(
 ): Promise<CommandResult> {
   const [program, ...parameters] = command;
   const stream = show ? "inherit" : "pipe";
+  const plain = show && process.stdout.isTTY ? {} : { NO_COLOR: "1" };
   const child = spawn(program, parameters, {
     cwd: root,
     detached: true,
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...plain, ...env },
     stdio: ["ignore", stream, stream],
   });
   running.add(child);
