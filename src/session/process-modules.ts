@@ -1,0 +1,108 @@
+/**
+ * The executable and the libraries of a running process: which file each one is, and where it is
+ * mapped. Files are opened through /proc/PID/root, so that containers and chroots are no obstacle.
+ */
+import { existsSync } from "node:fs";
+import { type CodeAddr, codeAddr, fileOffset, type LinkAddr, type Pid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { segmentType } from "../elf/constants.ts";
+import { findLinkAddr } from "../elf/elf-file.ts";
+import { buildIdInNotes } from "../elf/notes.ts";
+import { executablePath, type Mapping, ProcessMemory, readMaps } from "../os/proc.ts";
+import { openProgramFile, type ProgramFile } from "./program-file.ts";
+
+export type Module = {
+  /** As the kernel names it, without " (deleted)". */
+  readonly path: string;
+  readonly program: ProgramFile;
+  /** Added to a link address to get the address in the process. */
+  readonly bias: bigint;
+  readonly isExecutable: boolean;
+};
+
+/** A mapped file that could not be used, and why. */
+export type SkippedModule = { readonly path: string; readonly why: string };
+
+export type ModuleList = {
+  readonly modules: readonly Module[];
+  readonly skipped: readonly SkippedModule[];
+};
+
+const deletedSuffix = " (deleted)";
+
+/** Address in the process of something that the file has at `addr`. */
+export const addressIn = (module: Pick<Module, "bias">, addr: LinkAddr): CodeAddr =>
+  codeAddr(addr + module.bias);
+
+/** Where the file of a mapping can be opened: also when it was deleted or lies in a container. */
+function openablePath(pid: Pid, mapping: Mapping, isExecutable: boolean): string {
+  if (isExecutable) return `/proc/${pid}/exe`;
+  if (!mapping.path.endsWith(deletedSuffix)) {
+    const path = `/proc/${pid}/root${mapping.path}`;
+    if (existsSync(path)) return path;
+  }
+  return `/proc/${pid}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
+}
+
+/** Link address of the first byte of `mapping`, if the file maps any there. */
+function linkStart(program: ProgramFile, mapping: Mapping): LinkAddr | undefined {
+  return findLinkAddr(program.elf, fileOffset(mapping.offset));
+}
+
+/** The build-id of what is mapped, read from memory; undefined when there is none. */
+function mappedBuildId(memory: ProcessMemory, program: ProgramFile, bias: bigint) {
+  for (const segment of program.elf.segments) {
+    if (segment.type !== segmentType.note || segment.memSize > 4096) continue;
+    const bytes = memory.read(BigInt(segment.addr) + bias, segment.memSize);
+    const id = buildIdInNotes(bytes);
+    if (id !== undefined) return id;
+  }
+  return undefined;
+}
+
+/** The module whose text `mapping` is, or why it can't be used. */
+function openModule(
+  pid: Pid,
+  memory: ProcessMemory,
+  mapping: Mapping,
+  isExecutable: boolean,
+): Module | SkippedModule {
+  const path = mapping.path.replace(deletedSuffix, "");
+  const program = openProgramFile(openablePath(pid, mapping, isExecutable));
+  const start = linkStart(program, mapping);
+  if (start === undefined) return { path, why: "the file on disk is not what is mapped" };
+  const bias = mapping.start - start;
+  const mapped = mappedBuildId(memory, program, bias);
+  if (mapped !== program.buildId) {
+    return { path, why: "the file on disk was replaced since it was mapped (other build-id)" };
+  }
+  return { path, program: { ...program, path }, bias, isExecutable };
+}
+
+/**
+ * All modules of a process with executable mappings, the executable first. A library that can't be
+ * read is skipped with its reason; an executable that can't be is an error.
+ */
+export function listModules(pid: Pid): ModuleList {
+  const executable = executablePath(pid);
+  using memory = new ProcessMemory(pid);
+  const modules: Module[] = [];
+  const skipped: SkippedModule[] = [];
+  const seen = new Set<string>();
+  for (const mapping of readMaps(pid)) {
+    if (!mapping.executable || mapping.inode === 0 || seen.has(mapping.path)) continue;
+    if (mapping.path.startsWith("/memfd:")) continue;
+    seen.add(mapping.path);
+    const isExecutable = mapping.path === executable;
+    try {
+      const found = openModule(pid, memory, mapping, isExecutable);
+      if ("program" in found) modules.push(found);
+      else skipped.push(found);
+    } catch (error) {
+      if (!(error instanceof PatchbayError) || isExecutable) throw error;
+      skipped.push({ path: mapping.path, why: error.why });
+    }
+  }
+  modules.sort((a, b) => Number(b.isExecutable) - Number(a.isExecutable));
+  return { modules, skipped };
+}
