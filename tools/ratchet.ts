@@ -112,6 +112,7 @@ function mostOf(files: readonly SourceFile[], measure: Measure, scope: Scope): s
   return files
     .filter(({ path }) => scopeOf(path) === scope)
     .map((file) => ({ path: file.path, count: countIn(file)[measure] }))
+    .filter(({ count }) => count > 0)
     .sort((a, b) => b.count - a.count)
     .slice(0, 5)
     .map(({ path, count }) => `${path}: ${count}`)
