@@ -11,6 +11,7 @@
 
 import { assert, ensure } from "../base/assert.ts";
 import type { Effect } from "./effects.ts";
+import type { ReachRefusal } from "./isa.ts";
 
 /** An instruction's fields by name: register numbers, and immediates as the values they stand for. */
 export type Fields = Readonly<Record<string, number>>;
@@ -47,7 +48,19 @@ export type Slot<Arg> = {
   readonly parse: (arg: Arg | undefined) => Fields | undefined;
   /** The operand as text; `undefined` where it is left out (a shift by 0). */
   readonly text: (fields: Fields, pc: bigint) => string | undefined;
+  /** For slots of one number: an assembler may fill it in later, from a label or a hole. */
+  readonly names?: { readonly field: string; readonly computation?: Computation };
 };
+
+/** Computes a field's value from an address and the place that distances are counted from. */
+export type Computation = {
+  readonly value: (target: bigint, from: bigint) => bigint;
+  /** Whether it depends on more than the distance, so that code that is moved has to be redone. */
+  readonly absolute: boolean;
+};
+
+/** The distance from the instruction itself, as most branches have it. */
+export const distance: Computation = { value: (target, from) => target - from, absolute: false };
 
 /** One row of an ISA's table. */
 export type Form<Arg> = {
@@ -245,7 +258,7 @@ export function indexForms<Arg>(
 }
 
 /** `mnemonic a, b, c` of a form or an alias. */
-export function formatSlots<Arg>(
+function formatSlots<Arg>(
   mnemonic: string,
   slots: readonly Slot<Arg>[],
   fields: Fields,
@@ -256,13 +269,13 @@ export function formatSlots<Arg>(
 }
 
 /** Whether the fields are those that the alias stands for. */
-export function isAliasOf<Arg>(alias: Alias<Arg>, fields: Fields): boolean {
+function isAliasOf<Arg>(alias: Alias<Arg>, fields: Fields): boolean {
   const shown = Object.entries(alias.fixed).every(([name, value]) => fields[name] === value);
   return shown && alias.inputOnly !== true && alias.when?.(fields) !== false;
 }
 
 /** Fields that assembler arguments mean for these slots; `undefined` where one does not fit. */
-export function parseSlots<Arg>(
+function parseSlots<Arg>(
   slots: readonly Slot<Arg>[],
   fixed: Fields,
   args: readonly Arg[],
@@ -275,4 +288,99 @@ export function parseSlots<Arg>(
     fields = { ...fields, ...parsed };
   }
   return fields;
+}
+
+/** What a mnemonic with arguments means. */
+export type Reading<Arg> = {
+  readonly form: Form<Arg>;
+  readonly slots: readonly Slot<Arg>[];
+  readonly fields: Fields;
+};
+
+/** What a table offers to its ISA: look-up by name, reading of assembler arguments, text. */
+export type Table<Arg> = {
+  readonly forms: readonly Form<Arg>[];
+  readonly aliases: readonly Alias<Arg>[];
+  /** The form named so; asserts that there is one. */
+  readonly form: (name: string) => Form<Arg>;
+  /**
+   * The first form or alias of this mnemonic that takes the arguments; a string says why there is
+   * none.
+   */
+  readonly read: (mnemonic: string, args: readonly Arg[]) => Reading<Arg> | string;
+  /** Text by the preferred alias. */
+  readonly format: (name: string, fields: Fields, pc: bigint) => string;
+  /** Text without aliases. */
+  readonly formatPlain: (name: string, fields: Fields, pc: bigint) => string;
+};
+
+const groupBy = <T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> => {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group === undefined) groups.set(keyOf(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+};
+
+/** @param what names the table in assertions: `RV64`. */
+export function makeTable<Arg>(
+  what: string,
+  forms: readonly Form<Arg>[],
+  aliases: readonly Alias<Arg>[],
+): Table<Arg> {
+  const byName = new Map(forms.map((form) => [form.name, form]));
+  const byMnemonic = groupBy(forms, (form) => form.mnemonic);
+  const aliasesByMnemonic = groupBy(aliases, (alias) => alias.mnemonic);
+  const aliasesOf = groupBy(aliases, (alias) => alias.of);
+  const form = (name: string): Form<Arg> => ensure(byName.get(name), `${what} has no ${name}`);
+
+  const read = (mnemonic: string, args: readonly Arg[]): Reading<Arg> | string => {
+    const readings = [
+      ...(byMnemonic.get(mnemonic) ?? []).map((f) => ({ form: f, fixed: {}, slots: f.slots })),
+      ...(aliasesByMnemonic.get(mnemonic) ?? []).map(({ of, fixed, slots }) => ({
+        ...{ form: form(of), fixed, slots },
+      })),
+    ];
+    let problem = readings.length === 0 ? "no such instruction" : "no form takes these operands";
+    for (const { form: candidate, fixed, slots } of readings) {
+      const fields = parseSlots(slots, fixed, args);
+      if (fields === undefined) continue;
+      const misfitting = findMisfit(candidate, fields);
+      if (misfitting === undefined) return { form: candidate, slots, fields };
+      problem = misfitting;
+    }
+    return problem;
+  };
+
+  const formatPlain = (name: string, fields: Fields, pc: bigint): string =>
+    formatSlots(form(name).mnemonic, form(name).slots, fields, pc);
+  const format = (name: string, fields: Fields, pc: bigint): string => {
+    const alias = aliasesOf.get(name)?.find((candidate) => isAliasOf(candidate, fields));
+    if (alias === undefined) return formatPlain(name, fields, pc);
+    return formatSlots(alias.mnemonic, alias.slots, fields, pc);
+  };
+  return { forms, aliases, form, read, format, formatPlain };
+}
+
+/** The answer of every `canReach`. */
+export type Reach = { readonly kind: "reachable"; readonly distance: bigint } | ReachRefusal;
+
+/** Whether a distance in bytes is between `min` and `max` and a multiple of `align`. */
+export function reach(distanceBytes: bigint, min: bigint, max: bigint, align: bigint): Reach {
+  if (distanceBytes < min || distanceBytes > max) {
+    return { kind: "outOfRange", distance: distanceBytes, limit: distanceBytes < 0n ? min : max };
+  }
+  if (distanceBytes % align !== 0n) return { kind: "misaligned", distance: distanceBytes, align };
+  return { kind: "reachable", distance: distanceBytes };
+}
+
+/** Whether a form's field of this name can hold a distance. */
+export function reachOfField<Arg>(form: Form<Arg>, field: string, distanceBytes: bigint): Reach {
+  const found = ensure(
+    form.pattern.fields.find(({ name }) => name === field),
+    `${form.name} has no ${field}`,
+  );
+  return reach(distanceBytes, BigInt(found.min), BigInt(found.max), BigInt(found.unit));
 }

@@ -1,20 +1,12 @@
 /** RISC-V: decode, encode, effects and text of the table's instructions, per configuration. */
 
-import { assert, ensure } from "../../base/assert.ts";
+import { ensure } from "../../base/assert.ts";
 import type { Effect } from "../effects.ts";
 import type { Instruction, Isa } from "../isa.ts";
-import {
-  encodeForm,
-  type Fields,
-  findMisfit,
-  formatSlots,
-  indexForms,
-  isAliasOf,
-  parseSlots,
-} from "../table.ts";
+import { encodeForm, type Fields, indexForms, makeTable, type Table } from "../table.ts";
 import { registersOf } from "./registers.ts";
 import type { Arg } from "./slots.ts";
-import { makeAliases, makeForms, type Options, type RiscvAlias, type RiscvForm } from "./table.ts";
+import { makeAliases, makeForms, type Options, type RiscvForm } from "./table.ts";
 
 /** A RISC-V instruction; `mnemonic` is the table's name of its form, `c.addi` and not `addi`. */
 export interface RiscvInstruction extends Instruction {
@@ -26,17 +18,11 @@ export interface RiscvInstruction extends Instruction {
 
 export interface RiscvIsa extends Isa<RiscvInstruction> {
   readonly xlen: 32 | 64;
-  readonly forms: readonly RiscvForm[];
-  readonly aliases: readonly RiscvAlias[];
-  /** The form named so; asserts that it exists in this configuration. */
-  form(mnemonic: string): RiscvForm;
+  readonly table: Table<Arg>;
+  readonly nopBytes: Uint8Array;
+  readonly placeholder: Arg;
   /** The instruction with these fields; asserts that they fit. */
   instruction(mnemonic: string, operands: Fields): RiscvInstruction;
-  /**
-   * The instruction that assembly text with this mnemonic (or alias) and these arguments means;
-   * a string says why there is none.
-   */
-  assemble(mnemonic: string, args: readonly Arg[]): RiscvInstruction | string;
   /** Text without aliases: `jalr zero, 0(ra)` for `ret`. */
   formatPlain(insn: RiscvInstruction, pc: bigint): string;
 }
@@ -68,8 +54,7 @@ const parcelKeyBits = [...range(0, 2), ...range(10, 6)];
 export function makeRiscv(options: Options): RiscvIsa {
   const { xlen } = options;
   const forms = makeForms(options);
-  const aliases = makeAliases(xlen);
-  const byName = new Map(forms.map((form) => [form.name, form]));
+  const table = makeTable(`RV${xlen}`, forms, makeAliases(xlen));
   const words = indexForms(
     forms.filter((form) => form.pattern.sizeBytes === 4),
     wordKeyBits,
@@ -78,9 +63,6 @@ export function makeRiscv(options: Options): RiscvIsa {
     forms.filter((form) => form.pattern.sizeBytes === 2),
     parcelKeyBits,
   );
-  const form = (mnemonic: string): RiscvForm =>
-    ensure(byName.get(mnemonic), `RV${xlen} has no ${mnemonic} here`);
-
   const build = (of: RiscvForm, operands: Fields): RiscvInstruction => ({
     mnemonic: of.name,
     size: of.pattern.sizeBytes,
@@ -103,24 +85,6 @@ export function makeRiscv(options: Options): RiscvIsa {
     return { mnemonic: found.form.name, size, operands: found.fields, word };
   };
 
-  const assemble = (mnemonic: string, args: readonly Arg[]): RiscvInstruction | string => {
-    const readings = [
-      ...forms.filter((f) => f.mnemonic === mnemonic).map((of) => ({ of, fixed: {}, ...of })),
-      ...aliases
-        .filter((alias) => alias.mnemonic === mnemonic)
-        .map(({ of, fixed, slots }) => ({ of: form(of), fixed, slots })),
-    ];
-    let problem = readings.length === 0 ? "no such instruction" : "operands of another kind wanted";
-    for (const { of, fixed, slots } of readings) {
-      const fields = parseSlots(slots, fixed, args);
-      if (fields === undefined) continue;
-      const misfit = findMisfit(of, fields);
-      if (misfit === undefined) return build(of, fields);
-      problem = misfit;
-    }
-    return problem;
-  };
-
   return {
     name: xlen === 32 ? "riscv32" : "riscv64",
     xlen,
@@ -128,22 +92,14 @@ export function makeRiscv(options: Options): RiscvIsa {
     instructionAlign: 2,
     registers: registersOf(xlen),
     stackPointer: "sp",
-    forms,
-    aliases,
-    form,
+    table,
+    nopBytes: Uint8Array.of(0x13, 0, 0, 0),
+    placeholder: 0,
     decode,
-    assemble,
-    instruction: (mnemonic, operands) => build(form(mnemonic), operands),
-    effects: (insn): readonly Effect[] => form(insn.mnemonic).effects(insn.operands),
-    format: (insn, pc) => {
-      const alias = aliases.find((a) => a.of === insn.mnemonic && isAliasOf(a, insn.operands));
-      assert(alias === undefined || byName.has(alias.of), "aliases name forms");
-      return alias === undefined
-        ? formatSlots(insn.mnemonic, form(insn.mnemonic).slots, insn.operands, pc)
-        : formatSlots(alias.mnemonic, alias.slots, insn.operands, pc);
-    },
-    formatPlain: (insn, pc) =>
-      formatSlots(insn.mnemonic, form(insn.mnemonic).slots, insn.operands, pc),
+    instruction: (mnemonic, operands) => build(table.form(mnemonic), operands),
+    effects: (insn): readonly Effect[] => table.form(insn.mnemonic).effects(insn.operands),
+    format: (insn, pc) => table.format(insn.mnemonic, insn.operands, pc),
+    formatPlain: (insn, pc) => table.formatPlain(insn.mnemonic, insn.operands, pc),
   };
 }
 

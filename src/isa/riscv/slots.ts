@@ -4,7 +4,7 @@
  */
 
 import { ensure } from "../../base/assert.ts";
-import type { Fields, Slot } from "../table.ts";
+import { distance, type Fields, type Slot } from "../table.ts";
 import { fName, type Register, xName } from "./registers.ts";
 import { csrs } from "./semantics.ts";
 
@@ -29,6 +29,7 @@ const register = (kind: "x" | "f", field: string): RiscvSlot => ({
 const immediate = (field: string): RiscvSlot => ({
   parse: (arg) => (typeof arg === "number" ? { [field]: arg } : undefined),
   text: (fields) => String(fields[field]),
+  names: { field },
 });
 
 /** `imm(rs1)`; `fixedBase` where the base is not encoded (c.lwsp). */
@@ -55,6 +56,7 @@ const upper: RiscvSlot = {
       ? { imm: (arg << 12) | 0 }
       : undefined,
   text: (fields) => `0x${(ensure(fields["imm"], "imm") >>> 12).toString(16)}`,
+  names: { field: "imm" },
 };
 
 /** A branch: the argument is the distance, the text the address. */
@@ -64,6 +66,7 @@ const target = (xlen: 32 | 64): RiscvSlot => ({
     const to = BigInt.asUintN(xlen, pc + BigInt(ensure(fields["imm"], "imm")));
     return `0x${to.toString(16)}`;
   },
+  names: { field: "imm", computation: distance },
 });
 
 const csr: RiscvSlot = {

@@ -250,8 +250,14 @@ const baseRows: readonly Row[] = [
   opW("sllw", "0000000", "001", "shl"),
   opW("srlw", "0000000", "101", "shr"),
   opW("sraw", "0100000", "101", "sar"),
-  row("fence", "0000 pred succ 00000 000 00000 0001111", "pred, succ", ordering, (o) =>
-    does.fence(o.pred, o.succ),
+  row(
+    "fence",
+    "0000 pred succ 00000 000 00000 0001111",
+    "pred, succ",
+    ordering,
+    (o) => does.fence(o.pred, o.succ),
+    // PAUSE is this fence.
+    { valid: (o) => o.pred !== 1 || o.succ !== 0 },
   ),
   row("fence.tso", "1000 0011 0011 00000 000 00000 0001111", "", ordering, does.fenceTso),
   row("fence.i", "000000000000 00000 001 00000 0001111", "", "Zifencei", does.fenceI),
@@ -664,9 +670,9 @@ const aliasRows: readonly AliasRow[] = [
   ["sgtz", "slt", "rd, rs2", { rs1: 0 }],
   ["beqz", "beq", "rs1, target", { rs2: 0 }],
   ["bnez", "bne", "rs1, target", { rs2: 0 }],
+  ["blez", "bge", "rs2, target", { rs1: 0 }],
   ["bgez", "bge", "rs1, target", { rs2: 0 }],
   ["bltz", "blt", "rs1, target", { rs2: 0 }],
-  ["blez", "bge", "rs2, target", { rs1: 0 }],
   ["bgtz", "blt", "rs2, target", { rs1: 0 }],
   ["j", "jal", "target", { rd: 0 }],
   ["jal", "jal", "target", { rd: 1 }],
