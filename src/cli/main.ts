@@ -5,11 +5,12 @@
  */
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
+import { registerRecord } from "./verbs/record.ts";
 
 /** The answer is "no": nothing failed, there is nothing more to say, exit with 1. */
 export class AnswerNo extends Error {}
 
-const verbs: readonly ((program: Command) => void)[] = [];
+const verbs: readonly ((program: Command) => void)[] = [registerRecord];
 
 async function main(argv: readonly string[]): Promise<number> {
   const program = new Command("patchbay")
@@ -22,7 +23,7 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const register of verbs) register(program);
   try {
     await program.parseAsync(argv);
-    return 0;
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof AnswerNo) return 1;

@@ -39,10 +39,10 @@ export const control = {
 } as const;
 
 export const arenaVersion = 1;
-export const arenaMagic = 0x7961_6268_6374_6170n; // "patchbay", little-endian
+export const arenaMagic: bigint = 0x7961_6268_6374_6170n; // "patchbay", little-endian
 
 /** Room in a ring that overwrites its oldest events: the producer never reaches the limit. */
-export const unlimitedRoom = 2n ** 62n;
+export const unlimitedRoom: bigint = 2n ** 62n;
 
 export type ArenaShape = {
   readonly ringCount: number;
@@ -76,9 +76,9 @@ export const threadTable = {
   ring: 0,
   /** In an entry: u32 thread id; 0 free, 0xffffffff being filled in. */
   tid: 8,
-  /** After the last entry that a probe can reach: u32, 1 while recording is on. */
-  armed: (4096 + 16) * 16,
-  bytes: (4096 + 16) * 16 + 4096 - 256,
+  /** After the last entry that a probe can reach, (4096 + 16) * 16: u32, 1 while recording is on. */
+  armed: 65_792,
+  bytes: 69_632,
 } as const;
 
 /** Marks an entry of the thread table that a thread is filling in. */

@@ -84,6 +84,8 @@ export class Injection {
   /** The arena's descriptor in this process; open until the injection is disposed of. */
   readonly arenaFd: number;
   readonly exits: boolean;
+  /** Address of the thread table in the target. */
+  readonly table: DataAddr;
   readonly #memory: ProcessMemory;
   readonly #claim: ClaimPlan;
   readonly #mirror: Mirror;
@@ -105,6 +107,7 @@ export class Injection {
     this.pid = parts.pid;
     this.arenaFd = parts.arenaFd;
     this.exits = parts.exits;
+    this.table = parts.claim.table;
     this.#memory = parts.memory;
     this.#claim = parts.claim;
     this.#mirror = parts.mirror;

@@ -1,0 +1,37 @@
+/** Numbers as people write and read them on the command line. */
+import { InvalidArgumentError } from "commander";
+
+const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** "500ms", "2s", "1.5m" to ms; a bare number is seconds. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  const unit = durationUnits[match?.[2] ?? "s"];
+  if (match === null || unit === undefined) {
+    throw new InvalidArgumentError("a time is written as 500ms, 2s or 1m.");
+  }
+  return Number(match[1]) * unit;
+}
+
+const sizeUnits: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+
+/** "64K", "4M" to bytes: a power of two of at least a page. */
+export function parseSize(text: string): number {
+  const match = /^(\d+)([kmg]?)b?$/i.exec(text);
+  const size = Number(match?.[1]) * (sizeUnits[match?.[2]?.toLowerCase() ?? ""] ?? Number.NaN);
+  if (!(size >= 4096 && size <= 2 ** 30 && Number.isInteger(Math.log2(size)))) {
+    throw new InvalidArgumentError("a ring has 4K to 1G, a power of two: 64K, 4M.");
+  }
+  return size;
+}
+
+/** 1234567 as "1.23 M"; small numbers as they are. */
+export function count(value: number): string {
+  if (value < 10_000) return String(Math.round(value));
+  if (value < 1e6) return `${(value / 1e3).toFixed(1)} k`;
+  if (value < 1e9) return `${(value / 1e6).toFixed(2)} M`;
+  return `${(value / 1e9).toFixed(2)} G`;
+}
+
+/** Bytes as "12.3 MB" (10^6). */
+export const bytes = (value: number): string => `${count(value).replace(/ ?([kMG])?$/, " $1B")}`;

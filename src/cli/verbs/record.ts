@@ -1,0 +1,158 @@
+/** `patchbay record`: traces a process into a trace directory until it ends or is told to stop. */
+import type { Command } from "commander";
+import {
+  attach,
+  launch,
+  PatchbayError,
+  type Recording,
+  type RecordingSummary,
+  type RecordOptions,
+  type Session,
+} from "../../index.ts";
+import { bytes, count, parseDuration, parseSize } from "../units.ts";
+
+type Options = {
+  readonly output: string;
+  readonly filter: readonly string[];
+  readonly notrace: readonly string[];
+  readonly pid?: string;
+  readonly duration?: number;
+  readonly exits: boolean;
+  readonly flightRecorder: boolean;
+  readonly ringSize?: number;
+  readonly maxThreads?: number;
+  readonly quiet: boolean;
+  readonly json: boolean;
+};
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+const progressMs = 500;
+
+export function registerRecord(program: Command): void {
+  program
+    .command("record")
+    .description("trace functions of a process, running or started here, into a trace directory")
+    .argument("[command...]", "program to start, with its arguments")
+    .option("-o, --output <dir>", "trace directory", "patchbay-trace")
+    .option("-F, --filter <glob>", "trace functions that match (repeatable)", collect, [])
+    .option("-N, --notrace <glob>", "do not trace functions that match (repeatable)", collect, [])
+    .option("-p, --pid <pid>", "attach to this running process")
+    .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
+    .option("--no-exits", "record entries alone: cheaper, without durations")
+    .option("--flight-recorder", "keep the latest events instead of all of them", false)
+    .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
+    .option("--max-threads <n>", "threads that record at the same time", Number)
+    .option("-q, --quiet", "no progress line", false)
+    .option("--json", "print the summary as JSON", false)
+    .passThroughOptions()
+    .action(run);
+}
+
+async function run(command: readonly string[], options: Options): Promise<void> {
+  const pid = parsePid(options.pid);
+  if ((pid === undefined) === (command.length === 0)) {
+    throw new PatchbayError({
+      code: "bad-usage",
+      doing: "record",
+      why: pid === undefined ? "nothing to trace" : "both -p and a command were given",
+      hint: "patchbay record -p PID, or patchbay record -- COMMAND",
+    });
+  }
+  await using session = pid === undefined ? await launch(command) : await attach(pid);
+  const summary = await recordUntilEnd(session, options);
+  if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  else process.stderr.write(describe(summary));
+  if (summary.exit.kind === "exited") process.exitCode = summary.exit.status === 0 ? 0 : 1;
+}
+
+function parsePid(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new PatchbayError({
+    code: "bad-usage",
+    doing: `attach to process ${text}`,
+    why: "that is not a process id",
+    hint: "pgrep NAME finds one",
+  });
+}
+
+async function recordUntilEnd(session: Session, options: Options): Promise<RecordingSummary> {
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort();
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  try {
+    const recording = await session.record(toRecordOptions(options));
+    const started = performance.now();
+    const timer =
+      options.duration === undefined ? undefined : setTimeout(onSignal, options.duration);
+    const quiet = options.quiet || options.json || !process.stderr.isTTY;
+    const progress = quiet ? undefined : showProgress(recording, started);
+    const onAbort = (): void => {
+      recording.stop().catch(() => undefined);
+    };
+    if (stop.signal.aborted) onAbort();
+    else stop.signal.addEventListener("abort", onAbort);
+    try {
+      return await recording.ended;
+    } finally {
+      clearTimeout(timer);
+      progress?.end();
+    }
+  } finally {
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+  }
+}
+
+const toRecordOptions = (options: Options): RecordOptions => ({
+  directory: options.output,
+  filter: { include: options.filter, exclude: options.notrace },
+  exits: options.exits,
+  flightRecorder: options.flightRecorder,
+  ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
+  ...(options.maxThreads === undefined ? {} : { threadsMax: options.maxThreads }),
+});
+
+/** Rewrites one line on the terminal, twice a second. */
+function showProgress(recording: Recording, started: number): { end(): void } {
+  let lastBytes = 0;
+  let lastEvents = 0;
+  const show = async (): Promise<void> => {
+    const now = await recording.progress();
+    const perSecond = 1000 / progressMs;
+    const line = [
+      `${((performance.now() - started) / 1000).toFixed(1)} s`,
+      `${count(now.events)} events (${count((now.events - lastEvents) * perSecond)}/s)`,
+      `${count(now.lost)} lost`,
+      `${bytes(now.bytes)} (${bytes((now.bytes - lastBytes) * perSecond)}/s)`,
+      `${now.threads} threads`,
+    ].join(", ");
+    lastBytes = now.bytes;
+    lastEvents = now.events;
+    process.stderr.write(`\r\x1b[K${line}`);
+  };
+  const timer = setInterval(() => {
+    show().catch(() => clearInterval(timer));
+  }, progressMs);
+  return {
+    end: () => {
+      clearInterval(timer);
+      process.stderr.write("\r\x1b[K");
+    },
+  };
+}
+
+function describe(summary: RecordingSummary): string {
+  const lines = [
+    `recorded ${count(summary.events)} events of ${count(summary.functions)} functions in ` +
+      `${summary.threads} threads, ${count(summary.lost)} lost, ${bytes(summary.bytes)} in ` +
+      `${summary.directory}; ${summary.reason}`,
+  ];
+  if (!summary.exits)
+    lines.push("entries alone: the process has no room for a mirror of its stacks");
+  if (summary.refused.length > 0) {
+    const some = summary.refused.slice(0, 3).join(", ");
+    lines.push(`${summary.refused.length} functions were not as the file has them: ${some}`);
+  }
+  if (summary.left !== undefined) lines.push(`some memory stays mapped: ${summary.left}`);
+  return lines.map((line) => `patchbay: ${line}\n`).join("");
+}

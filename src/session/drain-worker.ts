@@ -1,0 +1,82 @@
+/**
+ * The worker that drains: a loop of polls and short sleeps, answering calls in between. It sleeps
+ * on its message port's wake word, so that a call does not wait for the sleep to end.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { ensure } from "../base/assert.ts";
+import { PatchbayError } from "../base/error.ts";
+import type { TracedFunction } from "../trace/functions.ts";
+import type { SessionEnd } from "../trace/session.ts";
+import { Drain, type DrainStart, type DrainTotals } from "./drain.ts";
+import { answer, type Call } from "./worker-rpc.ts";
+
+/** What the worker is started with. */
+export type DrainWorkerData = {
+  readonly start: DrainStart;
+  /** Word 0 is changed and notified when a call waits. */
+  readonly wake: SharedArrayBuffer;
+};
+
+/** Functions that the worker serves. */
+export type DrainHandlers = {
+  addFunctions(functions: readonly TracedFunction[]): void;
+  totals(): DrainTotals;
+  /** Why draining had to stop, if it had to; `null` while all is well. */
+  failure(): ReturnType<PatchbayError["toJSON"]> | null;
+  finish(end: SessionEnd): DrainTotals;
+};
+
+const port = ensure(parentPort, "this runs in a worker");
+const { start, wake } = workerData as DrainWorkerData;
+const wakeWord = new Int32Array(wake);
+const sleepMsMin = 1;
+const sleepMsMax = 8;
+const reapMs = 200;
+
+let failure: PatchbayError | undefined;
+let finished = false;
+
+/** Runs `work`; the first error ends draining, and is told when asked for. */
+const guarded = (work: () => void): void => {
+  try {
+    work();
+  } catch (error) {
+    if (!(error instanceof PatchbayError)) throw error;
+    // A target that has ended leaves its rings behind; everything else is worth telling.
+    if (error.code !== "no-such-process" && error.code !== "target-exited") failure ??= error;
+  }
+};
+
+using drain = new Drain(start);
+const handlers: DrainHandlers = {
+  addFunctions: (functions) => drain.addFunctions(functions),
+  totals: () => drain.totals,
+  failure: () => failure?.toJSON() ?? null,
+  finish: (end) => {
+    finished = true;
+    if (failure === undefined) drain.finish(end);
+    return drain.totals;
+  },
+};
+
+let sleepMs = sleepMsMin;
+let lastReap = performance.now();
+while (!finished) {
+  const seen = Atomics.load(wakeWord, 0);
+  for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) {
+    port.postMessage(answer(handlers, got.message as Call));
+  }
+  if (finished) break;
+  if (failure === undefined) {
+    guarded(() => {
+      const hurry = drain.poll();
+      sleepMs = hurry ? sleepMsMin : Math.min(sleepMsMax, sleepMs * 2);
+    });
+    if (performance.now() - lastReap > reapMs) {
+      guarded(() => drain.reapThreads());
+      lastReap = performance.now();
+    }
+  }
+  Atomics.wait(wakeWord, 0, seen, sleepMs);
+}
+port.close();

@@ -1,0 +1,253 @@
+/**
+ * Takes events out of the rings and into the trace directory while the program runs. A packet is
+ * the ring's own memory behind a head; no event is looked at here, but for the first and the last
+ * of a packet, whose times the head states.
+ *
+ * Rings that overwrite (`--flight-recorder`) are read once, at the end; until then only their
+ * positions are marked now and then, because an event carries no more than 38 bits of its time.
+ */
+import { type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
+import { MappedFile } from "../os/mapped-file.ts";
+import { listThreads, ProcessMemory, threadName } from "../os/proc.ts";
+import { tscNow } from "../os/tsc.ts";
+import {
+  type ArenaShape,
+  control,
+  pageBytes,
+  ringOffset,
+  ringStride,
+  threadTable,
+} from "../ring/arena.ts";
+import { eventBytes, ringHeader } from "../ring/layout.ts";
+import { RingConsumer } from "../ring/ring-consumer.ts";
+import type { TracedFunction } from "../trace/functions.ts";
+import type { SessionEnd, SessionStart } from "../trace/session.ts";
+import { createTraceDirectory, type ThreadStream, type TraceDirectory } from "./trace-directory.ts";
+
+export type DrainStart = {
+  readonly pid: number;
+  readonly arenaFd: number;
+  readonly shape: ArenaShape;
+  readonly overwrite: boolean;
+  /** Address of the thread table in the target. */
+  readonly table: bigint;
+  readonly path: string;
+  readonly session: SessionStart;
+};
+
+/** Totals of a recording so far. */
+export type DrainTotals = {
+  readonly events: number;
+  readonly lost: number;
+  /** Bytes on disk. */
+  readonly bytes: number;
+  readonly threads: number;
+};
+
+/** Events wait this long at the most before they are on disk, in ms. */
+const delayMsMax = 100;
+/** A ring is drained at once when this part of it is full. */
+const hurryShare = 1 / 8;
+/** How often rings that overwrite are marked, in ms; 38 bits of time last for a minute or so. */
+const markMs = 5_000;
+
+type RingState = {
+  /** The ring's header and slots, shared with the target. */
+  readonly mapped: MappedFile;
+  readonly consumer: RingConsumer;
+  /** Belongs to a thread when set. */
+  owner: { readonly tid: Tid; readonly stream: ThreadStream; name: string } | undefined;
+  /** Position up to which events were taken. */
+  tail: number;
+  lastTakenMs: number;
+  /** Losses of earlier owners, not to be counted again. */
+  baseline: Losses;
+  /** Losses so far, the baseline's among them. */
+  losses: Losses;
+};
+
+type Losses = { readonly all: number; readonly entries: number; readonly exits: number };
+const noLosses: Losses = { all: 0, entries: 0, exits: 0 };
+
+/** A u64 of a mapped page, as a number; counts stay below 2^53. */
+const loadU64 = (buffer: ArrayBuffer, offset: number): number =>
+  Number(Atomics.load(new BigUint64Array(buffer, offset, 1), 0));
+const tidOf = ({ buffer }: MappedFile): number =>
+  Atomics.load(new Uint32Array(buffer, ringHeader.tid, 1), 0);
+
+export class Drain {
+  readonly #start: DrainStart;
+  readonly #trace: TraceDirectory;
+  readonly #rings: RingState[] = [];
+  readonly #control: MappedFile;
+  readonly #memory: ProcessMemory;
+  #events = 0;
+  /** Events that rings lost under owners that have ended. */
+  #lostBefore = 0;
+  #threads = 0;
+
+  constructor(start: DrainStart) {
+    this.#start = start;
+    this.#trace = createTraceDirectory(start.path, start.session);
+    this.#memory = new ProcessMemory(toPid(start.pid));
+    this.#control = new MappedFile(start.arenaFd, 0, pageBytes);
+  }
+
+  get totals(): DrainTotals {
+    const { entries, exits } = this.#ringless();
+    let lost = entries + exits + this.#lostBefore;
+    for (const { losses, baseline } of this.#rings) lost += losses.all - baseline.all;
+    return { events: this.#events, lost, bytes: this.#trace.bytesWritten, threads: this.#threads };
+  }
+
+  addFunctions(functions: readonly TracedFunction[]): void {
+    this.#trace.addFunctions(functions);
+  }
+
+  /** Events of threads that found no ring; counted by the target, in the control page. */
+  #ringless(): { readonly entries: number; readonly exits: number } {
+    const { buffer } = this.#control;
+    return {
+      entries: loadU64(buffer, control.ringlessEntries),
+      exits: loadU64(buffer, control.ringlessExits),
+    };
+  }
+
+  /** Looks at every ring once and drains those that are due; whether one was rather full. */
+  poll(): boolean {
+    const now = performance.now();
+    const { overwrite, shape } = this.#start;
+    this.#findRings();
+    let hurry = false;
+    for (const ring of this.#rings) {
+      if (!this.#adopt(ring)) continue;
+      const waited = now - ring.lastTakenMs;
+      if (overwrite) {
+        if (waited < markMs) continue;
+        ring.consumer.mark(tscNow);
+        ring.lastTakenMs = now;
+        continue;
+      }
+      const pending = loadU64(ring.mapped.buffer, ringHeader.head) - ring.tail;
+      const full = pending >= shape.slotCount * hurryShare;
+      if (full || (pending > 0 && waited > delayMsMax)) {
+        this.#drainRing(ring);
+        ring.lastTakenMs = now;
+      }
+      hurry ||= full;
+    }
+    return hurry;
+  }
+
+  /** Rings are claimed in order, so only the first unknown one can be new. */
+  #findRings(): void {
+    const { shape, arenaFd, overwrite } = this.#start;
+    while (this.#rings.length < shape.ringCount) {
+      const offset = ringOffset(shape, this.#rings.length);
+      const mapped = new MappedFile(arenaFd, offset, ringStride(shape));
+      if (tidOf(mapped) === 0) {
+        mapped[Symbol.dispose]();
+        return;
+      }
+      const options = { hasLong: false, overwrites: overwrite };
+      this.#rings.push({
+        mapped,
+        consumer: new RingConsumer(new Uint8Array(mapped.buffer), options),
+        owner: undefined,
+        tail: 0,
+        lastTakenMs: 0,
+        baseline: noLosses,
+        losses: noLosses,
+      });
+    }
+  }
+
+  /** Opens a stream for a ring that a thread has claimed; whether the ring is anybody's. */
+  #adopt(ring: RingState): boolean {
+    if (ring.owner !== undefined) return true;
+    const tid = tidOf(ring.mapped);
+    if (tid === 0) return false;
+    const name = threadName(toPid(this.#start.pid), toTid(tid)) ?? "";
+    ring.owner = { tid: toTid(tid), stream: this.#trace.stream(tid), name };
+    ring.consumer.mark(tscNow);
+    this.#threads++;
+    return true;
+  }
+
+  /** Writes all that a ring holds. */
+  #drainRing(ring: RingState): void {
+    const { owner, consumer, baseline } = ring;
+    if (owner === undefined) return;
+    for (let taken = consumer.take(tscNow); taken; taken = consumer.take(tscNow)) {
+      const { chunks, lost, lostEntries, lostExits, begin, end, lossPlace } = taken;
+      owner.stream.append(
+        {
+          begin,
+          end,
+          lost: lost - baseline.all,
+          lostEntries: lostEntries - baseline.entries,
+          lostExits: lostExits - baseline.exits,
+          lossPlace,
+          tid: owner.tid,
+          pid: this.#start.pid,
+          threadName: owner.name,
+        },
+        chunks,
+      );
+      consumer.release();
+      const events = chunks.reduce((sum, chunk) => sum + chunk.length, 0) / eventBytes;
+      this.#events += events;
+      ring.tail += events;
+      ring.losses = { all: lost, entries: lostEntries, exits: lostExits };
+    }
+  }
+
+  /** Gives the rings of threads that have ended back, once they are empty. */
+  reapThreads(): void {
+    if (this.#start.overwrite) return;
+    const target = toPid(this.#start.pid);
+    const alive = new Set(listThreads(target));
+    for (const ring of this.#rings) {
+      const { owner } = ring;
+      if (owner === undefined) continue;
+      if (alive.has(owner.tid)) {
+        owner.name = threadName(target, owner.tid) ?? owner.name;
+        continue;
+      }
+      this.#drainRing(ring);
+      this.#forget(owner.tid);
+      owner.stream.close();
+      this.#lostBefore += ring.losses.all - ring.baseline.all;
+      ring.baseline = ring.losses;
+      ring.owner = undefined;
+      Atomics.store(new Uint32Array(ring.mapped.buffer, ringHeader.tid, 1), 0, 0);
+    }
+  }
+
+  /** Takes a thread that has ended out of the target's table. Nobody else changes its entry. */
+  #forget(tid: Tid): void {
+    const { entries, entryBytes, probes, tid: tidOffset } = threadTable;
+    const at = this.#start.table + BigInt((tid & (entries - 1)) * entryBytes);
+    const row = this.#memory.read(at, probes * entryBytes);
+    const view = new DataView(row.buffer);
+    for (let index = 0; index < probes; index++) {
+      if (view.getUint32(index * entryBytes + tidOffset, true) !== tid) continue;
+      this.#memory.write(at + BigInt(index * entryBytes + tidOffset), new Uint8Array(4));
+    }
+  }
+
+  /** Writes what is left and ends the trace. The producers have stopped, or will be cut off. */
+  finish(end: SessionEnd): void {
+    this.#findRings();
+    for (const ring of this.#rings) if (this.#adopt(ring)) this.#drainRing(ring);
+    const { entries, exits } = this.#ringless();
+    this.#trace.finish({ ...end, ringlessEntries: entries, ringlessExits: exits });
+  }
+
+  [Symbol.dispose](): void {
+    this.#trace.close();
+    for (const { mapped } of this.#rings) mapped[Symbol.dispose]();
+    this.#control[Symbol.dispose]();
+    this.#memory[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * The public way in: `attach` to a running process or `launch` a program, `record` some of its
+ * functions into a trace directory, and let it go as it was.
+ *
+ * Three threads: this one coordinates; the target worker makes all ptrace calls; the drain worker
+ * empties the rings.
+ */
+import { hostname } from "node:os";
+import { type Pid, pid as toPid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { commandLine, isAlive, readStat } from "../os/proc.ts";
+import type { SpawnOptions } from "../os/spawn.ts";
+import { type ClockReading, readClocks, tscFrequency } from "../os/tsc.ts";
+import { eventBytes } from "../ring/layout.ts";
+import type { TraceClock } from "../trace/clock.ts";
+import type { SessionStart } from "../trace/session.ts";
+import { demangle } from "./demangle.ts";
+import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
+import { listModules, type ModuleList } from "./process-modules.ts";
+import { Recording } from "./recording.ts";
+import { type SelectedSite, type SiteFilter, selectSites, toBatch } from "./select-sites.ts";
+import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
+import { WorkerClient } from "./worker-rpc.ts";
+
+export type RecordOptions = {
+  /** The trace directory; made, or an older trace there moved aside. */
+  readonly directory: string;
+  readonly filter?: Partial<SiteFilter>;
+  /** Record exits too, and so durations; on unless said otherwise. */
+  readonly exits?: boolean;
+  /** Bytes of each thread's ring, a power of two times 4096; 4 MiB unless said otherwise. */
+  readonly ringBytes?: number;
+  /** Threads that can record at the same time; 1024 unless said otherwise. */
+  readonly threadsMax?: number;
+  /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
+  readonly flightRecorder?: boolean;
+};
+
+const ringBytesDefault = 4 << 20;
+const threadsDefault = 1024;
+/** Shortest span over which the clock's speed is measured, in ms. */
+const calibrationMs = 25;
+
+/** Attaches to a running process. Nothing in it changes before something is recorded. */
+export async function attach(pid: number): Promise<Session> {
+  const target = toPid(pid);
+  const modules = listModules(target);
+  const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
+  return new Session(target, modules, worker, undefined);
+}
+
+/**
+ * Starts a program and holds it before its first own instruction; it runs once something is
+ * recorded, or with `run`.
+ */
+export async function launch(
+  command: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Session> {
+  const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
+  try {
+    const target = await worker.call("launch", command, options);
+    return new Session(target, listModules(target), worker, "held");
+  } catch (error) {
+    await worker.end();
+    throw error;
+  }
+}
+
+const targetWorkerUrl = new URL("./target-worker.js", import.meta.url);
+const drainWorkerUrl = new URL("./drain-worker.js", import.meta.url);
+
+/** One process that Patchbay has its hands on. `close` it in the end. */
+export class Session {
+  readonly pid: Pid;
+  readonly modules: ModuleList;
+  readonly #worker: WorkerClient<TargetHandlers>;
+  readonly #startTime: number;
+  readonly #clock: ClockReading;
+  #launched: "held" | "running" | undefined;
+  #recording: Recording | undefined;
+
+  /** @internal use `attach` or `launch`. */
+  constructor(
+    pid: Pid,
+    modules: ModuleList,
+    worker: WorkerClient<TargetHandlers>,
+    launched: "held" | undefined,
+  ) {
+    this.pid = pid;
+    this.modules = modules;
+    this.#worker = worker;
+    this.#launched = launched;
+    this.#startTime = readStat(pid).startTime;
+    this.#clock = readClocks();
+  }
+
+  /** The functions that `filter` names, by their sites. */
+  select(filter: Partial<SiteFilter> = {}): readonly SelectedSite[] {
+    const { include = [], exclude = [] } = filter;
+    const doing = `trace functions of process ${this.pid}`;
+    return selectSites(doing, this.modules.modules, { include, exclude }, demangle);
+  }
+
+  /** Starts recording; one recording at a time. A program that was launched starts to run. */
+  async record(options: RecordOptions): Promise<Recording> {
+    if (this.#recording !== undefined) {
+      throw new PatchbayError({
+        code: "bad-usage",
+        doing: `record process ${this.pid}`,
+        why: "this session is recording already",
+      });
+    }
+    const selected = this.select(options.filter);
+    const { flightRecorder = false, exits = true } = options;
+    const ringBytes = options.ringBytes ?? ringBytesDefault;
+    const shape = {
+      ringCount: options.threadsMax ?? threadsDefault,
+      slotCount: ringBytes / eventBytes,
+      journalBytes: 0,
+    };
+    const injected = await this.#worker.call(
+      "inject",
+      this.pid,
+      { shape, overwrite: flightRecorder },
+      exits,
+    );
+    const data: DrainWorkerData = {
+      wake: new SharedArrayBuffer(4),
+      start: {
+        pid: this.pid,
+        arenaFd: injected.arenaFd,
+        shape,
+        overwrite: flightRecorder,
+        table: injected.table,
+        path: options.directory,
+        session: await this.#describe(options),
+      },
+    };
+    const drain = new WorkerClient<DrainHandlers>(drainWorkerUrl, "drain worker", data, data.wake);
+    this.#recording = new Recording({
+      session: this,
+      target: this.#worker,
+      drain,
+      directory: options.directory,
+      exits: injected.exits,
+      selected,
+      clock: this.#clock,
+    });
+    try {
+      await this.#recording.enable(toBatch(selected));
+      await this.run();
+    } catch (error) {
+      await this.#recording.stop("recording could not begin");
+      throw error;
+    }
+    return this.#recording;
+  }
+
+  /** Lets a launched program run. */
+  async run(): Promise<void> {
+    if (this.#launched !== "held") return;
+    await this.#worker.call("release");
+    this.#launched = "running";
+  }
+
+  /** How the process is; of one that was not launched here, only whether it is there. */
+  async status(): Promise<ExitStatus> {
+    if (this.#launched !== undefined) return this.#worker.call("status");
+    const running = isAlive(this.pid) && readStat(this.pid).startTime === this.#startTime;
+    return running ? { kind: "running" } : { kind: "gone" };
+  }
+
+  async #describe(options: RecordOptions): Promise<SessionStart> {
+    const { directory: _, ...shown } = options;
+    return {
+      tool: "patchbay",
+      command: commandLine(this.pid),
+      pid: this.pid,
+      architecture: "x86-64",
+      host: hostname(),
+      clock: await this.#calibrate(),
+      modules: this.modules.modules.map(({ path, program }) => ({
+        path,
+        buildId: program.buildId,
+      })),
+      options: JSON.parse(JSON.stringify(shown)),
+    };
+  }
+
+  /** The clock's speed since the session began, over at least `calibrationMs`. */
+  async #calibrate(): Promise<TraceClock> {
+    const passed = Number(process.hrtime.bigint() - this.#clock.monotonicNs) / 1e6;
+    if (passed < calibrationMs) {
+      await new Promise((resolve) => setTimeout(resolve, calibrationMs - passed));
+    }
+    return measureClock(this.#clock);
+  }
+
+  /** Ends a recording that is going on and lets the process go as it was. */
+  async close(): Promise<void> {
+    await this.#recording?.stop("the session was closed");
+    await this.run();
+    await this.#worker.end();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** The clock by `from` and now. */
+export function measureClock(from: ClockReading): TraceClock {
+  const now = readClocks();
+  return { frequencyHz: tscFrequency(from, now), ticks: now.ticks, wallNs: now.wallNs };
+}

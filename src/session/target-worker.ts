@@ -1,0 +1,106 @@
+/**
+ * The worker that makes all ptrace calls: ptrace binds a tracee to one OS thread, and its waits
+ * must not hold up the main thread.
+ */
+
+import { ensure } from "../base/assert.ts";
+import { type CodeAddr, codeAddr, type Pid, pid as toPid, tid as toTid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { segmentType } from "../elf/constants.ts";
+import { readAuxv } from "../os/proc.ts";
+import { poll } from "../os/ptrace.ts";
+import type { SpawnOptions } from "../os/spawn.ts";
+import { functionAt } from "../symbols/symbol-table.ts";
+import {
+  type EnableResult,
+  Injection,
+  type InjectOptions,
+  type RemoveResult,
+  type SiteBatch,
+} from "../target/injection.ts";
+import { launchHeld } from "../target/launch.ts";
+import type { StoppedThreads } from "../target/stop.ts";
+import { openProgramFile } from "./program-file.ts";
+import { serve } from "./worker-rpc.ts";
+
+export type ExitStatus =
+  | { readonly kind: "running" }
+  | { readonly kind: "exited"; readonly status: number }
+  | { readonly kind: "killed"; readonly signal: number }
+  /** It ended and is not ours to know how. */
+  | { readonly kind: "gone" };
+
+/** Functions that the worker serves. */
+export type TargetHandlers = {
+  /** Starts a program and holds it before its first own instruction. */
+  launch(command: readonly string[], options: SpawnOptions): Pid;
+  inject(
+    pid: Pid,
+    options: InjectOptions,
+    exits: boolean,
+  ): { readonly arenaFd: number; readonly table: bigint; readonly exits: boolean };
+  enable(batch: SiteBatch): EnableResult;
+  /** Lets a launched program go. */
+  release(): void;
+  remove(): RemoveResult;
+  /** How a launched program is. */
+  status(): ExitStatus;
+};
+
+let launched: Pid | undefined;
+let ended: ExitStatus | undefined;
+let held: StoppedThreads | undefined;
+let injection: Injection | undefined;
+
+const auxEntry = 9;
+
+/**
+ * Where a program's own code begins once its C library is up: the entry point of a dynamic
+ * program (the loader has set the thread pointer by then), `main` of a static one.
+ */
+function firstOwnInstruction(pid: Pid): CodeAddr {
+  const program = openProgramFile(`/proc/${pid}/exe`);
+  const entry = ensure(readAuxv(pid).get(auxEntry), "an entry point in the auxiliary vector");
+  if (program.elf.segments.some((segment) => segment.type === segmentType.interp)) {
+    return codeAddr(entry);
+  }
+  const symbols = program.symbols();
+  for (let index = 0; index < symbols.count; index++) {
+    const { name, addr } = functionAt(symbols, index);
+    if (name === "main") return codeAddr(entry - program.elf.entry + addr);
+  }
+  throw new PatchbayError({
+    code: "unsupported",
+    doing: "launch a static program",
+    why: "it has no symbol `main`, so it isn't known where its own code begins",
+    hint: "start it by itself and attach with -p",
+  });
+}
+
+const getInjection = (): Injection => ensure(injection, "inject comes first");
+
+const handlers: TargetHandlers = {
+  launch: (command, options) => {
+    held = launchHeld(command, options, firstOwnInstruction);
+    launched = held.pid;
+    return held.pid;
+  },
+  inject: (pid, options, exits) => {
+    injection = Injection.into(toPid(pid), options, exits, held);
+    return { arenaFd: injection.arenaFd, table: injection.table, exits: injection.exits };
+  },
+  enable: (batch) => getInjection().enable(batch, held),
+  release: () => {
+    held?.letGo();
+    held = undefined;
+  },
+  remove: () => getInjection().remove(),
+  status: () => {
+    if (launched === undefined) return { kind: "running" };
+    const event = poll(toTid(launched));
+    if (event?.kind === "exited" || event?.kind === "killed") ended = event;
+    return ended ?? { kind: "running" };
+  },
+};
+
+serve(handlers);
