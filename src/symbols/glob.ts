@@ -4,50 +4,82 @@
  * of a class, `\` takes the next character as it is. The whole name has to match.
  */
 
-const special = /[\\^$.*+?()[\]{}|/-]/g;
-const quote = (text: string): string => text.replace(special, "\\$&");
-
-/** One class as a regular expression; undefined when the bracket is never closed. */
-function classAt(pattern: string, at: number): { source: string; end: number } | undefined {
-  let from = at + 1;
-  const negated = pattern[from] === "!";
-  if (negated) from++;
-  // A bracket that comes first is a member of the class.
-  const end = pattern.indexOf("]", from + 1);
-  if (end < 0) return undefined;
-  const members = pattern.slice(from, end).replace(/[\\^\][]/g, "\\$&");
-  return { source: `[${negated ? "^" : ""}${members}]`, end };
-}
-
-function toRegExp(pattern: string): RegExp {
-  let source = "";
-  for (let at = 0; at < pattern.length; at++) {
-    const c = pattern[at] ?? "";
-    if (c === "*") source += ".*";
-    else if (c === "?") source += ".";
-    else if (c === "\\") source += quote(pattern[++at] ?? "\\");
-    else if (c === "[") {
-      const found = classAt(pattern, at);
-      source += found?.source ?? "\\[";
-      at = found?.end ?? at;
-    } else source += quote(c);
-  }
-  return new RegExp(`^${source}$`, "su");
-}
-
 /** Whether a name matches one pattern. */
 export type NameTest = (name: string) => boolean;
+
+/** One place of a pattern: a test for one character, or `*`. */
+type Token = ((char: string) => boolean) | "any text";
+
+/** A class and where it ends; undefined when the bracket is never closed: then it is a bracket. */
+function classAt(pattern: string, at: number): { test: Token; end: number } | undefined {
+  const negated = pattern[at + 1] === "!";
+  const ranges: (readonly [string, string])[] = [];
+  // A bracket that comes first is a member of the class.
+  for (let i = at + (negated ? 2 : 1), first = true; i < pattern.length; i++, first = false) {
+    const from = pattern[i] ?? "";
+    if (from === "]" && !first) {
+      const test = (char: string): boolean =>
+        ranges.some(([low, high]) => low <= char && char <= high) !== negated;
+      return { test, end: i };
+    }
+    const to = pattern[i + 1] === "-" ? pattern[i + 2] : undefined;
+    if (to !== undefined && to !== "]") i += 2;
+    ranges.push([from, to === undefined || to === "]" ? from : to]);
+  }
+  return undefined;
+}
+
+function tokensOf(pattern: string): readonly Token[] {
+  const tokens: Token[] = [];
+  for (let at = 0; at < pattern.length; at++) {
+    const c = pattern[at] ?? "";
+    const found = c === "[" ? classAt(pattern, at) : undefined;
+    if (found !== undefined) {
+      tokens.push(found.test);
+      at = found.end;
+    } else if (c === "*") tokens.push("any text");
+    else if (c === "?") tokens.push(() => true);
+    else {
+      const literal = c === "\\" ? (pattern[++at] ?? c) : c;
+      tokens.push((char) => char === literal);
+    }
+  }
+  return tokens;
+}
+
+/**
+ * Whether `tokens` match the whole of `name`. On a mismatch the last `*` takes one character more;
+ * earlier ones never have to, so the time is the product of the lengths at the most.
+ */
+function matchTokens(tokens: readonly Token[], name: string): boolean {
+  let token = 0;
+  let at = 0;
+  let star = -1;
+  let starAt = 0;
+  while (at < name.length) {
+    const test = tokens[token];
+    if (test === "any text") {
+      star = token++;
+      starAt = at;
+    } else if (test?.(name[at] ?? "")) {
+      token++;
+      at++;
+    } else if (star >= 0) {
+      token = star + 1;
+      at = ++starAt;
+    } else {
+      return false;
+    }
+  }
+  while (tokens[token] === "any text") token++;
+  return token === tokens.length;
+}
 
 /** Compiles a pattern; names without a special character are compared as they are. */
 export function compileGlob(pattern: string): NameTest {
   if (!/[*?[\\]/.test(pattern)) return (name) => name === pattern;
-  try {
-    const expression = toRegExp(pattern);
-    return (name) => expression.test(name);
-  } catch {
-    // A range that goes backwards matches nothing, as in the kernel.
-    return () => false;
-  }
+  const tokens = tokensOf(pattern);
+  return (name) => matchTokens(tokens, name);
 }
 
 /** Whether a name matches one of several patterns. */
