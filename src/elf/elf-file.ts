@@ -311,6 +311,23 @@ export function findLinkAddr(elf: ElfFile, offset: FileOffset): LinkAddr | undef
   return undefined;
 }
 
+/** Mappings begin at a multiple of this at least; segments need not. */
+const pageBytesMin = 4096;
+
+/**
+ * What is added to link addresses, when the file's bytes from `offset` on are mapped as code at
+ * `start`. A segment that does not begin at a page's start is mapped from that page's start, and
+ * so may share file offsets with the segment before it.
+ */
+export function findLoadBias(elf: ElfFile, start: bigint, offset: number): bigint | undefined {
+  for (const segment of textSegments(elf)) {
+    const from = segment.offset - (segment.offset % pageBytesMin);
+    if (offset < from || offset >= segment.offset + segment.fileSize) continue;
+    return start - BigInt(segment.addr - segment.offset + offset);
+  }
+  return undefined;
+}
+
 /** Up to `size` bytes of the file (borrowed) that are mapped at `addr`; fewer at its end. */
 export function bytesAtAddr(elf: ElfFile, addr: number, size: number): Uint8Array {
   for (const segment of loadSegments(elf)) {

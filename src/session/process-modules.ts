@@ -3,10 +3,10 @@
  * mapped. Files are opened through /proc/PID/root, so that containers and chroots are no obstacle.
  */
 import { existsSync } from "node:fs";
-import { type CodeAddr, codeAddr, fileOffset, type LinkAddr, type Pid } from "../base/brand.ts";
+import { type CodeAddr, codeAddr, type LinkAddr, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { segmentType } from "../elf/constants.ts";
-import { findLinkAddr } from "../elf/elf-file.ts";
+import { findLoadBias } from "../elf/elf-file.ts";
 import { buildIdInNotes } from "../elf/notes.ts";
 import { executablePath, type Mapping, ProcessMemory, readMaps } from "../os/proc.ts";
 import { openProgramFile, type ProgramFile } from "./program-file.ts";
@@ -44,11 +44,6 @@ function openablePath(pid: Pid, mapping: Mapping, isExecutable: boolean): string
   return `/proc/${pid}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
 }
 
-/** Link address of the first byte of `mapping`, if the file maps any there. */
-function linkStart(program: ProgramFile, mapping: Mapping): LinkAddr | undefined {
-  return findLinkAddr(program.elf, fileOffset(mapping.offset));
-}
-
 /** The build-id of what is mapped, read from memory; undefined when there is none. */
 function mappedBuildId(memory: ProcessMemory, program: ProgramFile, bias: bigint) {
   for (const segment of program.elf.segments) {
@@ -69,9 +64,8 @@ function openModule(
 ): Module | SkippedModule {
   const path = mapping.path.replace(deletedSuffix, "");
   const program = openProgramFile(openablePath(pid, mapping, isExecutable));
-  const start = linkStart(program, mapping);
-  if (start === undefined) return { path, why: "the file on disk is not what is mapped" };
-  const bias = mapping.start - start;
+  const bias = findLoadBias(program.elf, mapping.start, mapping.offset);
+  if (bias === undefined) return { path, why: "the file on disk is not what is mapped" };
   const mapped = mappedBuildId(memory, program, bias);
   if (mapped !== program.buildId) {
     return { path, why: "the file on disk was replaced since it was mapped (other build-id)" };

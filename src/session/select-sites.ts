@@ -6,6 +6,7 @@ import { type CodeAddr, type SiteId, siteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { SiteCandidate } from "../patch/site.ts";
 import { siteCountMax } from "../ring/layout.ts";
+import { bareName } from "../symbols/demangler.ts";
 import { compileGlobs, type NameTest, nearestNames } from "../symbols/glob.ts";
 import type { SiteBatch } from "../target/injection.ts";
 import { windowBytesMax } from "../target/text-patch.ts";
@@ -83,8 +84,7 @@ function nameSite(site: SiteCandidate, demangle: Demangle): Named {
 
 /** C++ and Rust names match with their parameters and without. */
 const matches = (test: NameTest, { name, demangled }: Named): boolean =>
-  test(name) ||
-  (demangled !== undefined && (test(demangled) || test(demangled.replace(/\(.*$/s, ""))));
+  test(name) || (demangled !== undefined && (test(demangled) || test(bareName(demangled))));
 
 function noMatch(doing: string, filter: SiteFilter, names: Iterable<string>): PatchbayError {
   const globs = filter.include.join(" ");
