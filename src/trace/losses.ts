@@ -1,0 +1,103 @@
+/**
+ * Where in a thread's events others are missing, worked out from what its packets count: how many
+ * entries and exits, at the least and at the most, were lost before the next event.
+ */
+import { lossPlace, type PacketFields } from "./packet.ts";
+
+/** How many entries and exits were lost at one place, at the least and at the most. */
+export type Losses = {
+  readonly entriesMin: number;
+  readonly entriesMax: number;
+  readonly exitsMin: number;
+  readonly exitsMax: number;
+};
+
+/** Something is missing: so much of it, or nobody knows how much. */
+export type Gap = { readonly lost: number; readonly losses: Losses | undefined };
+
+const none: Gap = {
+  lost: 0,
+  losses: { entriesMin: 0, entriesMax: 0, exitsMin: 0, exitsMax: 0 },
+};
+const unknown: Gap = { lost: Infinity, losses: undefined };
+
+export class LossLedger {
+  /** The counters of the packet before; a stream's first packet counts from 0. */
+  #lost = 0;
+  #entries = 0;
+  #exits = 0;
+  /** Between the last event that was read and the next one. */
+  #before: Gap = none;
+  /** Behind the present packet's events. */
+  #after: Gap = none;
+
+  /**
+   * A packet begins.
+   * @param afterDamage what came before it is missing, nobody knows how much of it.
+   */
+  open(packet: PacketFields, afterDamage: boolean): void {
+    const now = gapOf(
+      packet.lost - this.#lost,
+      packet.lostEntries - this.#entries,
+      packet.lostExits - this.#exits,
+    );
+    this.#lost = packet.lost;
+    this.#entries = packet.lostEntries;
+    this.#exits = packet.lostExits;
+    const isEmpty = packet.payloadBytes === 0;
+    const place = isEmpty ? lossPlace.before : packet.lossPlace;
+    const here = place === lossPlace.either ? atMost(now) : now;
+    this.#before = sum(this.#before, this.#after);
+    if (place !== lossPlace.after) this.#before = sum(this.#before, here);
+    if (afterDamage) this.#before = unknown;
+    this.#after = place === lossPlace.after || place === lossPlace.either ? here : none;
+  }
+
+  /** What was lost before the next event; undefined where nothing was. It is told once. */
+  take(): Gap | undefined {
+    const gap = this.#before;
+    this.#before = none;
+    return gap.lost > 0 ? gap : undefined;
+  }
+
+  /** The same at the stream's end. */
+  takeLast(): Gap | undefined {
+    this.#before = sum(this.#before, this.#after);
+    this.#after = none;
+    return this.take();
+  }
+}
+
+/** So many events in all, of which so many are known to be entries and exits. */
+function gapOf(lost: number, entries: number, exits: number): Gap {
+  if (lost < 0 || entries < 0 || exits < 0) return unknown;
+  const others = Math.max(0, lost - entries - exits);
+  return {
+    lost: Math.max(lost, entries + exits),
+    losses: {
+      entriesMin: entries,
+      entriesMax: entries + others,
+      exitsMin: exits,
+      exitsMax: exits + others,
+    },
+  };
+}
+
+/** The part of a gap that lies at one of two places. */
+const atMost = (gap: Gap): Gap => ({
+  lost: gap.lost,
+  losses: gap.losses && { ...gap.losses, entriesMin: 0, exitsMin: 0 },
+});
+
+function sum(a: Gap, b: Gap): Gap {
+  if (a.losses === undefined || b.losses === undefined) return unknown;
+  return {
+    lost: a.lost + b.lost,
+    losses: {
+      entriesMin: a.losses.entriesMin + b.losses.entriesMin,
+      entriesMax: a.losses.entriesMax + b.losses.entriesMax,
+      exitsMin: a.losses.exitsMin + b.losses.exitsMin,
+      exitsMax: a.losses.exitsMax + b.losses.exitsMax,
+    },
+  };
+}
