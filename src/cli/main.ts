@@ -6,11 +6,12 @@
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
 import { registerRecord } from "./verbs/record.ts";
+import { registerSites } from "./verbs/sites.ts";
 
 /** The answer is "no": nothing failed, there is nothing more to say, exit with 1. */
 export class AnswerNo extends Error {}
 
-const verbs: readonly ((program: Command) => void)[] = [registerRecord];
+const verbs: readonly ((program: Command) => void)[] = [registerRecord, registerSites];
 
 async function main(argv: readonly string[]): Promise<number> {
   const program = new Command("patchbay")

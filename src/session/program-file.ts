@@ -13,6 +13,7 @@ import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.t
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
 import { findSites, type SiteList } from "../patch/site.ts";
 import { DebugInfo } from "../symbols/dwarf/debug-info.ts";
+import { type DebugNames, findInlining, type InliningFacts } from "../symbols/dwarf/inlining.ts";
 import type { SourceLine } from "../symbols/dwarf/line-table.ts";
 import { SourceLines } from "../symbols/source-lines.ts";
 import { readSymbolTable, type SymbolTable } from "../symbols/symbol-table.ts";
@@ -31,7 +32,22 @@ export type ProgramFile = {
   sites(): SiteList;
   /** Source line of the code at `addr`; undefined when nothing says it or what does is damaged. */
   sourceLine(addr: LinkAddr): SourceLine | undefined;
+  /** The compiler of the code at `addr`, with gcc its options too; undefined when not known. */
+  producer(addr: LinkAddr): string | undefined;
+  /**
+   * What debug information says of the functions that `isWanted` names; undefined when there is
+   * none. Reads all of it: for one question, not for many.
+   */
+  inlining(isWanted: (names: DebugNames) => boolean): Inlining | undefined;
 };
+
+/** One place that a function was inlined at. */
+export type InlinePlace = {
+  readonly caller: DebugNames | undefined;
+  readonly source: SourceLine | undefined;
+};
+
+export type Inlining = Omit<InliningFacts, "places"> & { readonly places: readonly InlinePlace[] };
 
 /** Where distributions put separate debug files (GDB manual, "Separate Debug Files"). */
 const debugRoot = "/usr/lib/debug";
@@ -141,6 +157,20 @@ function debugInfoOf(elf: ElfFile, debug: ElfFile | undefined): DebugInfo {
   return new DebugInfo(own || debug === undefined ? elf : debug, inflate);
 }
 
+function readInlining(
+  info: DebugInfo,
+  lines: SourceLines,
+  isWanted: (names: DebugNames) => boolean,
+): Inlining | undefined {
+  if (info.units().length === 0) return undefined;
+  const { places, ...facts } = findInlining(info, isWanted);
+  const named = places.map(({ caller, unit, file, line }) => {
+    const path = orUndefined(() => lines.filePath(unit.offset, file));
+    return { caller, source: path === undefined ? undefined : { file: path, line } };
+  });
+  return { ...facts, places: named };
+}
+
 /**
  * Makes a program file of bytes that are at hand (borrowed for its life).
  * @param path where it came from, for messages and to find its debug file.
@@ -152,7 +182,8 @@ export function programFileOf(path: string, bytes: Uint8Array): ProgramFile {
   const buildId = findBuildId(elf);
   const debug = once(() => findDebugFile(path, elf, buildId));
   const symbols = once(() => guardFormat(doing, () => readSymbolTable(elf, debug()?.elf)));
-  const lines = once(() => new SourceLines(debugInfoOf(elf, debug()?.elf)));
+  const info = once(() => debugInfoOf(elf, debug()?.elf));
+  const lines = once(() => new SourceLines(info()));
   return {
     path,
     elf,
@@ -161,6 +192,8 @@ export function programFileOf(path: string, bytes: Uint8Array): ProgramFile {
     symbols,
     sites: once(() => guardFormat(doing, () => findSites(elf, symbols()))),
     sourceLine: (addr) => orUndefined(() => lines().find(addr)),
+    producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
+    inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),
   };
 }
 

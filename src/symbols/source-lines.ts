@@ -39,23 +39,25 @@ export class SourceLines {
     return this.#units.get(offset);
   }
 
+  #tableOf(root: UnitRoot): LineTable | undefined {
+    const { offset } = root.unit;
+    if (!this.#tables.has(offset)) this.#tables.set(offset, readLineTable(this.#info, root));
+    return this.#tables.get(offset);
+  }
+
   /**
    * The source line of the code at `addr`; undefined without debug information for it.
    * @throws FormatError where that information is damaged.
    */
   find(addr: LinkAddr): SourceLine | undefined {
     const root = this.findUnit(addr);
-    if (root === undefined) return undefined;
-    const { offset } = root.unit;
-    if (!this.#tables.has(offset)) this.#tables.set(offset, readLineTable(this.#info, root));
-    const table = this.#tables.get(offset);
+    const table = root === undefined ? undefined : this.#tableOf(root);
     return table === undefined ? undefined : findLine(table, Number(addr));
   }
 
-  /** Path of file number `file` in the line table of `root`, which entries' attributes name. */
-  filePath(root: UnitRoot, file: number): string | undefined {
-    const { offset } = root.unit;
-    if (!this.#tables.has(offset)) this.#tables.set(offset, readLineTable(this.#info, root));
-    return this.#tables.get(offset)?.paths[file];
+  /** Path of file number `file` in the line table of the unit at `unitOffset`. */
+  filePath(unitOffset: number, file: number): string | undefined {
+    const root = this.#unitAt(unitOffset);
+    return root === undefined ? undefined : this.#tableOf(root)?.paths[file];
   }
 }

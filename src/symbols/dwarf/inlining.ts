@@ -62,40 +62,41 @@ type Entry = {
   callLine: number;
 };
 
-/** Bytes of one value of a form with a fixed size; -1 for the others. */
-function fixedFormSize(kind: number, unit: Unit): number {
-  const sizes: Readonly<Record<number, number>> = {
-    [form.addr]: unit.addressSize,
-    [form.data1]: 1,
-    [form.ref1]: 1,
-    [form.flag]: 1,
-    [form.strx1]: 1,
-    [form.addrx1]: 1,
-    [form.data2]: 2,
-    [form.ref2]: 2,
-    [form.data4]: 4,
-    [form.ref4]: 4,
-    [form.data8]: 8,
-    [form.ref8]: 8,
-    [form.refSig8]: 8,
-    [form.data16]: 16,
-    [form.strp]: unit.offsetSize,
-    [form.lineStrp]: unit.offsetSize,
-    [form.secOffset]: unit.offsetSize,
-    [form.flagPresent]: 0,
-    [form.implicitConst]: 0,
-  };
-  return sizes[kind] ?? -1;
-}
+/** Bytes of a value by its form, where they do not depend on the unit or the value. */
+const formSizes: ReadonlyMap<number, number> = new Map([
+  [form.data1, 1],
+  [form.ref1, 1],
+  [form.flag, 1],
+  [form.strx1, 1],
+  [form.addrx1, 1],
+  [form.data2, 2],
+  [form.ref2, 2],
+  [form.data4, 4],
+  [form.ref4, 4],
+  [form.data8, 8],
+  [form.ref8, 8],
+  [form.refSig8, 8],
+  [form.data16, 16],
+  [form.flagPresent, 0],
+  [form.implicitConst, 0],
+]);
+const offsetForms: ReadonlySet<number> = new Set([form.strp, form.lineStrp, form.secOffset]);
 
+/** Bytes of an entry's attributes when all have fixed sizes: it can be skipped at once; else -1. */
 function fixedSize(shape: Abbreviation, unit: Unit): number {
   let size = 0;
   for (let i = 1; i < shape.attributes.length; i += 3) {
-    const one = fixedFormSize(shape.attributes[i] ?? 0, unit);
-    if (one < 0) return -1;
-    size += one;
+    const kind = shape.attributes[i] ?? 0;
+    const one = offsetForms.has(kind) ? unit.offsetSize : formSizes.get(kind);
+    if (one === undefined && kind !== form.addr) return -1;
+    size += one ?? unit.addressSize;
   }
   return size;
+}
+
+/** Moves behind the attributes of an entry that is of no interest. */
+function skipEntry(reader: DwarfReader, unit: Unit, { attributes }: Abbreviation): void {
+  for (let i = 1; i < attributes.length; i += 3) reader.value(attributes[i] ?? 0, unit);
 }
 
 /** A reference as an offset in `.debug_info`; -1 for one into another file. */
@@ -189,7 +190,7 @@ function walkFunctions(info: DebugInfo, unit: Unit, visit: (entry: Entry) => voi
       const size = sizes.get(shape) ?? fixedSize(shape, unit);
       sizes.set(shape, size);
       if (size >= 0) reader.take(size);
-      else readEntry(reader, unit, shape, { offset, depth });
+      else skipEntry(reader, unit, shape);
     }
     if (shape.hasChildren) depth++;
   }
