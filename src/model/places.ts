@@ -1,0 +1,25 @@
+/**
+ * Addresses of the checker's world: within 31 bits (RV32), within every branch's reach of the
+ * sites, and different from each other in every byte that an encoding of them has.
+ */
+export const siteBase = 0x0010_0000n;
+/** From one site to the next. */
+export const siteStride = 0x1000n;
+export const opsBase = 0x0500_0000n;
+export const opsStride = 0x0001_0040n;
+export const funcBase = 0x0600_0000n;
+export const wordBase = 0x0700_0000n;
+
+/** Where the function has been called from, and the caller's stack pointer. */
+export const callerReturn = 0x0ca1_1e40n;
+export const stackTop = 0x7f00_0000n;
+
+/** Code beside the sites, in the order that a design names it. */
+export const codeAddresses: readonly bigint[] = [
+  0x0081_2340n,
+  0x0192_4568n,
+  0x02a3_5784n,
+  0x03b4_6a90n,
+  0x0045_79acn,
+  0x0156_8bc0n,
+];

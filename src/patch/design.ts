@@ -1,0 +1,60 @@
+/**
+ * Designs: a site together with everything that its states lead to. A layout says what bytes stand
+ * in a window; a design adds the literal's values, the shared words, the trampolines and the ops,
+ * so that a protocol on it can be executed from the call to the function's body.
+ */
+import type { CodeAddr } from "../base/brand.ts";
+import type { IsaName } from "../isa/isa.ts";
+import type { Trampoline } from "./trampolines.ts";
+
+/** Addresses of code by name: the trampolines and targets of a design. */
+export type Targets = ReadonlyMap<string, CodeAddr>;
+
+/** One state that a site can be in: what the window holds, and what the data words beside it do. */
+export type DesignState = {
+  /** The window's bytes for a site at `at`; a fresh array. */
+  window(at: CodeAddr, targets: Targets): Uint8Array;
+  /** Name of the ops that the literal points at. */
+  readonly literal?: string;
+  /** Names of what shared words hold: ops, or the function of ops (`func:NAME`). */
+  readonly words?: Readonly<Record<string, string>>;
+  /** Code and ops that only this state needs: what can be freed after it was left. */
+  readonly owns?: readonly string[];
+};
+
+/** Ops: what a callback belongs to. `direct`: the code that its direct call goes to. */
+export type Ops = { readonly name: string; readonly direct?: string };
+
+export type Design = {
+  /** Name for people and for `--json`: `riscv64/call-ops`. */
+  readonly id: string;
+  readonly isa: IsaName;
+  readonly summary: string;
+  readonly windowSize: number;
+  /** Alignment of the window's first byte that the compiler gives. */
+  readonly align: number;
+  /** The literal relative to the window's first byte. */
+  readonly literal?: { readonly offset: number; readonly size: 4 | 8 };
+  /** Names of words of data that all sites share. */
+  readonly words?: readonly string[];
+  /** States by name; `idle` is where a site begins. */
+  readonly states: Readonly<Record<string, DesignState>> & { readonly idle: DesignState };
+  /** Code beside the sites, by name; the checker gives each an address. */
+  readonly code: Readonly<Record<string, Trampoline>>;
+  readonly ops: readonly Ops[];
+  /** Registers that the site may clobber on the way to the body. */
+  readonly scratch: readonly string[];
+  /** What returns from traps and interrupts do to a pc inside of the window. */
+  readonly trapReturn?: TrapReturn;
+};
+
+/**
+ * A rule that every return from a trap applies: a thread that would go on at `offset` in the window goes
+ * back to its start. `by`: always, or only when the word at `offset` (read as data) matches.
+ */
+export type TrapReturn = {
+  readonly offset: number;
+  readonly by: "address" | { readonly mask: number; readonly match: number };
+  /** Whether returns from non-maskable interrupts apply it too. */
+  readonly nmi: boolean;
+};
