@@ -83,6 +83,19 @@ export const spawnActionsOpen: (
   "int posix_spawn_file_actions_addopen(_Inout_ uint8_t *actions, int fd, const char *path, int flags, int mode)",
 );
 
+/** Any system call by its number. */
+export const syscall: (
+  number: number,
+  a: bigint,
+  b: bigint,
+  c: bigint,
+  d: bigint,
+  e: bigint,
+  f: bigint,
+) => number = declare(
+  "long syscall(long n, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, uintptr_t f)",
+);
+
 /** Bytes at `address`, which must stay mapped while the returned buffer is used; not copied. */
 export const viewMemory = (address: bigint, length: number): ArrayBuffer =>
   koffi.view(address, length);

@@ -9,7 +9,8 @@ const mapFailed = 2n ** 64n - 1n;
 export class MappedFile {
   /** The mapped bytes; not to be used after disposing. */
   readonly buffer: ArrayBuffer;
-  readonly #address: bigint;
+  /** Where the mapping begins in this process. */
+  readonly address: bigint;
 
   /** Maps `length` bytes at `offset`, a multiple of the page size, of the open file `fd`. */
   constructor(fd: number, offset: number, length: number) {
@@ -21,11 +22,11 @@ export class MappedFile {
         why: errorName(errno()),
       });
     }
-    this.#address = BigInt(address);
-    this.buffer = viewMemory(this.#address, length);
+    this.address = BigInt(address);
+    this.buffer = viewMemory(this.address, length);
   }
 
   [Symbol.dispose](): void {
-    munmap(this.#address, BigInt(this.buffer.byteLength));
+    munmap(this.address, BigInt(this.buffer.byteLength));
   }
 }

@@ -4,10 +4,10 @@
  * once; the tracer maps it through /proc/PID/fd, so that it outlives the target.
  *
  *     0                  control page
- *     4096               journal: what to put back, for whoever comes after a tracer that was killed
- *     journal end        ring 0, ring 1, ...: header page and slots each
+ *     4096               programs: three areas of steps for the agent (`codegen/agent-program.ts`)
+ *     programs' end      ring 0, ring 1, ...: header page and slots each
  *
- * The file is sparse: a ring that no thread has claimed takes no memory.
+ * The file is sparse: a ring that no thread has claimed, a program that is short take no memory.
  */
 import { eventBytes, ringHeaderBytes } from "./layout.ts";
 
@@ -27,8 +27,8 @@ export const control = {
   ringCount: 24,
   /** u32, slots in each ring; a power of two. */
   slotCount: 28,
-  /** u64, bytes in the journal. */
-  journalBytes: 32,
+  /** u64, bytes of all program areas. */
+  programBytes: 32,
   /** u64, bytes of the whole arena. */
   arenaBytes: 40,
   /** u64, what `limit - head` is when a thread claims a ring: see `ring/layout.ts`. */
@@ -36,7 +36,28 @@ export const control = {
   /** u64, entries and exits of threads that found no ring; written by the target. */
   ringlessEntries: 64,
   ringlessExits: 72,
+  /** u32, futex: what the agent is to do, one of `agentCommand`; the agent puts back `idle`. */
+  command: 128,
+  /** u32: thread id of the tracer's owner thread; the kernel sets bit 30 when that thread dies. */
+  owner: 132,
+  /** u32: thread id of the agent while it lives; the kernel clears it (CLONE_CHILD_CLEARTID). */
+  agentTid: 136,
+  /** u32: area (1 or 2) of the program that puts everything back; 0: nothing to put back. */
+  journal: 140,
+  /** u64: result of the system call that ended the last program, 0 when it ran to its end. */
+  failure: 144,
+  /** u64: times that the agent ran a journal because its tracer was gone. */
+  rescues: 152,
 } as const;
+
+/** What the agent is told to do. */
+export const agentCommand = { idle: 0, run: 1, quit: 2 } as const;
+
+/** Set by the kernel in `control.owner` (FUTEX_OWNER_DIED, include/uapi/linux/futex.h). */
+export const ownerDied = 0x4000_0000;
+
+/** Program areas: the one that `run` executes, and two for the journal, written in turn. */
+export const programAreas = 3;
 
 export const arenaVersion = 1;
 export const arenaMagic: bigint = 0x7961_6268_6374_6170n; // "patchbay", little-endian
@@ -48,17 +69,21 @@ export type ArenaShape = {
   readonly ringCount: number;
   /** A power of two. */
   readonly slotCount: number;
-  /** Multiple of the page size. */
-  readonly journalBytes: number;
+  /** Bytes of each program area, a multiple of the page size. */
+  readonly programBytes: number;
 };
 
 /** Distance in bytes from one ring to the next. */
 export const ringStride = (shape: ArenaShape): number =>
   ringHeaderBytes + shape.slotCount * eventBytes;
 
+/** Offset of program area `index` in the arena. */
+export const programOffset = (shape: ArenaShape, index: number): number =>
+  pageBytes + index * shape.programBytes;
+
 /** Offset of ring `index` in the arena. */
 export const ringOffset = (shape: ArenaShape, index: number): number =>
-  pageBytes + shape.journalBytes + index * ringStride(shape);
+  programOffset(shape, programAreas) + index * ringStride(shape);
 
 export const arenaBytes = (shape: ArenaShape): number => ringOffset(shape, shape.ringCount);
 

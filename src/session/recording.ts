@@ -4,7 +4,7 @@
  */
 import { PatchbayError } from "../base/error.ts";
 import type { ClockReading } from "../os/tsc.ts";
-import type { RemoveResult, SiteBatch } from "../target/injection.ts";
+import type { EnableResult, RemoveResult, SiteBatch } from "../target/injection.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { DrainTotals } from "./drain.ts";
 import type { DrainHandlers } from "./drain-worker.ts";
@@ -30,6 +30,10 @@ export type RecordingSummary = RecordingProgress & {
   readonly refused: readonly string[];
   /** False when only entries could be recorded: no room for a mirror of the stacks. */
   readonly exits: boolean;
+  /** Sites by the protocol that patched them; `stop`: while all threads were held. */
+  readonly protocols: EnableResult["protocols"];
+  /** Why threads had to be held for patching, if they had to. */
+  readonly agentless?: string;
   /** Longest time that all threads were held, in ms. */
   readonly pauseMs: number;
   /** What had to be left in the process, and why. */
@@ -58,8 +62,11 @@ export class Recording {
     readonly resolve: (summary: RecordingSummary) => void;
     readonly reject: (error: unknown) => void;
   };
-  #refused: readonly number[] = [];
-  #pauseMs = 0;
+  #enabled: EnableResult = {
+    refused: [],
+    protocols: { store: 0, cover: 0, skip: 0, stop: 0 },
+    pauseMs: 0,
+  };
   #watch: NodeJS.Timeout | undefined;
   #stopping: Promise<RecordingSummary> | undefined;
 
@@ -81,10 +88,8 @@ export class Recording {
       "addFunctions",
       selected.map((one) => describe(one, exits)),
     );
-    const { refused, pauseMs } = await target.call("enable", batch);
-    this.#refused = refused;
-    this.#pauseMs = pauseMs;
-    if (refused.length === batch.count) {
+    this.#enabled = await target.call("enable", batch);
+    if (this.#enabled.refused.length === batch.count) {
       throw new PatchbayError({
         code: "bad-site",
         doing: `enable ${batch.count} functions`,
@@ -97,7 +102,7 @@ export class Recording {
 
   async progress(): Promise<RecordingProgress> {
     const totals = await this.#parts.drain.call("totals");
-    return { ...totals, functions: this.#parts.selected.length - this.#refused.length };
+    return { ...totals, functions: this.#parts.selected.length - this.#enabled.refused.length };
   }
 
   #scheduleWatch(): void {
@@ -147,13 +152,15 @@ export class Recording {
       if (failure !== undefined) throw failure;
       const summary: RecordingSummary = {
         ...totals,
-        functions: selected.length - this.#refused.length,
+        functions: selected.length - this.#enabled.refused.length,
         directory,
         reason,
         exit,
-        refused: this.#refused.map((index) => selected[index]?.name ?? ""),
+        refused: this.#enabled.refused.map((index) => selected[index]?.name ?? ""),
         exits,
-        pauseMs: Math.max(this.#pauseMs, removed?.pauseMs ?? 0),
+        protocols: this.#enabled.protocols,
+        ...(this.#enabled.agentless === undefined ? {} : { agentless: this.#enabled.agentless }),
+        pauseMs: Math.max(this.#enabled.pauseMs, removed?.pauseMs ?? 0),
         ...(removed?.left === undefined ? {} : { left: removed.left }),
       };
       return summary;

@@ -109,12 +109,14 @@ export function toBatch(selected: readonly SelectedSite[]): SiteBatch {
     at: new Float64Array(count),
     size: new Uint8Array(count),
     compiled: new Uint8Array(count * windowBytesMax),
+    several: new Uint8Array(count),
     id: new Uint32Array(count),
   };
   selected.forEach(({ id, at, site }, index) => {
     batch.at[index] = Number(at);
     batch.size[index] = site.layout.windowSize;
     batch.compiled.set(site.compiled, index * windowBytesMax);
+    batch.several[index] = site.layout.compiledSizes.length > 1 ? 1 : 0;
     batch.id[index] = id;
   });
   return batch;

@@ -19,6 +19,7 @@ import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
 import { listModules, type ModuleList } from "./process-modules.ts";
 import { Recording } from "./recording.ts";
 import { type SelectedSite, type SiteFilter, selectSites, toBatch } from "./select-sites.ts";
+import { targetFacts } from "./target-facts.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
@@ -38,6 +39,8 @@ export type RecordOptions = {
 
 const ringBytesDefault = 4 << 20;
 const threadsDefault = 1024;
+/** Room for the steps that change some 250,000 sites; memory that is not used is not taken. */
+const programBytesDefault = 16 << 20;
 /** Shortest span over which the clock's speed is measured, in ms. */
 const calibrationMs = 25;
 
@@ -117,11 +120,12 @@ export class Session {
     const shape = {
       ringCount: options.threadsMax ?? threadsDefault,
       slotCount: ringBytes / eventBytes,
-      journalBytes: 0,
+      programBytes: programBytesDefault,
     };
     const injected = await this.#worker.call(
       "inject",
       this.pid,
+      targetFacts(this.modules.modules),
       { shape, overwrite: flightRecorder },
       exits,
     );

@@ -17,6 +17,7 @@ import {
   type InjectOptions,
   type RemoveResult,
   type SiteBatch,
+  type TargetFacts,
 } from "../target/injection.ts";
 import { launchHeld } from "../target/launch.ts";
 import type { StoppedThreads } from "../target/stop.ts";
@@ -36,6 +37,7 @@ export type TargetHandlers = {
   launch(command: readonly string[], options: SpawnOptions): Pid;
   inject(
     pid: Pid,
+    facts: TargetFacts,
     options: InjectOptions,
     exits: boolean,
   ): { readonly arenaFd: number; readonly table: bigint; readonly exits: boolean };
@@ -85,8 +87,8 @@ const handlers: TargetHandlers = {
     launched = held.pid;
     return held.pid;
   },
-  inject: (pid, options, exits) => {
-    injection = Injection.into(toPid(pid), options, exits, held);
+  inject: (pid, facts, options, exits) => {
+    injection = Injection.into(toPid(pid), facts, options, exits, held);
     return { arenaFd: injection.arenaFd, table: injection.table, exits: injection.exits };
   },
   enable: (batch) => getInjection().enable(batch, held),

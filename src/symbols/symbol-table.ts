@@ -238,3 +238,18 @@ export function findFunction(table: SymbolTable, addr: LinkAddr): FunctionSymbol
   const index = indexContaining(table, Number(addr));
   return index < 0 ? undefined : functionAt(table, index);
 }
+
+/**
+ * The function with exactly this name. Looks for the name's bytes before it looks for a symbol, so
+ * that a table without it costs one search.
+ */
+export function findByName(table: SymbolTable, name: string): FunctionSymbol | undefined {
+  for (const [index, strings] of table.strings.entries()) {
+    if (strings.text !== undefined && !strings.text.includes(`${name}\0`)) continue;
+    for (let symbol = 0; symbol < table.count; symbol++) {
+      if (table.stringIndexes[symbol] !== index || symbolName(table, symbol) !== name) continue;
+      return functionAt(table, symbol);
+    }
+  }
+  return undefined;
+}

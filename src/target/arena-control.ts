@@ -22,7 +22,7 @@ export function writeControlPage(fd: number, shape: ArenaShape, room: bigint): v
   view.setBigUint64(control.tracerStart, BigInt(readStat(toPid(pid)).startTime), true);
   view.setUint32(control.ringCount, shape.ringCount, true);
   view.setUint32(control.slotCount, shape.slotCount, true);
-  view.setBigUint64(control.journalBytes, BigInt(shape.journalBytes), true);
+  view.setBigUint64(control.programBytes, BigInt(shape.programBytes), true);
   view.setBigUint64(control.arenaBytes, BigInt(arenaBytes(shape)), true);
   view.setBigUint64(control.room, room, true);
   writeSync(fd, page, 0, page.length, 0);

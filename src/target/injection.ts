@@ -2,38 +2,66 @@
  * Patchbay's presence in one process: what it mapped there, what it patched, and how to take all
  * of it away again.
  *
- * One thread is held for a moment to map memory on its back. All threads are held only while
- * windows change. In between nothing is ptraced and the process runs free.
+ * One thread is held for a moment to bring the agent in. From then on the agent maps memory and
+ * changes text, by protocols that hold nobody; threads are held one at a time to be looked at, and
+ * all together when the thunks are to be unmapped. Where a process can't have an agent, all
+ * threads are held while text changes.
  */
-import { closeSync, openSync } from "node:fs";
-import { codeAddr, type DataAddr, dataAddr, type Pid } from "../base/brand.ts";
+import { closeSync } from "node:fs";
+import type { CodeAddr, DataAddr, Pid, Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import { AgentProgram } from "../codegen/agent-program.ts";
 import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
 import {
   entryExitThunk,
   entryThunk,
-  mirrorWindowBits,
   type RecordPlan,
   type ThunkTemplate,
 } from "../codegen/x86-64/record.ts";
-import { type Mapping, ProcessMemory, readMaps } from "../os/proc.ts";
-import { nap, readRegisters, writeRegisters } from "../os/ptrace.ts";
+import { listThreads, ProcessMemory, readMaps } from "../os/proc.ts";
+import { nap, readRegisters } from "../os/ptrace.ts";
 import { nopBytes } from "../patch/x86-64-layouts.ts";
-import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";
-import { findMirror, findRoomNear, type Mirror } from "./address-space.ts";
-import { writeControlPage } from "./arena-control.ts";
+import { threadTable } from "../ring/arena.ts";
+import { findRoomNear, type Mirror } from "./address-space.ts";
+import type { Agent } from "./agent.ts";
+import {
+  findTidOffset,
+  type InjectOptions,
+  Mapper,
+  mapArena,
+  mapFlag,
+  mapMirror,
+  mapThreadTable,
+  prot,
+  type Range,
+  startAgent,
+} from "./bootstrap.ts";
 import { buildRegion, type CodeRegion, isInRegion, regionBytes } from "./code-region.ts";
+import { drainThreads, leaveWindows } from "./drain.ts";
 import { repairStacks } from "./mirror-repair.ts";
 import { findSyscallInstruction, RemoteThread, syscallNumber } from "./remote-call.ts";
 import { findRestorers, findSignalFrames } from "./signal-frames.ts";
 import { stepOut } from "./step-out.ts";
 import { StoppedThreads } from "./stop.ts";
-import { patchText, type Windows, windowAround, windowBytesMax } from "./text-patch.ts";
+import { type ChangeProtocol, planTextChange, type TextChange } from "./text-change.ts";
+import { patchText, readState, type Windows, windowAround, windowBytesMax } from "./text-patch.ts";
+import {
+  deregisterFrames,
+  isAtSafePoint,
+  type Registration,
+  registerFrames,
+  type TextRange,
+  type Unwinder,
+} from "./unwinder-registration.ts";
 
-export type InjectOptions = {
-  readonly shape: ArenaShape;
-  /** Full rings overwrite their oldest events instead of dropping new ones. */
-  readonly overwrite: boolean;
+export type { InjectOptions } from "./bootstrap.ts";
+
+/** What the process is like, as its files say. */
+export type TargetFacts = {
+  /** The copies of libgcc's unwinder in it. */
+  readonly unwinders: readonly Unwinder[];
+  /** Text of the executable itself. */
+  readonly ownText: readonly TextRange[];
 };
 
 /** Sites to enable, ascending by address. */
@@ -44,14 +72,20 @@ export type SiteBatch = {
   readonly size: Uint8Array;
   /** What the compiler left there: 16 bytes a site. */
   readonly compiled: Uint8Array;
+  /** 1 where that is several instructions, so that a thread may stand between them. */
+  readonly several: Uint8Array;
   readonly id: Uint32Array;
 };
 
 export type EnableResult = {
   /** Indices of the sites whose bytes were not what they should be. */
   readonly refused: readonly number[];
-  /** How long all threads were held, in ms. */
+  /** Sites changed by each protocol; `stop`: while all threads were held. */
+  readonly protocols: Readonly<Record<ChangeProtocol | "stop", number>>;
+  /** How long all threads were held, in ms; 0 when they were not. */
   readonly pauseMs: number;
+  /** Why threads had to be held although an agent would not hold them. */
+  readonly agentless?: string;
 };
 
 export type RemoveResult = {
@@ -60,67 +94,66 @@ export type RemoveResult = {
   readonly left?: string;
 };
 
-const prot = { none: 0, read: 1, write: 2, exec: 4 } as const;
-const mapFlag = {
-  shared: 1n,
-  privateAnonymous: 0x22n,
-  fixedNoReplace: 0x100000n,
-  noReserve: 0x4000n,
-} as const;
-const advice = { dontDump: 16n, wipeOnFork: 18n } as const;
-const prctlGetTidAddress = 40n;
-const memfdCloseOnExec = 1n;
-const munlock = 150;
-
 /** Sites further apart than this get regions of their own, in bytes. */
 const clusterSpan = 1 << 30;
 /** How often removal waits for threads that are inside generated code. */
 const removalTries = 200;
+/** How often a thread at a safe point is looked for. */
+const safePointTries = 500;
 
-type Range = { readonly start: bigint; readonly bytes: bigint };
+type Parts = {
+  readonly pid: Pid;
+  readonly facts: TargetFacts;
+  readonly memory: ProcessMemory;
+  readonly arenaFd: number;
+  readonly claim: ClaimPlan;
+  readonly mirror: Mirror | undefined;
+  readonly template: ThunkTemplate;
+  readonly mapped: Range[];
+  readonly agent: Agent | undefined;
+  readonly agentless: string | undefined;
+};
+
+/** Windows that were changed, with the states they may have to go back to. */
+type Patched = { readonly windows: Windows; readonly indices: Uint32Array };
 
 export class Injection {
   readonly pid: Pid;
   /** The arena's descriptor in this process; open until the injection is disposed of. */
   readonly arenaFd: number;
+  /** Whether returns are hooked; not so when the process has no room for a mirror. */
   readonly exits: boolean;
   /** Address of the thread table in the target. */
   readonly table: DataAddr;
-  readonly #memory: ProcessMemory;
-  readonly #claim: ClaimPlan;
-  readonly #mirror: Mirror;
-  readonly #template: ThunkTemplate;
-  readonly #mapped: Range[];
+  readonly #parts: Parts;
   readonly #regions: CodeRegion[] = [];
-  readonly #patched: Windows[] = [];
+  readonly #patched: Patched[] = [];
+  readonly #registrations: Registration[] = [];
+  #agent: Agent | undefined;
+  #agentless: string | undefined;
 
-  private constructor(parts: {
-    pid: Pid;
-    memory: ProcessMemory;
-    arenaFd: number;
-    claim: ClaimPlan;
-    mirror: Mirror;
-    template: ThunkTemplate;
-    exits: boolean;
-    mapped: Range[];
-  }) {
+  private constructor(parts: Parts) {
     this.pid = parts.pid;
     this.arenaFd = parts.arenaFd;
-    this.exits = parts.exits;
+    this.exits = parts.mirror !== undefined;
     this.table = parts.claim.table;
-    this.#memory = parts.memory;
-    this.#claim = parts.claim;
-    this.#mirror = parts.mirror;
-    this.#template = parts.template;
-    this.#mapped = parts.mapped;
+    this.#parts = parts;
+    this.#agent = parts.agent;
+    this.#agentless = parts.agentless;
   }
 
   /**
-   * Maps what recording needs into process `pid`.
+   * Maps what recording needs into process `pid` and starts the agent there.
    * @param exits hook returns too; off when the process has no room for a mirror of its stacks.
    * @param held a thread that is stopped already (a program that was just launched).
    */
-  static into(pid: Pid, options: InjectOptions, exits: boolean, held?: StoppedThreads): Injection {
+  static into(
+    pid: Pid,
+    facts: TargetFacts,
+    options: InjectOptions,
+    exits: boolean,
+    held?: StoppedThreads,
+  ): Injection {
     const memory = new ProcessMemory(pid);
     const mapped: Range[] = [];
     const maps = readMaps(pid);
@@ -131,24 +164,28 @@ export class Injection {
       const mapper = new Mapper(remote, mapped);
       const mirror = exits ? mapMirror(mapper, maps) : undefined;
       const table = mapThreadTable(mapper);
-      const arena = mapArena(mapper, pid, memory, table, options);
+      const { at, fd } = mapArena(mapper, pid, memory, table, options);
+      const { shape } = options;
       const plan: RecordPlan = {
         table,
         tidOffset: findTidOffset(remote, memory, table),
-        slotCount: options.shape.slotCount,
+        slotCount: shape.slotCount,
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindow: mirror?.window ?? 0,
       };
+      const started = startAgent(mapper, pid, memory, table, { at, fd, shape });
       memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
       return new Injection({
         pid,
+        facts,
         memory,
-        arenaFd: arena.fd,
-        claim: { table, arena: arena.at, shape: options.shape },
-        mirror: mirror ?? { base: 0n, delta: 0n, window: -1 },
+        arenaFd: fd,
+        claim: { table, arena: at, shape },
+        mirror,
         template: mirror === undefined ? entryThunk(plan) : entryExitThunk(plan),
-        exits: mirror !== undefined,
         mapped,
+        agent: started.ok ? started.agent : undefined,
+        agentless: started.ok ? undefined : started.why,
       });
     } catch (error) {
       memory[Symbol.dispose]();
@@ -161,17 +198,76 @@ export class Injection {
   /** Makes thunks for the sites and lets the sites jump to them. */
   enable(batch: SiteBatch, held?: StoppedThreads): EnableResult {
     const windows = this.#prepare(batch, held);
-    const restorers = this.#restorersFor(batch);
-    const start = performance.now();
-    const threads = held ?? StoppedThreads.all(this.pid);
+    const { memory } = this.#parts;
+    const refused: number[] = [];
+    const wanted = readState(memory, windows, "off", refused);
+    this.#patched.push({ windows, indices: wanted });
+    if (this.#agent === undefined) return this.#enableStopped(windows, wanted, refused, held);
+    const change = this.#plan(windows, wanted, "on", batch.several);
+    this.#writeJournal();
     try {
-      this.#leaveWindows(threads, windows, restorers);
-      const refused = patchText(this.#memory, windows, "on");
-      this.#patched.push(windows);
-      return { refused, pauseMs: performance.now() - start };
+      this.#agent.run("patch functions", change.first);
+    } catch (error) {
+      if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
+      this.#agentless = error.why;
+      return this.#enableStopped(windows, wanted, refused, held);
+    }
+    if (change.drain) this.#drain(windows, held);
+    this.#agent.run("patch functions", change.second);
+    return { refused, protocols: { ...change.counts, stop: 0 }, pauseMs: 0 };
+  }
+
+  #plan(windows: Windows, indices: Uint32Array, to: "on" | "off", several: Uint8Array): TextChange {
+    const { memory } = this.#parts;
+    return planTextChange(windows, indices, to, several, (address, length) =>
+      memory.read(BigInt(address), length),
+    );
+  }
+
+  /** The old way: all threads are held meanwhile. */
+  #enableStopped(
+    windows: Windows,
+    wanted: Uint32Array,
+    refused: readonly number[],
+    held: StoppedThreads | undefined,
+  ): EnableResult {
+    const { memory } = this.#parts;
+    const restorers = findRestorers(memory, readMaps(this.pid));
+    const start = performance.now();
+    const threads = held ?? StoppedThreads.all(this.pid, this.#agent?.tid);
+    try {
+      const maps = readMaps(this.pid);
+      leaveWindows(threads, memory, maps, restorers, (pc) => endAround(windows, pc));
+      patchText(memory, windows, "on");
+      return {
+        refused,
+        protocols: { store: 0, cover: 0, skip: 0, stop: wanted.length },
+        pauseMs: performance.now() - start,
+        ...(this.#agentless === undefined ? {} : { agentless: this.#agentless }),
+      };
     } finally {
       if (held === undefined) threads.letGo();
     }
+  }
+
+  /** Gets every thread out of the no-ops of windows whose first byte leads past them by now. */
+  #drain(windows: Windows, held: StoppedThreads | undefined): void {
+    const { memory } = this.#parts;
+    const maps = readMaps(this.pid);
+    const restorers = findRestorers(memory, maps);
+    const end = (pc: bigint): bigint | undefined => endAround(windows, pc);
+    if (held !== undefined) leaveWindows(held, memory, maps, restorers, end);
+    else drainThreads(this.pid, memory, restorers, end, this.#agent?.tid);
+  }
+
+  /** What the agent does when this tracer dies: every window gets its compiled bytes back. */
+  #writeJournal(): void {
+    const program = new AgentProgram();
+    for (const { windows, indices } of this.#patched) {
+      const none = new Uint8Array(windows.count);
+      program.append(this.#plan(windows, indices, "off", none).first);
+    }
+    this.#agent?.setJournal(program);
   }
 
   /** Maps and fills the regions of a batch; its windows in both states. */
@@ -188,7 +284,7 @@ export class Injection {
         const at = index * windowBytesMax;
         on[at] = 0xe9;
         view.setInt32(at + 1, thunk - (site + 5), true);
-        on.set(nopBytes(size - 5), at + 5);
+        if (size > 5) on.set(nopBytes(size - 5), at + 5);
       }
       first = last;
     }
@@ -196,226 +292,175 @@ export class Injection {
   }
 
   #addRegion(batch: SiteBatch, first: number, last: number, held?: StoppedThreads): CodeRegion {
+    const { template, memory, claim, mirror, mapped } = this.#parts;
     const count = last - first;
     const body = batch.at.slice(first, last);
     for (let i = 0; i < count; i++) body[i] = (body[i] ?? 0) + (batch.size[first + i] ?? 0);
-    const bytes = regionBytes(this.#template, count);
-    const maps = readMaps(this.pid);
+    const bytes = regionBytes(template, count);
     const at = (index: number): bigint => BigInt(batch.at[index] ?? 0);
-    const start = findRoomNear(maps, bytes, at(first), at(last - 1));
+    const start = findRoomNear(readMaps(this.pid), bytes, at(first), at(last - 1));
+    this.#map(start, bytes, held);
+    mapped.push({ start, bytes: BigInt(bytes) });
+    const sites = { count, id: batch.id.subarray(first, last), body };
+    const built = buildRegion(start, template, sites, claim, mirror?.delta ?? 0n);
+    memory.write(start, built.bytes);
+    this.#regions.push(built.region);
+    this.#register(built.region, held);
+    return built.region;
+  }
+
+  #map(start: bigint, bytes: number, held: StoppedThreads | undefined): void {
+    const { mmap } = syscallNumber;
+    const flags = mapFlag.privateAnonymous | mapFlag.fixedNoReplace;
+    const protection = BigInt(prot.read | prot.exec);
+    const args = [start, BigInt(bytes), protection, flags, -1n, 0n];
+    if (this.#agent !== undefined) {
+      this.#agent.syscall("map code", mmap, ...args);
+      return;
+    }
     const threads = held ?? StoppedThreads.one(this.pid);
     try {
-      using remote = this.#remote(threads, maps);
-      const mapper = new Mapper(remote, this.#mapped);
-      mapper.map("map code", start, BigInt(bytes), prot.read | prot.exec);
-      const sites = { count, id: batch.id.subarray(first, last), body };
-      const built = buildRegion(start, this.#template, sites, this.#claim, this.#mirror.delta);
-      this.#memory.write(start, built.bytes);
-      this.#regions.push(built.region);
-      return built.region;
+      using remote = this.#remote(threads, threads.quietest);
+      remote.syscall("map code", mmap, ...args);
     } finally {
       if (held === undefined) threads.letGo();
     }
   }
 
-  #remote(threads: StoppedThreads, maps: readonly Mapping[]): RemoteThread {
-    return new RemoteThread(threads, threads.quietest, findSyscallInstruction(this.#memory, maps));
+  #remote(threads: StoppedThreads, tid: Tid): RemoteThread {
+    const { memory } = this.#parts;
+    return new RemoteThread(threads, tid, findSyscallInstruction(memory, readMaps(this.pid)));
   }
 
-  /** Only windows of several instructions can have an interrupted thread inside. */
-  #restorersFor(batch: SiteBatch): ReadonlySet<bigint> {
-    const several = batch.compiled.some(
-      (byte, index) => index % windowBytesMax === 0 && byte === 0x90,
-    );
-    return several ? findRestorers(this.#memory, readMaps(this.pid)) : new Set();
-  }
-
-  /** Moves threads that stand between the no-ops of a window to its end. */
-  #leaveWindows(threads: StoppedThreads, windows: Windows, restorers: ReadonlySet<bigint>): void {
-    const endOf = (pc: bigint): bigint | undefined => {
-      const index = windowAround(windows, Number(pc));
-      if (index === undefined) return undefined;
-      return BigInt(windows.at[index] ?? 0) + BigInt(windows.size[index] ?? 0);
+  /** Tells the unwinders of the process about a region's frames. */
+  #register(region: CodeRegion, held: StoppedThreads | undefined): void {
+    const { facts, memory, mirror } = this.#parts;
+    const { frames } = region;
+    if (frames === undefined || mirror === undefined || facts.unwinders.length === 0) return;
+    const used = this.#registrations.length;
+    const register = (threads: StoppedThreads, tid: Tid): void => {
+      using remote = this.#remote(threads, tid);
+      // The mirror's first page mirrors nothing: no stack lies that low.
+      const objects = mirror.base + BigInt(used * 128);
+      const made = registerFrames(
+        remote,
+        memory,
+        facts.unwinders,
+        frames,
+        objects,
+        region.returnTrap,
+      );
+      this.#registrations.push(...made);
     };
-    const maps = restorers.size === 0 ? [] : readMaps(this.pid);
-    for (const tid of threads.tids) {
-      const registers = readRegisters(tid);
-      const end = endOf(registers.get("rip"));
-      if (end !== undefined) writeRegisters(tid, registers.copy().set("rip", end));
-      for (const saved of findSignalFrames(this.#memory, maps, registers.get("rsp"), restorers)) {
-        const savedEnd = endOf(saved.pc);
-        if (savedEnd !== undefined) this.#memory.write(saved.at, word(savedEnd));
-      }
+    if (held !== undefined) {
+      register(held, held.quietest);
+      return;
     }
+    if (!this.#atSafePoint(register)) {
+      throw new PatchbayError({
+        code: "system",
+        doing: `tell the unwinder of process ${this.pid} about generated code`,
+        why: "no thread came to a point where it holds no lock of the C library",
+        hint: "try again, or record entries alone (--no-exits)",
+      });
+    }
+  }
+
+  /** Runs `work` on the first thread that is found at a safe point; whether there was one. */
+  #atSafePoint(work: (threads: StoppedThreads, tid: Tid) => void): boolean {
+    for (let tries = 0; tries < safePointTries; tries++) {
+      for (const tid of listThreads(this.pid)) {
+        if (tid === this.#agent?.tid) continue;
+        using threads = StoppedThreads.oneIfThere(this.pid, tid);
+        if (threads === undefined || !isAtSafePoint(tid, this.#parts.facts.ownText)) continue;
+        work(threads, tid);
+        return true;
+      }
+      nap(1);
+    }
+    return false;
   }
 
   /** Takes everything away: text, return addresses, mappings. The process runs on. */
   remove(): RemoveResult {
-    const restorers = findRestorers(this.#memory, readMaps(this.pid));
+    const { memory, facts } = this.#parts;
+    this.#restoreText();
+    const restorers = findRestorers(memory, readMaps(this.pid));
     let pauseMs = 0;
     for (let attempt = 0; attempt < removalTries; attempt++) {
       const start = performance.now();
       using threads = StoppedThreads.all(this.pid);
-      for (const windows of this.#patched) patchText(this.#memory, windows, "off");
+      for (const { windows } of this.#patched) patchText(memory, windows, "off");
       const gone = this.#leaveThunks(threads, restorers);
-      if (gone) this.#unmap(threads);
+      const caller =
+        this.#registrations.length === 0
+          ? threads.quietest
+          : threads.tids.find((tid) => isAtSafePoint(tid, facts.ownText));
+      if (gone && caller !== undefined) this.#unmap(threads, caller);
       threads.letGo();
       pauseMs = Math.max(pauseMs, performance.now() - start);
-      if (gone) return { pauseMs };
+      if (gone && caller !== undefined) return { pauseMs };
       nap(2);
     }
-    return {
-      pauseMs,
-      left: "a signal handler interrupted generated code and has not returned yet",
-    };
+    return { pauseMs, left: "a thread did not come out of generated code or of the C library" };
+  }
+
+  /** Puts the compiled bytes back while everybody runs, and ends the agent. */
+  #restoreText(): void {
+    const agent = this.#agent;
+    if (agent === undefined) return;
+    if (this.#agentless === undefined) {
+      for (const { windows, indices } of this.#patched) {
+        const change = this.#plan(windows, indices, "off", new Uint8Array(windows.count));
+        agent.run("restore functions", change.first);
+      }
+    }
+    agent.setJournal(new AgentProgram(1));
+    agent.quit();
   }
 
   /** Gets every thread and every stack out of the thunks; whether that worked out. */
   #leaveThunks(threads: StoppedThreads, restorers: ReadonlySet<bigint>): boolean {
+    const { memory, mirror } = this.#parts;
     const inside = (pc: bigint): boolean => this.#regions.some((region) => isInRegion(region, pc));
     for (const tid of threads.tids) stepOut(threads, tid, inside);
     const maps = readMaps(this.pid);
-    if (this.exits) repairStacks(this.pid, this.#memory, maps, this.#mirror, this.#regions);
+    if (mirror !== undefined) repairStacks(this.pid, memory, maps, mirror, this.#regions);
     for (const tid of threads.tids) {
       const stack = readRegisters(tid).get("rsp");
-      const frames = findSignalFrames(this.#memory, maps, stack, restorers);
+      const frames = findSignalFrames(memory, maps, stack, restorers);
       if (frames.some((frame) => inside(frame.pc))) return false;
     }
     return true;
   }
 
-  #unmap(threads: StoppedThreads): void {
-    using remote = this.#remote(threads, readMaps(this.pid));
-    for (const { start, bytes } of this.#mapped) {
+  #unmap(threads: StoppedThreads, caller: Tid): void {
+    const { memory, mapped } = this.#parts;
+    using remote = this.#remote(threads, caller);
+    const trap: CodeAddr | undefined = this.#regions[0]?.returnTrap;
+    if (trap !== undefined) deregisterFrames(remote, memory, this.#registrations, trap);
+    for (const { start, bytes } of mapped) {
       remote.syscall("unmap", syscallNumber.munmap, start, bytes);
     }
-    this.#mapped.length = 0;
+    mapped.length = 0;
   }
 
   [Symbol.dispose](): void {
-    this.#memory[Symbol.dispose]();
+    this.#agent?.[Symbol.dispose]();
+    this.#parts.memory[Symbol.dispose]();
     closeSync(this.arenaFd);
   }
 }
 
-const word = (value: bigint): Uint8Array => new Uint8Array(new BigUint64Array([value]).buffer);
+function endAround(windows: Windows, pc: bigint): bigint | undefined {
+  const index = windowAround(windows, Number(pc));
+  if (index === undefined) return undefined;
+  return BigInt(windows.at[index] ?? 0) + BigInt(windows.size[index] ?? 0);
+}
 
 function endOfCluster(batch: SiteBatch, first: number): number {
   const start = batch.at[first] ?? 0;
   let last = first + 1;
   while (last < batch.count && (batch.at[last] ?? 0) - start < clusterSpan) last++;
   return last;
-}
-
-/** Maps memory through a remote thread and remembers what has to be unmapped. */
-class Mapper {
-  readonly remote: RemoteThread;
-  readonly #mapped: Range[];
-
-  constructor(remote: RemoteThread, mapped: Range[]) {
-    this.remote = remote;
-    this.#mapped = mapped;
-  }
-
-  /** Private memory; anywhere when `at` is 0. */
-  map(doing: string, at: bigint, bytes: bigint, protection: number, flags = 0n): bigint {
-    const fixed = at === 0n ? 0n : mapFlag.fixedNoReplace;
-    return this.mapFile(
-      doing,
-      at,
-      bytes,
-      protection,
-      mapFlag.privateAnonymous | flags | fixed,
-      -1n,
-    );
-  }
-
-  mapFile(
-    doing: string,
-    at: bigint,
-    bytes: bigint,
-    protection: number,
-    flags: bigint,
-    fd: bigint,
-  ): bigint {
-    const { mmap } = syscallNumber;
-    const start = this.remote.syscall(doing, mmap, at, bytes, BigInt(protection), flags, fd, 0n);
-    this.#mapped.push({ start, bytes });
-    return start;
-  }
-}
-
-/** The mirror of the stacks' window; undefined when the process has no room for it. */
-function mapMirror(mapper: Mapper, maps: readonly Mapping[]): Mirror | undefined {
-  const { remote } = mapper;
-  const mirror = findMirror(maps, remote.registers.get("rsp"));
-  if (mirror === undefined) return undefined;
-  const bytes = 1n << BigInt(mirrorWindowBits);
-  try {
-    mapper.map("map the mirror of the stacks", mirror.base, bytes, prot.none, mapFlag.noReserve);
-  } catch (error) {
-    if (error instanceof PatchbayError && error.code === "system") return undefined;
-    throw error;
-  }
-  // A process that locks its memory (mlockall) must not be made to populate 2 TiB.
-  remote.rawSyscall(munlock, [mirror.base, bytes]);
-  const { madvise, mprotect } = syscallNumber;
-  remote.syscall("keep the mirror out of core dumps", madvise, mirror.base, bytes, advice.dontDump);
-  const protection = BigInt(prot.read | prot.write);
-  remote.syscall("open the mirror", mprotect, mirror.base, bytes, protection);
-  return mirror;
-}
-
-function mapThreadTable(mapper: Mapper): DataAddr {
-  const bytes = BigInt(threadTable.bytes);
-  const table = mapper.map("map the thread table", 0n, bytes, prot.read | prot.write);
-  const { madvise } = syscallNumber;
-  mapper.remote.syscall("keep children silent", madvise, table, bytes, advice.wipeOnFork);
-  return dataAddr(table);
-}
-
-/** Makes the arena in the target, maps it there, and opens it here. */
-function mapArena(
-  mapper: Mapper,
-  pid: Pid,
-  memory: ProcessMemory,
-  scratch: DataAddr,
-  { shape, overwrite }: InjectOptions,
-): { readonly at: DataAddr; readonly fd: number } {
-  const { remote } = mapper;
-  const size = BigInt(arenaBytes(shape));
-  memory.write(scratch, new TextEncoder().encode("patchbay\0"));
-  const { memfdCreate, ftruncate, close } = syscallNumber;
-  const theirs = remote.syscall("make the rings", memfdCreate, scratch, memfdCloseOnExec);
-  memory.write(scratch, new Uint8Array(16));
-  remote.syscall("size the rings", ftruncate, theirs, size);
-  const protection = prot.read | prot.write;
-  const at = mapper.mapFile("map the rings", 0n, size, protection, mapFlag.shared, theirs);
-  const { madvise } = syscallNumber;
-  remote.syscall("keep the rings out of core dumps", madvise, at, size, advice.dontDump);
-  const fd = openSync(`/proc/${pid}/fd/${theirs}`, "r+");
-  remote.syscall("close the rings' descriptor", close, theirs);
-  writeControlPage(fd, shape, overwrite ? unlimitedRoom : BigInt(shape.slotCount));
-  return { at: dataAddr(at), fd };
-}
-
-/**
- * Distance from the thread pointer to the thread id that the C library keeps for each thread:
- * the kernel knows the place, since it clears it when the thread ends (set_tid_address).
- */
-function findTidOffset(remote: RemoteThread, memory: ProcessMemory, scratch: DataAddr): number {
-  const found = remote.rawSyscall(syscallNumber.prctl, [prctlGetTidAddress, scratch]);
-  const address = memory.readU64(scratch);
-  memory.write(scratch, new Uint8Array(8));
-  const offset = Number(BigInt.asIntN(64, address - remote.registers.get("fs_base")));
-  if (found === 0n && offset === (offset | 0) && address !== 0n) {
-    const stored = memory.readU64(codeAddr(address)) & 0xffff_ffffn;
-    if (stored === BigInt(remote.tid)) return offset;
-  }
-  throw new PatchbayError({
-    code: "unsupported",
-    doing: `tell the threads of process ${remote.tid} apart`,
-    why: "its C library does not keep a thread id beside the thread pointer",
-    hint: "programs that start threads without glibc or musl are not supported yet",
-  });
 }

@@ -76,10 +76,13 @@ export class RemoteThread {
     return this.#original;
   }
 
-  /** Carries out one system call; the raw result, negative for -errno. */
-  rawSyscall(number: number, args: readonly bigint[]): bigint {
+  /**
+   * Carries out one system call; the raw result, negative for -errno.
+   * @param at the `syscall` instruction to use.
+   */
+  rawSyscall(number: number, args: readonly bigint[], at: CodeAddr = this.#syscallAt): bigint {
     const registers = this.#original.copy();
-    registers.set("rax", BigInt(number)).set("orig_rax", -1n).set("rip", this.#syscallAt);
+    registers.set("rax", BigInt(number)).set("orig_rax", -1n).set("rip", at);
     callArguments.forEach((name, index) => {
       registers.set(name, args[index] ?? 0n);
     });
@@ -93,7 +96,12 @@ export class RemoteThread {
 
   /** Carries out one system call that has to succeed. */
   syscall(doing: string, number: number, ...args: readonly bigint[]): bigint {
-    const result = this.rawSyscall(number, args);
+    return this.syscallAt(doing, this.#syscallAt, number, args);
+  }
+
+  /** As `syscall`, by the `syscall` instruction at `at`. */
+  syscallAt(doing: string, at: CodeAddr, number: number, args: readonly bigint[]): bigint {
+    const result = this.rawSyscall(number, args, at);
     if (result >= -4095n && result < 0n) {
       throw new PatchbayError({
         code: "system",

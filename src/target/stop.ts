@@ -28,10 +28,10 @@ export class StoppedThreads {
     this.pid = pid;
   }
 
-  /** Stops every thread, also those that are born meanwhile. */
-  static all(pid: Pid): StoppedThreads {
+  /** Stops every thread but `except` (the agent), also those that are born meanwhile. */
+  static all(pid: Pid, except?: Tid): StoppedThreads {
     return StoppedThreads.#guarded(pid, (stopped) => {
-      while (stopped.#hold(listThreads(pid))) {
+      while (stopped.#hold(listThreads(pid).filter((tid) => tid !== except))) {
         // A thread that was still running may have made another: look again.
       }
     });
@@ -45,6 +45,18 @@ export class StoppedThreads {
         if (stopped.#held.size > 0) return;
       }
     });
+  }
+
+  /** Stops thread `tid`; undefined when it has ended. */
+  static oneIfThere(pid: Pid, tid: Tid): StoppedThreads | undefined {
+    const stopped = new StoppedThreads(pid);
+    try {
+      stopped.#hold([tid]);
+    } catch (error) {
+      stopped.letGo();
+      throw error;
+    }
+    return stopped.#held.size === 0 ? undefined : stopped;
   }
 
   /** Takes over a thread that is seized and stopped already, the only one of its process. */

@@ -41,6 +41,30 @@ export function patchText(
   return refused;
 }
 
+/** Indices of the windows that hold state `state`; the others are added to `refused`. */
+export function readState(
+  memory: ProcessMemory,
+  windows: Windows,
+  state: "on" | "off",
+  refused: number[],
+): Uint32Array {
+  const found = new Uint32Array(windows.count);
+  let count = 0;
+  for (let first = 0; first < windows.count; ) {
+    const last = endOfRun(windows, first);
+    const start = startOf(windows, first);
+    const bytes = memory.read(BigInt(start), endOf(windows, last - 1) - start);
+    for (let index = first; index < last; index++) {
+      const at = startOf(windows, index) - start;
+      const size = windows.size[index] ?? 0;
+      if (stateOf(bytes, at, windows, index, size) === state) found[count++] = index;
+      else refused.push(index);
+    }
+    first = last;
+  }
+  return found.slice(0, count);
+}
+
 const startOf = (windows: Windows, index: number): number => windows.at[index] ?? 0;
 const endOf = (windows: Windows, index: number): number =>
   startOf(windows, index) + (windows.size[index] ?? 0);

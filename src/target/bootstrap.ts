@@ -1,0 +1,185 @@
+/**
+ * The first hold of Patchbay on a process: on the back of one held thread, memory is mapped and
+ * the agent is started. Everything after that is the agent's work.
+ */
+import { openSync } from "node:fs";
+import { codeAddr, type DataAddr, dataAddr, type Pid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
+import type { Mapping, ProcessMemory } from "../os/proc.ts";
+import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";
+import { findMirror, type Mirror } from "./address-space.ts";
+import { Agent } from "./agent.ts";
+import { writeControlPage } from "./arena-control.ts";
+import { type RemoteThread, syscallNumber } from "./remote-call.ts";
+import { membarrierCommand, sysMembarrier } from "./text-change.ts";
+
+export type InjectOptions = {
+  readonly shape: ArenaShape;
+  /** Full rings overwrite their oldest events instead of dropping new ones. */
+  readonly overwrite: boolean;
+};
+
+/** Part of the target's address space that Patchbay mapped. */
+export type Range = { readonly start: bigint; readonly bytes: bigint };
+
+export const prot = { none: 0, read: 1, write: 2, exec: 4 } as const;
+export const mapFlag = {
+  shared: 1n,
+  privateAnonymous: 0x22n,
+  fixedNoReplace: 0x100000n,
+  noReserve: 0x4000n,
+} as const;
+const advice = { dontDump: 16n, wipeOnFork: 18n } as const;
+const prctlGetTidAddress = 40n;
+const memfdCloseOnExec = 1n;
+const sysMunlock = 150;
+const pageBytes = 4096n;
+
+/** Maps memory through a remote thread and remembers what has to be unmapped. */
+export class Mapper {
+  readonly remote: RemoteThread;
+  readonly #mapped: Range[];
+
+  constructor(remote: RemoteThread, mapped: Range[]) {
+    this.remote = remote;
+    this.#mapped = mapped;
+  }
+
+  /** Private memory; anywhere when `at` is 0. */
+  map(doing: string, at: bigint, bytes: bigint, protection: number, flags = 0n): bigint {
+    const fixed = at === 0n ? 0n : mapFlag.fixedNoReplace;
+    return this.mapFile(
+      doing,
+      at,
+      bytes,
+      protection,
+      mapFlag.privateAnonymous | flags | fixed,
+      -1n,
+    );
+  }
+
+  mapFile(
+    doing: string,
+    at: bigint,
+    bytes: bigint,
+    protection: number,
+    flags: bigint,
+    fd: bigint,
+  ): bigint {
+    const { mmap } = syscallNumber;
+    const start = this.remote.syscall(doing, mmap, at, bytes, BigInt(protection), flags, fd, 0n);
+    this.#mapped.push({ start, bytes });
+    return start;
+  }
+}
+
+/** The mirror of the stacks' window; undefined when the process has no room for it. */
+export function mapMirror(mapper: Mapper, maps: readonly Mapping[]): Mirror | undefined {
+  const { remote } = mapper;
+  const mirror = findMirror(maps, remote.registers.get("rsp"));
+  if (mirror === undefined) return undefined;
+  const bytes = 1n << BigInt(mirrorWindowBits);
+  try {
+    mapper.map("map the mirror of the stacks", mirror.base, bytes, prot.none, mapFlag.noReserve);
+  } catch (error) {
+    if (error instanceof PatchbayError && error.code === "system") return undefined;
+    throw error;
+  }
+  // A process that locks its memory (mlockall) must not be made to populate 2 TiB.
+  remote.rawSyscall(sysMunlock, [mirror.base, bytes]);
+  const { madvise, mprotect } = syscallNumber;
+  remote.syscall("keep the mirror out of core dumps", madvise, mirror.base, bytes, advice.dontDump);
+  const protection = BigInt(prot.read | prot.write);
+  remote.syscall("open the mirror", mprotect, mirror.base, bytes, protection);
+  return mirror;
+}
+
+export function mapThreadTable(mapper: Mapper): DataAddr {
+  const bytes = BigInt(threadTable.bytes);
+  const table = mapper.map("map the thread table", 0n, bytes, prot.read | prot.write);
+  const { madvise } = syscallNumber;
+  mapper.remote.syscall("keep children silent", madvise, table, bytes, advice.wipeOnFork);
+  return dataAddr(table);
+}
+
+/** Makes the arena in the target, maps it there, and opens it here. */
+export function mapArena(
+  mapper: Mapper,
+  pid: Pid,
+  memory: ProcessMemory,
+  scratch: DataAddr,
+  { shape, overwrite }: InjectOptions,
+): { readonly at: DataAddr; readonly fd: number } {
+  const { remote } = mapper;
+  const size = BigInt(arenaBytes(shape));
+  memory.write(scratch, new TextEncoder().encode("patchbay\0"));
+  const { memfdCreate, ftruncate, close } = syscallNumber;
+  const theirs = remote.syscall("make the rings", memfdCreate, scratch, memfdCloseOnExec);
+  memory.write(scratch, new Uint8Array(16));
+  remote.syscall("size the rings", ftruncate, theirs, size);
+  const protection = prot.read | prot.write;
+  const at = mapper.mapFile("map the rings", 0n, size, protection, mapFlag.shared, theirs);
+  const { madvise } = syscallNumber;
+  remote.syscall("keep the rings out of core dumps", madvise, at, size, advice.dontDump);
+  const fd = openSync(`/proc/${pid}/fd/${theirs}`, "r+");
+  remote.syscall("close the rings' descriptor", close, theirs);
+  writeControlPage(fd, shape, overwrite ? unlimitedRoom : BigInt(shape.slotCount));
+  return { at: dataAddr(at), fd };
+}
+
+/**
+ * Distance from the thread pointer to the thread id that the C library keeps for each thread:
+ * the kernel knows the place, since it clears it when the thread ends (set_tid_address).
+ */
+export function findTidOffset(
+  remote: RemoteThread,
+  memory: ProcessMemory,
+  scratch: DataAddr,
+): number {
+  const found = remote.rawSyscall(syscallNumber.prctl, [prctlGetTidAddress, scratch]);
+  const address = memory.readU64(scratch);
+  memory.write(scratch, new Uint8Array(8));
+  const offset = Number(BigInt.asIntN(64, address - remote.registers.get("fs_base")));
+  if (found === 0n && offset === (offset | 0) && address !== 0n) {
+    const stored = memory.readU64(codeAddr(address)) & 0xffff_ffffn;
+    if (stored === BigInt(remote.tid)) return offset;
+  }
+  throw new PatchbayError({
+    code: "unsupported",
+    doing: `tell the threads of process ${remote.tid} apart`,
+    why: "its C library does not keep a thread id beside the thread pointer",
+    hint: "programs that start threads without glibc or musl are not supported yet",
+  });
+}
+
+/** The agent, or why the process can't have one. */
+export type AgentStart =
+  | { readonly ok: true; readonly agent: Agent }
+  | { readonly ok: false; readonly why: string };
+
+/** Starts the agent, where the process lets it do its work. */
+export function startAgent(
+  mapper: Mapper,
+  pid: Pid,
+  memory: ProcessMemory,
+  table: DataAddr,
+  arena: { readonly at: DataAddr; readonly fd: number; readonly shape: ArenaShape },
+): AgentStart {
+  const { remote } = mapper;
+  const registered = remote.rawSyscall(sysMembarrier, [membarrierCommand.registerSyncCore]);
+  if (registered !== 0n) {
+    return { ok: false, why: "membarrier(SYNC_CORE) is not available to it" };
+  }
+  const code = mapper.map("map the agent", 0n, pageBytes, prot.read | prot.exec);
+  try {
+    const stackTop = table + BigInt(threadTable.bytes);
+    const agent = Agent.start(remote, memory, pid, arena, codeAddr(code), stackTop);
+    return { ok: true, agent };
+  } catch (error) {
+    if (error instanceof PatchbayError && error.code === "system") {
+      return { ok: false, why: error.why };
+    }
+    throw error;
+  }
+}
