@@ -17,10 +17,13 @@ import { readString } from "./string-table.ts";
 /** A file that is no ELF file for us, and in which way; `code` is what users' errors carry. */
 export class ElfError extends FormatError {
   readonly code: ErrorCode;
+  /** What is the matter, without the place. */
+  readonly problem: string;
 
   constructor(code: ErrorCode, offset: number, problem: string) {
     super("the ELF header", offset, problem);
     this.name = "ElfError";
+    this.problem = problem;
     this.code = code;
   }
 }

@@ -109,51 +109,62 @@ function literalRoom(lead: number, start: number): LiteralRoom | undefined {
   return { addr: linkAddr(BigInt(addr)), size: literalBytes, aligned: addr % literalBytes === 0 };
 }
 
-/** A table's entry, looked at: a site or a reason why it is none. */
-type Verdict =
-  | {
-      readonly kind: "site";
-      /** Where the function begins, and the window inside it. */
-      readonly start: number;
-      readonly addr: number;
-      /** The window's place in the file. */
-      readonly at: number;
-      /** Bytes of no-ops before the function. */
-      readonly lead: number;
-      readonly layout: Layout;
-    }
-  | {
-      readonly kind: "refused";
-      readonly reason: RefusalReason;
-      readonly addr: number;
-      /** -1 when it is not known. */
-      readonly start: number;
-    };
+/** A table's entry that is a site. */
+type Placed = {
+  readonly kind: "site";
+  /** Where the function begins, and the window inside it. */
+  readonly start: number;
+  readonly addr: number;
+  /** The window's place in the file. */
+  readonly at: number;
+  /** Bytes of no-ops before the function. */
+  readonly lead: number;
+  readonly layout: Layout;
+};
 
-const refusal = (reason: RefusalReason, addr: number, start = -1): Verdict => ({
+/** A table's entry that is none, and why. */
+type Refused = {
+  readonly kind: "refused";
+  readonly reason: RefusalReason;
+  readonly addr: number;
+  /** -1 when it is not known. */
+  readonly start: number;
+};
+
+const refusal = (reason: RefusalReason, addr: number, start = -1): Refused => ({
   kind: "refused",
   reason,
   addr,
   start,
 });
 
+/** A site, if its window ends inside the segment that it begins in. */
+function placed(program: Program, site: Omit<Placed, "kind">): Placed | Refused {
+  const last = site.layout.windowSize - 1;
+  const isInside = offsetOfAddr(program.text, site.addr + last) === site.at + last;
+  return isInside ? { kind: "site", ...site } : refusal("not-text", site.addr, site.start);
+}
+
+/** Where an entry's function begins, and the entry's place in the file. */
+type Located = { readonly kind: "located"; readonly start: number; readonly at: number };
+
 /** What both tables' entries have to be: the address of a function's site, for the first time. */
-function locate(program: Program, entry: number): { start: number; at: number } | RefusalReason {
-  if (entry === 0) return "dropped";
+function locate(program: Program, entry: number): Located | Refused {
+  if (entry === 0) return refusal("dropped", entry);
   const at = offsetOfAddr(program.text, entry);
-  if (at < 0) return "not-text";
+  if (at < 0) return refusal("not-text", entry);
   const start = functionStart(program, entry, at);
-  if (start < 0) return "no-function";
-  if (program.taken.has(start)) return "duplicate";
+  if (start < 0) return refusal("no-function", entry);
+  if (program.taken.has(start)) return refusal("duplicate", entry, start);
   program.taken.add(start);
-  return { start, at };
+  return { kind: "located", start, at };
 }
 
 /** One entry of `__patchable_function_entries`. */
-function judgePatchableEntry(program: Program, entry: number): Verdict {
+function judgePatchableEntry(program: Program, entry: number): Placed | Refused {
   const { elf, text } = program;
   const found = locate(program, entry);
-  if (typeof found === "string") return refusal(found, entry);
+  if (found.kind === "refused") return found;
   const { start } = found;
   const startAt = offsetOfAddr(text, start);
   if (startAt < 0) return refusal("not-text", start, start);
@@ -162,28 +173,28 @@ function judgePatchableEntry(program: Program, entry: number): Verdict {
   const at = startAt + pad;
   const layout = layoutAt(elf.bytes, at);
   if (typeof layout === "string") return refusal(layout, addr, start);
-  return { kind: "site", start, addr, at, lead: Math.max(0, start - entry), layout };
+  return placed(program, { start, addr, at, lead: Math.max(0, start - entry), layout });
 }
 
 /** One entry of `__mcount_loc`. */
-function judgeMcountEntry(program: Program, entry: number): Verdict {
+function judgeMcountEntry(program: Program, entry: number): Placed | Refused {
   const found = locate(program, entry);
-  if (typeof found === "string") return refusal(found, entry);
+  if (found.kind === "refused") return found;
   const { start, at } = found;
   if (start > entry) return refusal("no-function", entry);
   const size = nopSizeAt(program.elf.bytes, at);
   if (size > 0) {
     const layout = longNops.get(size);
     if (layout === undefined) return refusal("too-short", entry, start);
-    return { kind: "site", start, addr: entry, at, lead: 0, layout };
+    return placed(program, { start, addr: entry, at, lead: 0, layout });
   }
   program.fentry ??= findFentryTargets(program.elf);
   const layout = fentryLayoutAt(program.fentry, program.elf, at, entry);
   if (typeof layout === "string") return refusal(layout, entry, start);
-  return { kind: "site", start, addr: entry, at, lead: 0, layout };
+  return placed(program, { start, addr: entry, at, lead: 0, layout });
 }
 
-function record(program: Program, verdict: Verdict): void {
+function record(program: Program, verdict: Placed | Refused): void {
   const { elf, symbols, text } = program;
   const { addr, start } = verdict;
   const index = start < 0 ? -1 : indexOfStart(symbols, start);

@@ -7,7 +7,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { inflateSync } from "node:zlib";
 import type { LinkAddr } from "../base/brand.ts";
 import { FormatError } from "../base/cursor.ts";
-import { PatchbayError } from "../base/error.ts";
+import { type ErrorCode, PatchbayError } from "../base/error.ts";
 import { crc32 } from "../elf/crc32.ts";
 import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.ts";
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
@@ -58,8 +58,11 @@ export function guardFormat<T>(doing: string, read: () => T): T {
     return read();
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    const code = error instanceof ElfError ? error.code : "bad-elf";
-    throw new PatchbayError({ code, doing, why: error.message, cause: error });
+    const { code, why }: { code: ErrorCode; why: string } =
+      error instanceof ElfError
+        ? { code: error.code, why: error.problem }
+        : { code: "bad-elf", why: error.message };
+    throw new PatchbayError({ code, doing, why, cause: error });
   }
 }
 

@@ -74,6 +74,6 @@ export function bareName(name: string): string {
   const open = openingOf(stem, stem.length - 1);
   if (open <= 0) return name;
   const operator = stem.indexOf("operator");
-  const start = nameStart(stem, operator > 0 && operator < open ? operator : open);
+  const start = nameStart(stem, operator >= 0 && operator < open ? operator : open);
   return stem.slice(start, open);
 }
