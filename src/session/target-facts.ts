@@ -1,10 +1,11 @@
 /** What the target layer wants to know of a process that only its files say. */
-import { ensure } from "../base/assert.ts";
-import { codeAddr } from "../base/brand.ts";
-import { textSegments } from "../elf/elf-file.ts";
 import { findByName, type SymbolTable } from "../symbols/symbol-table.ts";
 import type { TargetFacts } from "../target/injection.ts";
-import type { Unwinder } from "../target/unwinder-registration.ts";
+import {
+  lockingFunctions,
+  type TextRange,
+  type Unwinder,
+} from "../target/unwinder-registration.ts";
 import { addressIn, type Module } from "./process-modules.ts";
 
 /** libgcc's entry points for frames that no file describes (libgcc/unwind-dw2-fde.h). */
@@ -23,13 +24,18 @@ function findUnwinder(module: Module): Unwinder | undefined {
   };
 }
 
-export function targetFacts(modules: readonly Module[]): TargetFacts {
-  const executable = ensure(modules[0], "a process has an executable");
-  return {
-    unwinders: modules.map(findUnwinder).filter((unwinder) => unwinder !== undefined),
-    ownText: textSegments(executable.program.elf).map(({ addr, memSize }) => {
-      const start = codeAddr(BigInt(addr) + executable.bias);
-      return { start, end: start + BigInt(memSize) };
-    }),
-  };
+/** The functions of a module that hold locks which registration takes. */
+function findLocking(module: Module): TextRange[] {
+  const symbols = module.program.symbols();
+  return lockingFunctions.flatMap((name) => {
+    const found = findByName(symbols, name);
+    if (found === undefined) return [];
+    const start = addressIn(module, found.addr);
+    return [{ start, end: start + BigInt(Math.max(1, found.size)) }];
+  });
 }
+
+export const targetFacts = (modules: readonly Module[]): TargetFacts => ({
+  unwinders: modules.map(findUnwinder).filter((unwinder) => unwinder !== undefined),
+  locking: modules.flatMap(findLocking),
+});

@@ -60,8 +60,8 @@ export type { InjectOptions } from "./bootstrap.ts";
 export type TargetFacts = {
   /** The copies of libgcc's unwinder in it. */
   readonly unwinders: readonly Unwinder[];
-  /** Text of the executable itself. */
-  readonly ownText: readonly TextRange[];
+  /** Functions that a thread must not be in when it is made to call an unwinder. */
+  readonly locking: readonly TextRange[];
 };
 
 /** Sites to enable, ascending by address. */
@@ -366,13 +366,18 @@ export class Injection {
     }
   }
 
+  #isSafe(tid: Tid): boolean {
+    const { memory, facts } = this.#parts;
+    return isAtSafePoint(tid, memory, readMaps(this.pid), facts.locking);
+  }
+
   /** Runs `work` on the first thread that is found at a safe point; whether there was one. */
   #atSafePoint(work: (threads: StoppedThreads, tid: Tid) => void): boolean {
     for (let tries = 0; tries < safePointTries; tries++) {
       for (const tid of listThreads(this.pid)) {
         if (tid === this.#agent?.tid) continue;
         using threads = StoppedThreads.oneIfThere(this.pid, tid);
-        if (threads === undefined || !isAtSafePoint(tid, this.#parts.facts.ownText)) continue;
+        if (threads === undefined || !this.#isSafe(tid)) continue;
         work(threads, tid);
         return true;
       }
@@ -383,7 +388,7 @@ export class Injection {
 
   /** Takes everything away: text, return addresses, mappings. The process runs on. */
   remove(): RemoveResult {
-    const { memory, facts } = this.#parts;
+    const { memory } = this.#parts;
     this.#restoreText();
     const restorers = findRestorers(memory, readMaps(this.pid));
     let pauseMs = 0;
@@ -395,7 +400,7 @@ export class Injection {
       const caller =
         this.#registrations.length === 0
           ? threads.quietest
-          : threads.tids.find((tid) => isAtSafePoint(tid, facts.ownText));
+          : threads.tids.find((tid) => this.#isSafe(tid));
       if (gone && caller !== undefined) this.#unmap(threads, caller);
       threads.letGo();
       pauseMs = Math.max(pauseMs, performance.now() - start);

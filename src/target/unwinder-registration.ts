@@ -4,11 +4,10 @@
  *
  * libgcc keeps a list of frame descriptions that programs register (`__register_frame_info`,
  * libgcc/unwind-dw2-fde.c). The call is made on the back of a thread that holds none of the locks
- * it takes: one that runs the program's own code, or that waits in a system call which neither
- * libgcc nor malloc make.
+ * it takes: one that is not inside of the functions that take them too.
  */
 import { type CodeAddr, codeAddr, type DataAddr, hex, type Tid } from "../base/brand.ts";
-import type { ProcessMemory } from "../os/proc.ts";
+import type { Mapping, ProcessMemory } from "../os/proc.ts";
 import { readRegisters } from "../os/ptrace.ts";
 import type { RemoteThread } from "./remote-call.ts";
 
@@ -26,25 +25,50 @@ export type Registration = { readonly unwinder: Unwinder; readonly frames: DataA
 /** Bytes that libgcc's `struct object` takes, with room to spare. */
 export const unwinderObjectBytes = 128;
 
-/** The program's own text: [start, end) ranges. */
+/** Code of a function: [start, end). */
 export type TextRange = { readonly start: bigint; readonly end: bigint };
 
-/**
- * System calls in which a thread waits and holds no lock of libgcc, malloc or the loader
- * (arch/x86/entry/syscalls/syscall_64.tbl): read, poll, select, pause, nanosleep, accept,
- * recvfrom, recvmsg, wait4, rt_sigtimedwait, epoll_wait, pselect6, ppoll, epoll_pwait,
- * clock_nanosleep, accept4.
- */
-const quietSystemCalls = new Set([
-  0, 7, 23, 34, 35, 43, 45, 47, 61, 128, 230, 232, 270, 271, 281, 288,
-]);
+/** Functions that hold the locks of libgcc's list, or of malloc, which newer versions call. */
+export const lockingFunctions: readonly string[] = [
+  "_Unwind_Find_FDE",
+  "__register_frame_info",
+  "__register_frame_info_bases",
+  "__register_frame",
+  "__deregister_frame_info",
+  "__deregister_frame_info_bases",
+  "__deregister_frame",
+  "malloc",
+  "free",
+  "calloc",
+  "realloc",
+  "memalign",
+  "aligned_alloc",
+  "posix_memalign",
+];
 
-/** Whether a held thread can be made to call into libgcc. */
-export function isAtSafePoint(tid: Tid, text: readonly TextRange[]): boolean {
+/** A locking function and all that it calls use less stack than this, in bytes. */
+const scanBytes = 4096;
+
+/**
+ * Whether a held thread can be made to call into libgcc: neither its pc nor an address near the
+ * top of its stack lies in `locking`. What is left over on the stack can only err to the safe side.
+ */
+export function isAtSafePoint(
+  tid: Tid,
+  memory: ProcessMemory,
+  maps: readonly Mapping[],
+  locking: readonly TextRange[],
+): boolean {
   const registers = readRegisters(tid);
-  const pc = registers.get("rip");
-  if (text.some(({ start, end }) => pc >= start && pc < end)) return true;
-  return quietSystemCalls.has(Number(BigInt.asIntN(64, registers.get("orig_rax"))));
+  const isLocking = (address: bigint): boolean =>
+    locking.some(({ start, end }) => address >= start && address < end);
+  if (isLocking(registers.get("rip"))) return false;
+  const stack = registers.get("rsp");
+  const mapping = maps.find(({ start, end }) => start <= stack && stack < end);
+  if (mapping === undefined) return false;
+  const left = Number(mapping.end - stack);
+  const bytes = memory.read(stack, Math.min(scanBytes, left) & ~7);
+  return !new BigUint64Array(bytes.buffer).some(isLocking);
 }
 
 /** Registers `frames` with every unwinder; `objects` is zeroed memory for their records. */
