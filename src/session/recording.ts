@@ -42,6 +42,8 @@ export type RecordingSummary = RecordingProgress & {
 
 /** How often the process is looked after, in ms. */
 const watchMs = 50;
+/** Functions whose source lines are looked up before other work gets its turn. */
+const locateAtOnce = 500;
 
 type Parts = {
   readonly session: Session;
@@ -67,6 +69,7 @@ export class Recording {
     protocols: { store: 0, cover: 0, skip: 0, stop: 0 },
     pauseMs: 0,
   };
+  #locating: Promise<void> = Promise.resolve();
   #watch: NodeJS.Timeout | undefined;
   #stopping: Promise<RecordingSummary> | undefined;
 
@@ -98,6 +101,23 @@ export class Recording {
       });
     }
     this.#scheduleWatch();
+    this.#locating = this.#locate();
+    // Awaited at the end of the recording, where its failure counts.
+    this.#locating.catch(() => undefined);
+  }
+
+  /** Adds the functions' source lines to the trace, a few at a time: debug information is large. */
+  async #locate(): Promise<void> {
+    const { selected, drain, exits } = this.#parts;
+    const located: TracedFunction[] = [];
+    for (const [index, one] of selected.entries()) {
+      const line = one.module.program.sourceLine(one.site.functionAddr);
+      if (line !== undefined) located.push({ ...describe(one, exits), ...line });
+      if (index % locateAtOnce !== 0) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#stopping !== undefined) break;
+    }
+    if (located.length > 0) await drain.call("addFunctions", located);
   }
 
   async progress(): Promise<RecordingProgress> {
@@ -147,6 +167,7 @@ export class Recording {
     const { drain, target, selected, clock, directory, exits } = this.#parts;
     try {
       const removed = exit.kind === "running" ? await remove(target) : undefined;
+      await this.#locating;
       const wallNs = BigInt(Date.now()) * 1_000_000n;
       const totals = await drain.call("finish", { wallNs, reason, clock: measureClock(clock) });
       if (failure !== undefined) throw failure;
