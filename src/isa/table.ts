@@ -44,8 +44,8 @@ export type Pattern = {
 
 /** One operand of an instruction's text: how an assembler's argument and fields map to each other. */
 export type Slot<Arg> = {
-  /** Fields that `arg` means, or `undefined` if this slot does not take it. */
-  readonly parse: (arg: Arg | undefined) => Fields | undefined;
+  /** Fields that `arg` means, after those of the slots before; `undefined`: not taken here. */
+  readonly parse: (arg: Arg | undefined, before: Fields) => Fields | undefined;
   /** The operand as text; `undefined` where it is left out (a shift by 0). */
   readonly text: (fields: Fields, pc: bigint) => string | undefined;
   /** For slots of one number: an assembler may fill it in later, from a label or a hole. */
@@ -283,7 +283,7 @@ function parseSlots<Arg>(
   if (args.length > slots.length) return undefined;
   let fields: Fields = fixed;
   for (const [index, slot] of slots.entries()) {
-    const parsed = slot.parse(args[index]);
+    const parsed = slot.parse(args[index], fields);
     if (parsed === undefined) return undefined;
     fields = { ...fields, ...parsed };
   }

@@ -228,7 +228,7 @@ const runElf = (emulator: readonly string[], elf: Uint8Array): Uint8Array => {
     writeFileSync(program, elf, { mode: 0o755 });
     const output = join(folder, "output");
     const fd = openSync(output, "w");
-    const [command = program, ...args] = [...emulator, program];
+    const [command, ...args] = [...emulator, program];
     const { status, signal, stderr } = spawnSync(command, args, {
       stdio: ["ignore", fd, "pipe"],
       timeout: 60_000,
