@@ -66,7 +66,7 @@ export class Recording {
   };
   #enabled: EnableResult = {
     refused: [],
-    protocols: { store: 0, cover: 0, skip: 0, stop: 0 },
+    protocols: { store: 0, cover: 0, coverSeveral: 0, skip: 0, stop: 0 },
     pauseMs: 0,
   };
   #locating: Promise<void> = Promise.resolve();

@@ -43,7 +43,12 @@ import { findSyscallInstruction, RemoteThread, syscallNumber } from "./remote-ca
 import { findRestorers, findSignalFrames } from "./signal-frames.ts";
 import { stepOut } from "./step-out.ts";
 import { StoppedThreads } from "./stop.ts";
-import { type ChangeProtocol, planTextChange, type TextChange } from "./text-change.ts";
+import {
+  noProtocols,
+  type ProtocolCounts,
+  planTextChange,
+  type TextChange,
+} from "./text-change.ts";
 import { patchText, readState, type Windows, windowAround, windowBytesMax } from "./text-patch.ts";
 import {
   deregisterFrames,
@@ -81,7 +86,7 @@ export type EnableResult = {
   /** Indices of the sites whose bytes were not what they should be. */
   readonly refused: readonly number[];
   /** Sites changed by each protocol; `stop`: while all threads were held. */
-  readonly protocols: Readonly<Record<ChangeProtocol | "stop", number>>;
+  readonly protocols: ProtocolCounts & { readonly stop: number };
   /** How long all threads were held, in ms; 0 when they were not. */
   readonly pauseMs: number;
   /** Why threads had to be held although an agent would not hold them. */
@@ -206,14 +211,17 @@ export class Injection {
     const change = this.#plan(windows, wanted, "on", batch.several);
     this.#writeJournal();
     try {
-      this.#agent.run("patch functions", change.first);
+      for (const [index, program] of change.programs.entries()) {
+        if (index > 0) this.#drain(windows, held);
+        this.#agent.run("patch functions", program);
+      }
     } catch (error) {
+      // Text that the agent may not open: nothing was changed, and there is the other way.
       if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
       this.#agentless = error.why;
       return this.#enableStopped(windows, wanted, refused, held);
     }
-    if (change.drain) this.#drain(windows, held);
-    this.#agent.run("patch functions", change.second);
+    refused.push(...change.left);
     return { refused, protocols: { ...change.counts, stop: 0 }, pauseMs: 0 };
   }
 
@@ -241,7 +249,7 @@ export class Injection {
       patchText(memory, windows, "on");
       return {
         refused,
-        protocols: { store: 0, cover: 0, skip: 0, stop: wanted.length },
+        protocols: { ...noProtocols, stop: wanted.length },
         pauseMs: performance.now() - start,
         ...(this.#agentless === undefined ? {} : { agentless: this.#agentless }),
       };
@@ -265,7 +273,7 @@ export class Injection {
     const program = new AgentProgram();
     for (const { windows, indices } of this.#patched) {
       const none = new Uint8Array(windows.count);
-      program.append(this.#plan(windows, indices, "off", none).first);
+      for (const part of this.#plan(windows, indices, "off", none).programs) program.append(part);
     }
     this.#agent?.setJournal(program);
   }
@@ -417,7 +425,7 @@ export class Injection {
     if (this.#agentless === undefined) {
       for (const { windows, indices } of this.#patched) {
         const change = this.#plan(windows, indices, "off", new Uint8Array(windows.count));
-        agent.run("restore functions", change.first);
+        for (const program of change.programs) agent.run("restore functions", program);
       }
     }
     agent.setJournal(new AgentProgram(1));

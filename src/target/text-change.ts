@@ -1,38 +1,31 @@
 /**
- * Turns windows from one state to another while the process runs: which protocol each window
- * takes, and the agent's programs that carry the protocols out.
- *
- * All windows of a batch go through the phases together and share their syncs:
- *
- * | protocol | phase 1                          | phase 2            | phase 3              |
- * | -------- | -------------------------------- | ------------------ | -------------------- |
- * | store    |                                  |                    | 8 bytes, aligned     |
- * | cover    | first byte := `a9`               | the other 4 bytes  | first byte           |
- * | skip     | first 2 bytes := `eb`, size - 2  | the other bytes    | first 2 bytes        |
- *
- * `a9 xx xx xx xx` is `test eax, imm32`: five bytes, harmless at a function's entry (it sets
- * flags, which no caller passes) whatever the other four are. So one byte makes any window of
- * five bytes a single instruction whose rest can be replaced, without a trap. Where the compiler
- * left several no-ops, a thread may stand between them: phase 1 is followed by a drain.
+ * Carries a protocol of `patch/` out on a batch of windows: the steps become programs for the
+ * agent. Windows of one batch may follow different protocols; their writes are lined up between
+ * the syncs, the last ones together, so that a hundred thousand sites share three syncs.
  */
-import { AgentProgram } from "../codegen/agent-program.ts";
+import { assert } from "../base/assert.ts";
+import { AgentProgram, type StoreSize } from "../codegen/agent-program.ts";
+import {
+  chooseLiveProtocol,
+  type LiveProtocolName,
+  liveProtocols,
+} from "../patch/protocols/x86-64-live.ts";
+import type { InnerStep, Step } from "../patch/steps.ts";
 import { syscallNumber } from "./remote-call.ts";
 import { type Windows, windowBytesMax } from "./text-patch.ts";
 
-/** How one window is changed. */
-export type ChangeProtocol = "store" | "cover" | "skip";
+/** Windows changed by each protocol. */
+export type ProtocolCounts = Readonly<Record<LiveProtocolName, number>>;
+export const noProtocols: ProtocolCounts = { store: 0, cover: 0, coverSeveral: 0, skip: 0 };
 
-/** Programs for the agent; run in order, with a drain between where `drain` says so. */
+/** Programs for the agent, to be run in order; threads are drained between two of them. */
 export type TextChange = {
-  readonly first: AgentProgram;
-  readonly drain: boolean;
-  readonly second: AgentProgram;
-  readonly counts: Readonly<Record<ChangeProtocol, number>>;
+  readonly programs: readonly AgentProgram[];
+  readonly counts: ProtocolCounts;
+  /** Indices of windows for which there is no protocol that holds nobody. */
+  readonly left: readonly number[];
 };
 
-const testEaxImmediate = 0xa9;
-const jumpShort = 0xeb;
-const coverBytes = 5;
 /** membarrier(2). */
 export const membarrierCommand = { syncCore: 0x20n, registerSyncCore: 0x40n } as const;
 export const sysMembarrier = 324;
@@ -43,26 +36,42 @@ const protReadWriteExec = 7n;
 const runBytesMax = 2 << 20;
 const gapBytes = 16 << 10;
 const pageBytes = 4096;
+const jumpShort = 0xeb;
 
-/**
- * The protocol for a window, or undefined where none is safe without holding the threads.
- * @param offset of the window in its aligned 8 bytes.
- * @param several the window may hold several instructions now.
- */
-export function chooseProtocol(
-  offset: number,
-  size: number,
-  several: boolean,
-): ChangeProtocol | undefined {
-  if (offset + size <= 8 && !several) return "store";
-  if (size === coverBytes) return "cover";
-  return offset < 7 && !several ? "skip" : undefined;
+type WriteStep = Extract<InnerStep, { op: "write" }>;
+/** The writes of a protocol between two syncs, and whether a drain comes before the next ones. */
+type Segment = { readonly writes: readonly WriteStep[]; readonly drain: boolean };
+
+/** A protocol cut at its syncs. Each segment but a drain's ends with one. */
+function segmentsOf(steps: readonly Step[]): readonly Segment[] {
+  const segments: { writes: WriteStep[]; drain: boolean }[] = [];
+  let writes: WriteStep[] = [];
+  for (const step of steps) {
+    if (step.op === "write") writes.push(step);
+    else if (step.op === "sync") {
+      assert(step.by === "membarrier" && step.wait, "the agent syncs by membarrier and waits");
+      segments.push({ writes, drain: false });
+      writes = [];
+    } else if (step.op === "drain") {
+      const last = segments.at(-1);
+      assert(last !== undefined && writes.length === 0, "a drain follows a sync");
+      last.drain = true;
+    } else throw new Error(`the agent can't carry out ${step.op}`);
+  }
+  assert(writes.length === 0, "a protocol ends with a sync");
+  return segments;
 }
 
-const sync = (program: AgentProgram): AgentProgram =>
-  program.syscall(sysMembarrier, membarrierCommand.syncCore, 0n, 0n);
+const names: readonly LiveProtocolName[] = ["store", "cover", "coverSeveral", "skip"];
+const segments = names.map((name) => segmentsOf(liveProtocols[name]));
+const segmentsMax = Math.max(...segments.map((list) => list.length));
+/** Segment of protocol `code` that is carried out in phase `phase`: the last ones together. */
+const segmentIn = (code: number, phase: number): Segment | undefined => {
+  const list = segments[code];
+  return list?.[phase - segmentsMax + list.length];
+};
 
-/** The windows' bytes now, by their aligned 8 bytes; stores to one word have to be merged. */
+/** The text as it stands. */
 export type TextReader = (address: number, length: number) => Uint8Array;
 
 /**
@@ -77,60 +86,60 @@ export function planTextChange(
   several: Uint8Array,
   read: TextReader,
 ): TextChange {
-  const expected = indices.length * 4 + 1024;
-  const plan = new Plan(windows, windows[to], indices);
-  const counts = { store: 0, cover: 0, skip: 0 };
-  let drain = false;
+  const counts = { ...noProtocols };
+  const codes = new Int8Array(indices.length);
+  const left: number[] = [];
   indices.forEach((window, index) => {
-    const isSeveral = several[window] === 1;
     const offset = (windows.at[window] ?? 0) % 8;
-    const protocol = chooseProtocol(offset, windows.size[window] ?? 0, isSeveral);
-    if (protocol === undefined) return;
-    counts[protocol]++;
-    drain ||= isSeveral;
-    plan.protocols[index] = protocolCodes[protocol];
+    const name = chooseLiveProtocol(offset, windows.size[window] ?? 0, several[window] === 1);
+    codes[index] = name === undefined ? -1 : names.indexOf(name);
+    if (name === undefined) left.push(window);
+    else counts[name]++;
   });
-  const first = new AgentProgram(expected);
-  const second = drain ? new AgentProgram(expected) : first;
-  if (counts.cover + counts.skip > 0) {
-    plan.emit(first, "cover");
-    sync(first);
-    plan.emit(second, "tail");
-    sync(second);
+  const used = new Set(codes);
+  const plan = new Plan({ windows, target: windows[to], indices, codes, read });
+  let program = new AgentProgram(indices.length * 4 + 1024);
+  const programs = [program];
+  for (let phase = 0; phase < segmentsMax; phase++) {
+    const now = [...used].map((code) => segmentIn(code, phase)).filter((one) => one !== undefined);
+    if (now.length === 0) continue;
+    plan.emit(program, phase);
+    program.syscall(sysMembarrier, membarrierCommand.syncCore, 0n, 0n);
+    if (!now.some((segment) => segment.drain)) continue;
+    program = new AgentProgram(indices.length * 4 + 1024);
+    programs.push(program);
   }
-  plan.emit(second, "head", read);
-  sync(second);
-  return { first, drain, second: drain ? second : new AgentProgram(1), counts };
+  return { programs, counts, left };
 }
 
-const protocolCodes: Readonly<Record<ChangeProtocol, number>> = { store: 1, cover: 2, skip: 3 };
-type Phase = "cover" | "tail" | "head";
+type Parts = {
+  readonly windows: Windows;
+  readonly target: Uint8Array;
+  readonly indices: Uint32Array;
+  /** Index into `names` for each of the indices; -1: the window is left alone. */
+  readonly codes: Int8Array;
+  readonly read: TextReader;
+};
 
 class Plan {
-  /** A protocol's code for each of the indices; 0: the window is left alone. */
-  readonly protocols: Uint8Array;
-  readonly #windows: Windows;
-  readonly #target: Uint8Array;
-  readonly #indices: Uint32Array;
+  readonly #parts: Parts;
 
-  constructor(windows: Windows, target: Uint8Array, indices: Uint32Array) {
-    this.protocols = new Uint8Array(indices.length);
-    this.#windows = windows;
-    this.#target = target;
-    this.#indices = indices;
+  constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
   /** Adds one phase for all windows, page run by page run. */
-  emit(program: AgentProgram, phase: Phase, read?: TextReader): void {
+  emit(program: AgentProgram, phase: number): void {
+    const { indices, read } = this.#parts;
     const { mprotect } = syscallNumber;
-    for (let from = 0; from < this.#indices.length; ) {
+    for (let from = 0; from < indices.length; ) {
       const to = this.#endOfRun(from);
       const start = Math.floor(this.#at(from) / pageBytes) * pageBytes;
       const end = this.#at(to - 1) + this.#size(to - 1);
       const length = Math.ceil((end - start) / pageBytes) * pageBytes;
-      const words = read === undefined ? undefined : new Words(read, start, length);
+      const words = phase === segmentsMax - 1 ? new Words(read, start, length) : undefined;
       program.syscall(mprotect, BigInt(start), BigInt(length), protReadWriteExec);
-      for (let index = from; index < to; index++) this.#store(program, index, phase, words);
+      for (let index = from; index < to; index++) this.#write(program, index, phase, words);
       words?.store(program);
       program.syscall(mprotect, BigInt(start), BigInt(length), protReadExec);
       from = to;
@@ -138,16 +147,18 @@ class Plan {
   }
 
   #at(index: number): number {
-    return this.#windows.at[this.#indices[index] ?? 0] ?? 0;
+    const { windows, indices } = this.#parts;
+    return windows.at[indices[index] ?? 0] ?? 0;
   }
 
   #size(index: number): number {
-    return this.#windows.size[this.#indices[index] ?? 0] ?? 0;
+    const { windows, indices } = this.#parts;
+    return windows.size[indices[index] ?? 0] ?? 0;
   }
 
   #endOfRun(from: number): number {
     let to = from + 1;
-    while (to < this.#indices.length) {
+    while (to < this.#parts.indices.length) {
       if (this.#at(to) - this.#at(to - 1) > gapBytes) break;
       if (this.#at(to) - this.#at(from) > runBytesMax) break;
       to++;
@@ -155,39 +166,68 @@ class Plan {
     return to;
   }
 
-  #store(program: AgentProgram, index: number, phase: Phase, words: Words | undefined): void {
-    const protocol = this.protocols[index] ?? 0;
-    if (protocol === 0) return;
+  /** Adds what one window's protocol writes in this phase. */
+  #write(program: AgentProgram, index: number, phase: number, words: Words | undefined): void {
+    const { codes, indices, target } = this.#parts;
+    const segment = segmentIn(codes[index] ?? -1, phase);
+    if (segment === undefined) return;
     const at = this.#at(index);
     const size = this.#size(index);
-    const from = (this.#indices[index] ?? 0) * windowBytesMax;
-    const bytes = this.#target.subarray(from, from + size);
-    // A word that is stored as a whole has to hold what its other windows go to as well.
-    words?.set(at, bytes, protocol === protocolCodes.store);
-    if (protocol === protocolCodes.store) return;
-    const headSize = protocol === protocolCodes.cover ? 1 : 2;
-    const head = (bytes[0] ?? 0) + (headSize === 2 ? 256 * (bytes[1] ?? 0) : 0);
-    const away = headSize === 1 ? testEaxImmediate : jumpShort + 256 * (size - 2);
-    if (phase === "tail") program.storeBytes(at + headSize, bytes.subarray(headSize));
-    else program.store(at, headSize, phase === "cover" ? away : head);
+    const from = (indices[index] ?? 0) * windowBytesMax;
+    const bytes = target.subarray(from, from + size);
+    for (const { span, content, store } of segment.writes) {
+      assert(span.in === "window", "the live protocols write windows alone");
+      const spanSize = span.size === "rest" ? size - span.from : span.size;
+      const whole = spanSize > 2 && store === "single";
+      // A word that is stored as a whole has to hold what its other windows go to as well.
+      words?.set(at, bytes, whole);
+      if (whole) continue;
+      const value = contentBytes(content, bytes, span.from, spanSize);
+      if (store === "pieces") program.storeBytes(at + span.from, value);
+      else
+        program.store(
+          at + span.from,
+          spanSize as StoreSize,
+          (value[0] ?? 0) + 256 * (value[1] ?? 0),
+        );
+    }
+  }
+}
+
+/** The bytes that a write leaves in its span; shared with the window's new bytes where it can be. */
+function contentBytes(
+  content: WriteStep["content"],
+  bytes: Uint8Array,
+  from: number,
+  size: number,
+): Uint8Array {
+  switch (content.of) {
+    case "new":
+      return bytes.subarray(from, from + size);
+    case "bytes":
+      return Uint8Array.from(content.bytes);
+    case "skip":
+      return Uint8Array.of(jumpShort, bytes.length - from - 2);
+    default:
+      throw new Error(`the agent can't write ${content.of}`);
   }
 }
 
 /** Aligned words of a page run that are stored as a whole: windows that share one are merged. */
 class Words {
-  readonly #text: Uint8Array;
+  readonly #text: Uint8Array<ArrayBuffer>;
   readonly #start: number;
   readonly #changed = new Set<number>();
 
   constructor(read: TextReader, start: number, length: number) {
-    this.#text = read(start, length).slice();
+    this.#text = Uint8Array.from(read(start, length));
     this.#start = start;
   }
 
-  /** @param asWhole the window lies within one word, which is to be stored. */
-  set(at: number, bytes: Uint8Array, asWhole: boolean): void {
+  /** @param whole the window lies within one word, which is to be stored. */
+  set(at: number, bytes: Uint8Array, whole: boolean): void {
     this.#text.set(bytes, at - this.#start);
-    if (asWhole) this.#changed.add(Math.floor((at - this.#start) / 8));
+    if (whole) this.#changed.add(Math.floor((at - this.#start) / 8));
   }
 
   store(program: AgentProgram): void {

@@ -1,0 +1,80 @@
+/**
+ * The protocols by which the live engine changes x86-64 windows while everybody runs. The engine
+ * carries out these very lists; the checker runs them too (`patchbay verify LIVE`).
+ *
+ *     store   xx xx xx xx xx  ─►  yy yy yy yy yy                    one store, in one aligned 8 bytes
+ *     cover   xx xx xx xx xx  ─►  a9 xx xx xx xx  ─►  a9 yy yy yy yy  ─►  yy yy yy yy yy
+ *     skip    xx xx xx .. xx  ─►  eb nn xx .. xx  ─►  eb nn yy .. yy  ─►  yy yy yy .. yy
+ *
+ * `a9 imm32` is `test eax, imm32`: one instruction of five bytes whatever the other four are,
+ * harmless at a function's entry because no caller passes flags there. With it, one byte turns any
+ * five bytes into one instruction; no trap is needed, and no alignment. Where the window held
+ * several instructions (gcc's five one-byte no-ops), a thread may stand behind the first of them:
+ * it executes the rest as they were, and the drain waits for that.
+ *
+ * Why a store may be seen as old or new but not as a mixture: Intel SDM volume 3, section 9.1.1
+ * (aligned 8 bytes are atomic) and AMD APM volume 2, section 7.6.1 (asynchronous modification
+ * within a naturally aligned quadword). Why every sync is there: 9.1.3, cross-modifying code.
+ */
+import {
+  drain,
+  membarrierSync,
+  type Step,
+  toBytes,
+  toNew,
+  toSkip,
+  window,
+  write,
+  writePieces,
+} from "../steps.ts";
+
+export type LiveProtocolName = "store" | "cover" | "coverSeveral" | "skip";
+
+/** First byte of `test eax, imm32` (Intel SDM volume 2, TEST). */
+export const coverByte = 0xa9;
+/** Bytes of that instruction: the windows that it can cover. */
+export const coverSize = 5;
+
+const store: readonly Step[] = [write(window(0, "rest"), toNew), membarrierSync];
+
+const behindCover: readonly Step[] = [
+  writePieces(window(1, "rest"), toNew),
+  membarrierSync,
+  write(window(0, 1), toNew),
+  membarrierSync,
+];
+const coverFirst: readonly Step[] = [write(window(0, 1), toBytes(coverByte)), membarrierSync];
+
+const skip: readonly Step[] = [
+  write(window(0, 2), toSkip),
+  membarrierSync,
+  writePieces(window(2, "rest"), toNew),
+  membarrierSync,
+  write(window(0, 2), toNew),
+  membarrierSync,
+];
+
+/** The steps of each protocol, from any one-instruction state to any other. */
+export const liveProtocols: Readonly<Record<LiveProtocolName, readonly Step[]>> = {
+  store,
+  cover: [...coverFirst, ...behindCover],
+  /** For a window that holds several instructions before. */
+  coverSeveral: [...coverFirst, drain, ...behindCover],
+  skip,
+};
+
+/**
+ * The protocol for a window; undefined where none is safe without holding the threads.
+ * @param offset of the window in its aligned 8 bytes.
+ * @param several the window may hold several instructions now.
+ */
+export function chooseLiveProtocol(
+  offset: number,
+  size: number,
+  several: boolean,
+): LiveProtocolName | undefined {
+  if (several) return size === coverSize ? "coverSeveral" : undefined;
+  if (offset + size <= 8) return "store";
+  if (size === coverSize) return "cover";
+  return offset < 7 ? "skip" : undefined;
+}
