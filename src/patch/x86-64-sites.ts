@@ -12,8 +12,8 @@
  * unwinder's table where there are none.
  */
 import { fileOffset, linkAddr } from "../base/brand.ts";
-import { frameStarts } from "../elf/eh-frame-header.ts";
 import { type ElfFile, offsetOfAddr, sectionsNamed, textSegments } from "../elf/elf-file.ts";
+import { functionStarts } from "../elf/function-starts.ts";
 import { readAddressTable } from "../elf/pointers.ts";
 import { indexOfStart, lowerBound, type SymbolTable, symbolName } from "../symbols/symbol-table.ts";
 import type { Layout } from "./layout.ts";
@@ -40,7 +40,7 @@ type Program = {
   readonly windows: Map<string, Uint8Array>;
   readonly sites: SiteCandidate[];
   readonly refused: RefusedSite[];
-  /** Functions that have an entry already. */
+  /** Functions that have a site already. */
   readonly taken: Set<number>;
 };
 
@@ -71,14 +71,26 @@ function nextStart(program: Program, addr: number): number {
   const { symbols } = program;
   const bySymbol = symbols.addrs[lowerBound(symbols.addrs, addr)] ?? Number.POSITIVE_INFINITY;
   if (bySymbol === addr) return addr;
-  program.frames ??= frameStarts(program.elf);
+  program.frames ??= functionStarts(program.elf);
   const byFrame = program.frames[lowerBound(program.frames, addr)] ?? Number.POSITIVE_INFINITY;
   const next = Math.min(bySymbol, byFrame);
   return next - addr <= leadMax ? next : -1;
 }
 
-/** Where the function of the table's entry `addr` begins, which stands at `at` in the file; -1. */
-function functionStart(program: Program, addr: number, at: number): number {
+/** The last place at or before `addr` where something says that a function begins; -1: none. */
+function previousStart(program: Program, addr: number): number {
+  const { symbols } = program;
+  const bySymbol = symbols.addrs[lowerBound(symbols.addrs, addr + 1) - 1] ?? -1;
+  if (bySymbol === addr) return addr;
+  program.frames ??= functionStarts(program.elf);
+  return Math.max(bySymbol, program.frames[lowerBound(program.frames, addr + 1) - 1] ?? -1);
+}
+
+/** Where the function begins that a place in its bytes belongs to; -1 when nothing says it. */
+type FindStart = (program: Program, addr: number, at: number) => number;
+
+/** For an entry of `__patchable_function_entries`: mapped at `addr`, at `at` in the file. */
+const patchableStart: FindStart = (program, addr, at) => {
   const { elf } = program;
   const next = nextStart(program, addr);
   if (next === addr) return addr;
@@ -88,7 +100,17 @@ function functionStart(program: Program, addr: number, at: number): number {
   }
   if (next > addr && areNops(elf.bytes, at, at + next - addr)) return next;
   return -1;
-}
+};
+
+/** For an entry of `__mcount_loc`, which comes first but for a landing pad and no-ops. */
+const mcountStart: FindStart = (program, addr, at) => {
+  const start = previousStart(program, addr);
+  const startAt = at - (addr - start);
+  if (start < 0 || startAt < 0 || addr - start > leadMax) return -1;
+  const { bytes } = program.elf;
+  const pad = startAt < at && isEndbr64(bytes, startAt) ? endbr64.length : 0;
+  return areNops(bytes, startAt + pad, at) ? start : -1;
+};
 
 /** `bytes[at..at+size]` as an array that all equal windows share. */
 function internWindow(program: Program, at: number, size: number): Uint8Array {
@@ -149,21 +171,20 @@ function placed(program: Program, site: Omit<Placed, "kind">): Placed | Refused 
 type Located = { readonly kind: "located"; readonly start: number; readonly at: number };
 
 /** What both tables' entries have to be: the address of a function's site, for the first time. */
-function locate(program: Program, entry: number): Located | Refused {
+function locate(program: Program, entry: number, findStart: FindStart): Located | Refused {
   if (entry === 0) return refusal("dropped", entry);
   const at = offsetOfAddr(program.text, entry);
   if (at < 0) return refusal("not-text", entry);
-  const start = functionStart(program, entry, at);
+  const start = findStart(program, entry, at);
   if (start < 0) return refusal("no-function", entry);
   if (program.taken.has(start)) return refusal("duplicate", entry, start);
-  program.taken.add(start);
   return { kind: "located", start, at };
 }
 
 /** One entry of `__patchable_function_entries`. */
 function judgePatchableEntry(program: Program, entry: number): Placed | Refused {
   const { elf, text } = program;
-  const found = locate(program, entry);
+  const found = locate(program, entry, patchableStart);
   if (found.kind === "refused") return found;
   const { start } = found;
   const startAt = offsetOfAddr(text, start);
@@ -178,10 +199,9 @@ function judgePatchableEntry(program: Program, entry: number): Placed | Refused 
 
 /** One entry of `__mcount_loc`. */
 function judgeMcountEntry(program: Program, entry: number): Placed | Refused {
-  const found = locate(program, entry);
+  const found = locate(program, entry, mcountStart);
   if (found.kind === "refused") return found;
   const { start, at } = found;
-  if (start > entry) return refusal("no-function", entry);
   const size = nopSizeAt(program.elf.bytes, at);
   if (size > 0) {
     const layout = longNops.get(size);
@@ -206,6 +226,7 @@ function record(program: Program, verdict: Placed | Refused): void {
     return;
   }
   const { at, lead, layout } = verdict;
+  program.taken.add(start);
   program.sites.push({
     addr: linkAddr(BigInt(addr)),
     functionAddr: linkAddr(BigInt(start)),
