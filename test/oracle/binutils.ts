@@ -109,7 +109,7 @@ const parseListing = (listing: string): Disassembled[] => {
     const match = line.exec(text);
     if (match === null) continue;
     const bytes = ensure(match[2], "the bytes' column").replaceAll(" ", "");
-    const instruction = (match[3] ?? "").replace(/\s*(#|\/\/).*$/, "").trim();
+    const instruction = (match[3] ?? "").replace(/\s*(# |\/\/).*$/, "").trim();
     const [, mnemonic = "", operands = ""] = /^(\S*)\s*(.*)$/.exec(instruction) ?? [];
     const at = BigInt(`0x${match[1]}`);
     found.push({ at, size: bytes.length / 2, mnemonic, operands });

@@ -7,7 +7,7 @@
 import { ensure } from "../../base/assert.ts";
 import type { Alias, Fields, Slot } from "../table.ts";
 import type { Bits } from "./access.ts";
-import { isMoveWidePreferred } from "./bitmask.ts";
+import { decodeBitmask, isWide } from "./bitmask.ts";
 import { conditions } from "./registers.ts";
 import {
   type AArch64Slot,
@@ -111,7 +111,9 @@ const moves: readonly AArch64Alias[] = both((bits, letter) => [
     [rsp(bits, "rd"), bitmask(bits)],
     { rn: 31 },
     {
-      when: ({ n = 0, immr = 0, imms = 0 }) => !isMoveWidePreferred({ n, immr, imms }, bits),
+      // No wide move goes to the stack pointer.
+      when: ({ n = 0, immr = 0, imms = 0, rd }) =>
+        rd === 31 || !isWide(decodeBitmask({ n, immr, imms }, bits) ?? 0n, bits),
     },
   ),
 ]);

@@ -43,11 +43,9 @@ export function encodeBitmask(value: bigint, bits: 32 | 64): Bitmask | undefined
   return undefined;
 }
 
-/** Whether MOVZ or MOVN is the usual way to load the value (pseudocode MoveWidePreferred). */
-export function isMoveWidePreferred({ n, immr, imms }: Bitmask, bits: 32 | 64): boolean {
-  const wide = bits === 64;
-  if (wide ? n !== 1 : n !== 0 || (imms & 0x20) !== 0) return false;
-  if (imms < 16) return (-immr & 15) <= 15 - imms;
-  if (imms >= bits - 15) return (immr & 15) <= imms - (bits - 15);
-  return false;
+/** Whether one MOVZ or MOVN loads the value: then those are the usual way to write `mov`. */
+export function isWide(value: bigint, bits: 32 | 64): boolean {
+  const fits = (wanted: bigint): boolean =>
+    [0n, 16n, 32n, 48n].some((shift) => (wanted & (0xffffn << shift)) === wanted);
+  return fits(value) || fits(BigInt.asUintN(bits, ~value));
 }

@@ -298,7 +298,8 @@ export const pageTarget: AArch64Slot = {
 
 export const condition: AArch64Slot = {
   parse: (arg) => {
-    const cond = conditions.indexOf(String(arg === "hs" ? "cs" : arg === "lo" ? "cc" : arg));
+    if (typeof arg !== "string") return undefined;
+    const cond = conditions.indexOf(arg === "hs" ? "cs" : arg === "lo" ? "cc" : arg);
     return cond < 0 ? undefined : { cond };
   },
   text: (fields) => conditions[get(fields, "cond")],

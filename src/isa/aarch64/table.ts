@@ -385,6 +385,8 @@ const hintNames: Readonly<Record<string, number>> = {
 const hintBits = (code: number): string =>
   `11010101000000110010 ${code.toString(2).padStart(7, "0")} 11111`;
 
+const namedHints: ReadonlySet<number> = new Set([0, ...Object.values(hintNames), 32, 34, 36, 38]);
+
 const hints: readonly Row[] = [
   row("nop", hintBits(0), [], "NOP", () => [], cmodx),
   ...Object.entries(hintNames).map(([name, code]) =>
@@ -403,9 +405,14 @@ const hints: readonly Row[] = [
       { kind: "hint", name: name.replace(".", " ") },
     ]);
   }),
-  row("hint", "11010101000000110010 imm[6:0] 11111", [immediate("imm")], "HINT", (o) => [
-    { kind: "hint", name: `hint #${o.imm}` },
-  ]),
+  row(
+    "hint",
+    "11010101000000110010 imm[6:0] 11111",
+    [immediate("imm")],
+    "HINT",
+    (o) => [{ kind: "hint", name: `hint #${o.imm}` }],
+    { valid: (o) => !namedHints.has(o.imm) },
+  ),
 ];
 
 const barriers: readonly Row[] = [
