@@ -49,8 +49,13 @@ export type InlinePlace = {
 
 export type Inlining = Omit<InliningFacts, "places"> & { readonly places: readonly InlinePlace[] };
 
+export type ProgramFileOptions = {
+  /** Where separate debug files are; `/usr/lib/debug` unless said otherwise. */
+  readonly debugRoot?: string;
+};
+
 /** Where distributions put separate debug files (GDB manual, "Separate Debug Files"). */
-const debugRoot = "/usr/lib/debug";
+const debugRootDefault = "/usr/lib/debug";
 
 /** Runs `read` and turns what damaged files cause into Patchbay's errors. */
 export function guardFormat<T>(doing: string, read: () => T): T {
@@ -113,7 +118,12 @@ function tryDebugFile(
   }
 }
 
-function findDebugFile(path: string, elf: ElfFile, buildId: string | undefined) {
+function findDebugFile(
+  path: string,
+  elf: ElfFile,
+  buildId: string | undefined,
+  debugRoot: string,
+): DebugFile | undefined {
   if (buildId !== undefined && buildId.length > 2) {
     const name = join(".build-id", buildId.slice(0, 2), `${buildId.slice(2)}.debug`);
     const found = tryDebugFile(join(debugRoot, name), (_, debug) => findBuildId(debug) === buildId);
@@ -179,11 +189,15 @@ function readInlining(
  * @param path where it came from, for messages and to find its debug file.
  * @throws PatchbayError not-elf, bad-elf, wrong-architecture, unsupported.
  */
-export function programFileOf(path: string, bytes: Uint8Array): ProgramFile {
+export function programFileOf(
+  path: string,
+  bytes: Uint8Array,
+  { debugRoot = debugRootDefault }: ProgramFileOptions = {},
+): ProgramFile {
   const doing = `read ${path}`;
   const elf = guardFormat(doing, () => parseElf(bytes));
   const buildId = findBuildId(elf);
-  const debug = once(() => findDebugFile(path, elf, buildId));
+  const debug = once(() => findDebugFile(path, elf, buildId, debugRoot));
   const symbols = once(() => guardFormat(doing, () => readSymbolTable(elf, debug()?.elf)));
   const info = once(() => debugInfoOf(elf, debug()?.elf));
   const lines = once(() => new SourceLines(info()));
@@ -204,5 +218,5 @@ export function programFileOf(path: string, bytes: Uint8Array): ProgramFile {
  * Opens the program or library at `path`.
  * @throws PatchbayError io, no-permission, and as `programFileOf` does.
  */
-export const openProgramFile = (path: string): ProgramFile =>
-  programFileOf(path, readBytes(path, `read ${path}`));
+export const openProgramFile = (path: string, options: ProgramFileOptions = {}): ProgramFile =>
+  programFileOf(path, readBytes(path, `read ${path}`), options);
