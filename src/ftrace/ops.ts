@@ -1,0 +1,57 @@
+/**
+ * Ops: one user's wish. Which functions, what is to happen there, and what that needs of the code
+ * at a site.
+ */
+import type { CodeAddr } from "../base/brand.ts";
+import { emptyHash, type FtraceHash, wants } from "./hash.ts";
+import type { Wish } from "./record.ts";
+
+/** What happens at a function that an ops wants. */
+export type Handler =
+  /** An event in the ring, at the entry or at entry and exit. */
+  | { readonly kind: "record"; readonly exits: boolean }
+  /** A count per function. */
+  | { readonly kind: "count" }
+  /** Calls, total and self time and a histogram of durations per function. */
+  | { readonly kind: "statistics" }
+  /** A native function is called instead of the trampoline: a direct call. */
+  | { readonly kind: "direct"; readonly target: CodeAddr }
+  /** The function is replaced: control goes to `target` and not to its body. */
+  | { readonly kind: "replace"; readonly target: CodeAddr };
+
+export type Ops = {
+  readonly name: string;
+  readonly handler: Handler;
+  readonly filter: FtraceHash;
+  readonly notrace: FtraceHash;
+};
+
+export const makeOps = (
+  name: string,
+  handler: Handler,
+  hashes: { readonly filter?: FtraceHash; readonly notrace?: FtraceHash } = {},
+): Ops => ({
+  name,
+  handler,
+  filter: hashes.filter ?? emptyHash,
+  notrace: hashes.notrace ?? emptyHash,
+});
+
+/** What an ops asks of the sites that it wants. */
+export function wishOf({ handler }: Ops): Wish {
+  const replace = handler.kind === "replace";
+  const direct = handler.kind === "direct";
+  return {
+    regs: replace,
+    direct,
+    ipModify: replace,
+    trampoline: true,
+    callOps: !direct,
+  };
+}
+
+/** Ops that change where a call goes have to say which functions they mean. */
+export const needsFilter = ({ handler }: Ops): boolean =>
+  handler.kind === "direct" || handler.kind === "replace";
+
+export const opsWants = (ops: Ops, site: number): boolean => wants(ops.filter, ops.notrace, site);

@@ -1,0 +1,140 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ensure } from "../base/assert.ts";
+import { codeAddr } from "../base/brand.ts";
+import { resolve } from "./hash.ts";
+import { type Handler, makeOps, type Ops, opsWants } from "./ops.ts";
+import { Registry, type Update } from "./registry.ts";
+
+const siteCount = 12;
+const functions = Array.from({ length: siteCount }, (_, site) => ({
+  site,
+  names: [`f${site}`],
+  module: "prog",
+}));
+const select = (...globs: string[]) =>
+  resolve(
+    globs.map((glob) => ({ kind: "name", remove: false, glob })),
+    functions,
+  );
+const recordHandler: Handler = { kind: "record", exits: true };
+const direct: Handler = { kind: "direct", target: codeAddr(0x1000n) };
+
+const sitesOf = (update: Update): number[] => update.map((one) => one.site);
+
+describe("Registry", () => {
+  it("enables the sites that the first ops wants and idles them when it goes", () => {
+    const registry = new Registry(siteCount);
+    const ops = makeOps("a", recordHandler, { filter: select("f1", "f2") });
+    const came = registry.register(ops);
+    expect(came.ok && came.value.map((u) => [u.site, u.action])).toEqual([
+      [1, "makeCall"],
+      [2, "makeCall"],
+    ]);
+    expect(registry.unregister(ops).map((u) => [u.site, u.action])).toEqual([
+      [1, "makeNop"],
+      [2, "makeNop"],
+    ]);
+    expect([...registry.enabledSites()]).toEqual([]);
+  });
+
+  it("says who redirects a function already, and changes nothing", () => {
+    const registry = new Registry(siteCount);
+    registry.register(makeOps("fix", direct, { filter: select("f3") }));
+    const before = [...registry.enabledSites()];
+    const refused = registry.register(makeOps("other", direct, { filter: select("f3", "f4") }));
+    expect(refused).toEqual({ ok: false, error: { kind: "busy", site: 3, holder: "fix" } });
+    expect([...registry.enabledSites()]).toEqual(before);
+  });
+
+  it("refuses to redirect every function there is", () => {
+    const registry = new Registry(siteCount);
+    expect(registry.register(makeOps("all", direct))).toEqual({
+      ok: false,
+      error: { kind: "no-filter" },
+    });
+  });
+
+  it("lets a site leave its sole ops' trampoline when a second one comes", () => {
+    const registry = new Registry(siteCount);
+    registry.register(makeOps("a", recordHandler, { filter: select("f1") }));
+    const update = registry.register(makeOps("b", { kind: "count" }, { filter: select("f1") }));
+    expect(update.ok && update.value.map((u) => [u.site, u.action, u.ops.length])).toEqual([
+      [1, "modifyCall", 2],
+    ]);
+    const third = registry.register(makeOps("c", { kind: "count" }, { filter: select("f1") }));
+    expect(third.ok && third.value.map((u) => u.action)).toEqual(["modifyOps"]);
+  });
+
+  it("gives functions of a library that comes later to the ops that want all", () => {
+    const registry = new Registry(2);
+    registry.register(makeOps("all", recordHandler));
+    expect(sitesOf(registry.addSites(2))).toEqual([2, 3]);
+  });
+});
+
+/** What a site does, kept the simplest way: the list of ops that want it. */
+class Reference {
+  readonly all: Ops[] = [];
+  at(site: number): readonly Handler[] {
+    return this.all.filter((ops) => opsWants(ops, site)).map((ops) => ops.handler);
+  }
+}
+
+const handlers: readonly Handler[] = [recordHandler, { kind: "count" }, direct];
+const step = fc.record({
+  act: fc.constantFrom("register", "unregister", "modify", "off", "on"),
+  pick: fc.nat(7),
+  handler: fc.nat(handlers.length - 1),
+  sites: fc.uniqueArray(fc.nat(siteCount - 1), { minLength: 1, maxLength: 4 }),
+});
+
+/** Plays updates back: what each site's text serves. Ops with one handler are as good as another. */
+function apply(text: Map<number, readonly Handler[]>, update: Update): void {
+  for (const { site, action, ops } of update) {
+    if (action === "makeNop") expect(text.has(site)).toBe(true);
+    if (action === "makeCall") expect(text.has(site)).toBe(false);
+    if (action === "makeNop") text.delete(site);
+    else
+      text.set(
+        site,
+        ops.map((one) => one.handler),
+      );
+  }
+}
+
+it("keeps every site's text in step with the ops that want it, whatever comes and goes", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const registry = new Registry(siteCount);
+      const reference = new Reference();
+      const text = new Map<number, readonly Handler[]>();
+      let on = true;
+      let name = 0;
+      for (const { act, pick, handler, sites } of steps) {
+        const filter = select(...sites.map((site) => `f${site}`));
+        const made = makeOps(`ops${name++}`, ensure(handlers[handler], "a handler"), { filter });
+        const old = reference.all[pick % Math.max(1, reference.all.length)];
+        if (act === "register") {
+          const result = registry.register(made);
+          if (result.ok) reference.all.push(made);
+          apply(text, result.ok ? result.value : []);
+        } else if (act === "unregister" && old !== undefined) {
+          reference.all.splice(reference.all.indexOf(old), 1);
+          apply(text, registry.unregister(old));
+        } else if (act === "modify" && old !== undefined) {
+          const result = registry.modify(old, made);
+          if (result.ok) reference.all.splice(reference.all.indexOf(old), 1, made);
+          apply(text, result.ok ? result.value : []);
+        } else if (act === "on" || act === "off") {
+          on = act === "on";
+          apply(text, registry.setEnabled(on));
+        }
+        for (let site = 0; site < siteCount; site++) {
+          const wanted = reference.at(site);
+          expect(text.get(site) ?? []).toEqual(on ? wanted : []);
+        }
+      }
+    }),
+  );
+});
