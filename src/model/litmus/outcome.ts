@@ -1,0 +1,171 @@
+/** Final states: reading them off an execution, and putting propositions to them. */
+
+import type { Image } from "./image.ts";
+import { placeName } from "./parse.ts";
+import {
+  type FaultText,
+  type Place,
+  type Proposition,
+  refusal,
+  type ValueText,
+} from "./test-file.ts";
+import type { Fault, Trace } from "./trace.ts";
+
+/** The end of an execution, as far as anybody asks. */
+export type FinalState = {
+  readonly traces: readonly Trace[];
+  /** `count` bytes of memory at the end. */
+  readonly memoryAt: (address: bigint, bytes: number) => bigint;
+};
+
+/** Places that a proposition speaks of, each once, in its order. */
+export function placesIn(proposition: Proposition): readonly Place[] {
+  switch (proposition.op) {
+    case "and":
+    case "or":
+    case "implies":
+      return [...placesIn(proposition.a), ...placesIn(proposition.b)];
+    case "not":
+      return placesIn(proposition.a);
+    case "equals":
+      return [proposition.place];
+    case "same":
+      return [proposition.a, proposition.b];
+    default:
+      return [];
+  }
+}
+
+/** Faults that a proposition speaks of. */
+export function faultsIn(proposition: Proposition): readonly FaultText[] {
+  switch (proposition.op) {
+    case "and":
+    case "or":
+    case "implies":
+      return [...faultsIn(proposition.a), ...faultsIn(proposition.b)];
+    case "not":
+      return faultsIn(proposition.a);
+    case "fault":
+      return [proposition.fault];
+    default:
+      return [];
+  }
+}
+
+/** Refuses registers, threads, variables and faults that the test does not have. */
+export function checkNames(image: Image, proposition: Proposition, line: number): void {
+  for (const place of placesIn(proposition)) {
+    if (place.kind === "memory") image.variable(place.name, line);
+    else readRegister(image, place, undefined, line);
+  }
+  for (const { thread, type, label } of faultsIn(proposition)) {
+    if (thread >= image.threads)
+      throw refusal(image.test.name, line, `there is no thread ${thread}`);
+    if (label !== undefined && image.labelAt(thread, label) === undefined) {
+      throw refusal(image.test.name, line, `thread ${thread} has no label ${label}`);
+    }
+    const known = ["UndefinedInstruction", "SupervisorCall", "Breakpoint", "MMU", "Translation"];
+    for (const part of type?.split(":") ?? []) {
+      if (!known.includes(part))
+        throw refusal(image.test.name, line, `faults ${type} are not modelled`);
+    }
+  }
+}
+
+function readRegister(
+  image: Image,
+  place: Place & { kind: "register" },
+  state: FinalState | undefined,
+  line: number,
+): bigint {
+  const found = image.isa.register(place.register);
+  if (found === undefined || place.thread >= image.threads) {
+    throw refusal(image.test.name, line, `there is no register ${placeName(place)}`);
+  }
+  const value = state?.traces[place.thread]?.registers.get(found.name) ?? 0n;
+  return BigInt.asUintN(found.bits, value);
+}
+
+/** What stands in a place at the end. */
+export function readPlace(image: Image, place: Place, state: FinalState): bigint {
+  if (place.kind === "register") return readRegister(image, place, state, 1);
+  const { address, bytes } = cellOf(image, place);
+  return state.memoryAt(address, bytes);
+}
+
+/** Address and size of a place in memory. */
+export function cellOf(
+  image: Image,
+  place: Place & { kind: "memory" },
+): { address: bigint; bytes: number } {
+  const { address, strideBytes, bytes } = image.variable(place.name, 1);
+  const element = place.index > 0 ? strideBytes : bytes;
+  return { address: address + BigInt(place.index * strideBytes), bytes: element };
+}
+
+/** Equal, where a negative number means the place's width: -1 is 0xffffffff in 32 bits. */
+function isEqual(actual: bigint, value: ValueText, expected: bigint): boolean {
+  if (actual === expected) return true;
+  if (value.kind !== "number" || value.value >= 0n) return false;
+  return [8, 16, 32].some((bits) => actual === BigInt.asUintN(bits, value.value));
+}
+
+const isFaultOf = (image: Image, thread: number, text: FaultText, fault: Fault): boolean => {
+  if (text.label !== undefined && image.labelAt(thread, text.label) !== fault.pc) return false;
+  if (text.type !== undefined && !`:${fault.type}:`.includes(`:${text.type}:`)) return false;
+  if (text.place === undefined) return true;
+  return fault.address !== undefined && image.nameOf(fault.address) === text.place;
+};
+
+/** Whether a proposition holds in a final state. */
+export function holds(image: Image, proposition: Proposition, state: FinalState): boolean {
+  const ask = (p: Proposition): boolean => holds(image, p, state);
+  switch (proposition.op) {
+    case "true":
+      return true;
+    case "false":
+      return false;
+    case "and":
+      return ask(proposition.a) && ask(proposition.b);
+    case "or":
+      return ask(proposition.a) || ask(proposition.b);
+    case "implies":
+      return !ask(proposition.a) || ask(proposition.b);
+    case "not":
+      return !ask(proposition.a);
+    case "equals": {
+      const expected = image.valueOf(proposition.value, proposition.line);
+      return isEqual(readPlace(image, proposition.place, state), proposition.value, expected);
+    }
+    case "same":
+      return readPlace(image, proposition.a, state) === readPlace(image, proposition.b, state);
+    case "fault": {
+      const { thread } = proposition.fault;
+      const faults = state.traces[thread]?.faults ?? [];
+      return faults.some((fault) => isFaultOf(image, thread, proposition.fault, fault));
+    }
+    default:
+      return proposition satisfies never;
+  }
+}
+
+/** A final state in words: `1:X0=2; x=1;`. */
+export function describeState(
+  image: Image,
+  places: readonly Place[],
+  withFaults: boolean,
+  state: FinalState,
+): string {
+  const values = places.map(
+    (place) => `${placeName(place)}=${image.nameOf(readPlace(image, place, state))};`,
+  );
+  const faults = withFaults
+    ? state.traces.flatMap(({ thread, faults: own }) =>
+        own.map(
+          ({ pc, type }) =>
+            `Fault(${image.nameOf(pc).replace(/^0x.*|^\d+$/, `P${thread}`)},${type});`,
+        ),
+      )
+    : [];
+  return [...values, ...faults].join(" ");
+}

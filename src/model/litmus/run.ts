@@ -1,0 +1,291 @@
+/**
+ * Running a litmus test: parse, lay out, run every thread by itself, combine, ask the axioms, and
+ * put the condition to the final states.
+ */
+
+import { PatchbayError } from "../../base/error.ts";
+import { Candidates } from "./candidates.ts";
+import { type Cell, cutCells, type TraceGraph } from "./execution.ts";
+import { type Image, makeImage, valueOfBytes } from "./image.ts";
+import type { LitmusIsa } from "./isa.ts";
+import { aarch64Litmus } from "./isa-aarch64.ts";
+import { riscvLitmus } from "./isa-riscv.ts";
+import { x86Litmus } from "./isa-x86.ts";
+import { findMachine, type LitmusMachine, litmusMachines } from "./machines.ts";
+import { findUnsynchronised } from "./modification.ts";
+import {
+  cellOf,
+  checkNames,
+  describeState,
+  type FinalState,
+  faultsIn,
+  holds,
+  placesIn,
+} from "./outcome.ts";
+import { parseLitmus, placeName } from "./parse.ts";
+import { Search } from "./search.ts";
+import {
+  type LitmusArch,
+  type LitmusTest,
+  type Place,
+  type Proposition,
+  refusal,
+} from "./test-file.ts";
+import { runThread, type ThreadOptions } from "./thread.ts";
+import type { Trace } from "./trace.ts";
+import { drawWitness } from "./witness.ts";
+
+/**
+ * `Allowed`: some final state satisfies the condition's proposition. `Forbidden`: none does.
+ * `Required`: the condition is `forall`, and all do.
+ */
+export type LitmusVerdict = "Allowed" | "Forbidden" | "Required";
+
+/** A final state and whether the proposition holds in it. */
+export type LitmusState = {
+  /** `1:X0=2; 1:X1=1;` */
+  readonly text: string;
+  readonly holds: boolean;
+  /** The execution that ends so, as lanes, one column per thread; only when asked for. */
+  readonly witness?: string;
+};
+
+export type LitmusResult = {
+  readonly name: string;
+  readonly machine: string;
+  readonly verdict: LitmusVerdict;
+  /** The proposition with its quantifier holds: herd's Ok (and No). */
+  readonly ok: boolean;
+  /** Sorted by text. */
+  readonly states: readonly LitmusState[];
+  /** Final states in which the proposition holds, and does not. */
+  readonly positive: number;
+  readonly negative: number;
+  /** Executions that were put before the axioms. */
+  readonly candidates: number;
+  /** What limits the verdict: a loop was cut, code was changed that may not be. */
+  readonly warnings: readonly string[];
+};
+
+export type LitmusOptions = {
+  /** Name of a machine (`litmusMachines`); else the test's own, or its architecture's. */
+  readonly machine?: string;
+  /** Draw an execution for every final state. */
+  readonly witnesses?: boolean;
+  /** For messages: the file's name. */
+  readonly fileName?: string;
+};
+
+const isas: Readonly<Record<LitmusArch, LitmusIsa>> = {
+  AArch64: aarch64Litmus,
+  RISCV: riscvLitmus,
+  X86_64: x86Litmus,
+};
+
+/** More distinct stores than this: a loop that counts; refused. */
+const storesMax = 400;
+
+/** How often a thread may come to the same instruction. */
+const visitsMax = 6;
+
+/** CTR_EL0 (Arm ARM, "CTR_EL0"): IDC is bit 28, DIC bit 29; lines of 64 bytes. */
+function systemRegisters({ cacheType }: LitmusMachine): ReadonlyMap<string, bigint> {
+  if (cacheType === undefined) return new Map();
+  const idc = cacheType.idc ? 1n << 28n : 0n;
+  const dic = cacheType.dic ? 1n << 29n : 0n;
+  return new Map([["ctr_el0", 0x8444_8004n | idc | dic]]);
+}
+
+type Threads = { readonly traces: readonly (readonly Trace[])[]; readonly cut: boolean };
+
+/**
+ * Runs all threads until nothing new is stored. Runs add to the candidates what they store, so only
+ * those of a round that added nothing are complete.
+ */
+function runThreads(image: Image, options: ThreadOptions): Threads {
+  const candidates = new Candidates(image);
+  for (;;) {
+    const known = candidates.count;
+    const runs = Array.from({ length: image.threads }, (_, thread) =>
+      runThread(image, thread, candidates, options),
+    );
+    if (candidates.count === known) {
+      return { traces: runs.map((run) => run.traces), cut: runs.some((run) => run.cut) };
+    }
+    if (candidates.count > storesMax) {
+      throw refusal(image.test.name, 1, "the threads store too many different values to search");
+    }
+  }
+}
+
+/** Places of the final state: the condition's, the filter's, and those of `locations`. */
+function observedPlaces(test: LitmusTest): readonly Place[] {
+  const places = [
+    ...test.locations,
+    ...placesIn(test.condition),
+    ...(test.filter === undefined ? [] : placesIn(test.filter)),
+  ];
+  const byName = new Map(places.map((place) => [placeName(place), place]));
+  return [...byName.values()];
+}
+
+/** What memory holds at the end: last values of cells, initial values elsewhere. */
+function finalMemory(
+  image: Image,
+  cells: readonly Cell[],
+  lastOf: (cell: number) => bigint,
+): FinalState["memoryAt"] {
+  return (address, bytes) => {
+    const content = image.bytesAt(address, bytes);
+    if (content === undefined) return 0n;
+    for (const [index, cell] of cells.entries()) {
+      const value = lastOf(index);
+      for (let i = 0; i < cell.bytes; i++) {
+        const at = Number(cell.address + BigInt(i) - address);
+        if (at >= 0 && at < bytes) content[at] = Number((value >> BigInt(8 * i)) & 0xffn);
+      }
+    }
+    return valueOfBytes(content);
+  };
+}
+
+/** Cells that the final state is read from. */
+function observedCells(
+  image: Image,
+  cells: readonly Cell[],
+  places: readonly Place[],
+): Set<number> {
+  const found = new Set<number>();
+  for (const place of places) {
+    if (place.kind !== "memory") continue;
+    const { address, bytes } = cellOf(image, place);
+    for (const [index, cell] of cells.entries()) {
+      const apart =
+        cell.address >= address + BigInt(bytes) || cell.address + BigInt(cell.bytes) <= address;
+      if (!apart) found.add(index);
+    }
+  }
+  return found;
+}
+
+/** Runs a laid-out test on one machine. */
+function runOn(image: Image, machine: LitmusMachine, drawn: boolean): LitmusResult {
+  const { test } = image;
+  const { fetchBytes } = machine;
+  const registers = systemRegisters(machine);
+  const { traces, cut } = runThreads(image, { fetchBytes, visitsMax, registers });
+  const places = observedPlaces(test);
+  const cells = cutCells(traces.flat());
+  const byKey = new Map<string, { state: FinalState; text: string }>();
+  const withFaults = [test.condition, ...(test.filter ? [test.filter] : [])].some(
+    (proposition) => faultsIn(proposition).length > 0,
+  );
+  const stateOf = (graphs: readonly TraceGraph[], lastOf: (cell: number) => bigint): string => {
+    const memoryAt = finalMemory(image, cells, lastOf);
+    const state = { traces: graphs.map((graph) => graph.trace), memoryAt };
+    const text = describeState(image, places, withFaults, state);
+    if (!byKey.has(text)) byKey.set(text, { state, text });
+    return text;
+  };
+  const search = new Search(machine.axioms, cells, {
+    initialOf: ({ address, bytes }) =>
+      valueOfBytes(image.bytesAt(address, bytes) ?? new Uint8Array()),
+    observedCells: observedCells(image, cells, places),
+    stateOf,
+  });
+  const { witnesses, candidates } = search.run(traces);
+  const states: LitmusState[] = [];
+  const warnings = new Set<string>(cut ? [`loops were followed ${visitsMax} times only`] : []);
+  for (const [key, witness] of witnesses) {
+    const found = byKey.get(key);
+    if (found === undefined) continue;
+    if (test.filter !== undefined && !holds(image, test.filter, found.state)) continue;
+    states.push({
+      text: found.text,
+      holds: holds(image, test.condition, found.state),
+      ...(drawn ? { witness: drawWitness(image, witness) } : {}),
+    });
+    const place = test.arch === "AArch64" ? findUnsynchronised(image, witness) : undefined;
+    if (place !== undefined) warnings.add(unpredictable(place));
+  }
+  return summarise(image, machine, states, candidates, [...warnings]);
+}
+
+const unpredictable = (place: string): string =>
+  `${place} is changed while it is executed, and not among instructions that allow it: ` +
+  "CONSTRAINED UNPREDICTABLE (Arm ARM B2.2.5)";
+
+function summarise(
+  { test }: Image,
+  machine: LitmusMachine,
+  states: readonly LitmusState[],
+  candidates: number,
+  warnings: readonly string[],
+): LitmusResult {
+  const positive = states.filter((state) => state.holds).length;
+  const negative = states.length - positive;
+  const required = test.quantifier === "forall" && negative === 0;
+  const found = positive > 0 ? "Allowed" : "Forbidden";
+  const ok = { exists: positive > 0, "not exists": positive === 0, forall: required };
+  return {
+    name: test.name,
+    machine: machine.name,
+    verdict: required ? "Required" : found,
+    ok: ok[test.quantifier],
+    states: states.toSorted((a, b) => (a.text < b.text ? -1 : 1)),
+    positive,
+    negative,
+    candidates,
+    warnings,
+  };
+}
+
+/** DIC and IDC as a header says them: `CacheType=DIC1.IDC1`, `Variant=self,IDC`. */
+function headerMachine(test: LitmusTest): string | undefined {
+  if (test.arch !== "AArch64") return undefined;
+  const flags = { dic: 0, idc: 0 };
+  for (const key of ["cachetype", "variant"]) {
+    const value = test.info.get(key)?.value.toLowerCase() ?? "";
+    for (const [, no, name, digit] of value.matchAll(/(no-?)?(dic|idc)\s*[=:]?\s*([01]?)/g)) {
+      flags[name === "dic" ? "dic" : "idc"] = no !== undefined || digit === "0" ? 0 : 1;
+    }
+  }
+  return `armv8-dic${flags.dic}-idc${flags.idc}`;
+}
+
+/** The machines of a call: the one that is named, the test's own, or all of its architecture. */
+function chooseMachines(test: LitmusTest, name: string | undefined): readonly LitmusMachine[] {
+  const wanted = name ?? headerMachine(test);
+  if (wanted === undefined || wanted === "all") {
+    return litmusMachines.filter((machine) => machine.arch === test.arch);
+  }
+  const machine = findMachine(wanted);
+  const known = litmusMachines.filter(({ arch }) => arch === test.arch).map((m) => m.name);
+  if (machine === undefined || machine.arch !== test.arch) {
+    throw new PatchbayError({
+      code: "bad-usage",
+      doing: `run litmus test ${test.name}`,
+      why: `there is no machine ${wanted} for ${test.arch}`,
+      hint: `one of ${known.join(", ")}, all`,
+    });
+  }
+  return [machine];
+}
+
+const checkProposition = (image: Image, proposition: Proposition | undefined): void => {
+  if (proposition !== undefined) checkNames(image, proposition, 1);
+};
+
+/**
+ * Runs a test in herd's litmus format: one result per machine. A test that can't be run is refused:
+ * a `PatchbayError` with the code `unsupported` names the line and the reason.
+ * @param text the test.
+ */
+export function runLitmus(text: string, options: LitmusOptions = {}): readonly LitmusResult[] {
+  const test = parseLitmus(text, options.fileName);
+  const machines = chooseMachines(test, options.machine);
+  const image = makeImage(test, isas[test.arch]);
+  checkProposition(image, test.condition);
+  checkProposition(image, test.filter);
+  return machines.map((machine) => runOn(image, machine, options.witnesses === true));
+}

@@ -1,0 +1,316 @@
+/**
+ * Finds the executions that a model allows, and their final states. Every combination of traces,
+ * sources and coherence orders is tried; what is known already, or can't be, is passed over early.
+ */
+
+import { ensure } from "../../base/assert.ts";
+import {
+  type Axioms,
+  type Cell,
+  type Choice,
+  type Execution,
+  type Node,
+  nodesOf,
+  type TraceGraph,
+} from "./execution.ts";
+import { Reach } from "./reach.ts";
+import type { Trace } from "./trace.ts";
+
+/** What a search looks for. */
+export type Goal = {
+  /** Initial value of a cell. */
+  readonly initialOf: (cell: Cell) => bigint;
+  /** Cells whose last value belongs to the final state. */
+  readonly observedCells: ReadonlySet<number>;
+  /** A key of the final state; `lastOf` gives observed cells' last values. */
+  readonly stateOf: (graphs: readonly TraceGraph[], lastOf: (cell: number) => bigint) => string;
+};
+
+/** An allowed execution: its events in an order that the model agrees with. */
+export type Witness = {
+  readonly execution: Execution;
+  readonly order: readonly number[];
+  /** What the model orders, of these events. */
+  readonly reach: Reach;
+};
+
+export type Found = {
+  /** By key of the final state. */
+  readonly witnesses: ReadonlyMap<string, Witness>;
+  /** Executions that were put before the axioms. */
+  readonly candidates: number;
+};
+
+/** What a read needs and a write offers: a value of a cell. */
+const keyOf = ({ cell, value }: Node): string => `${cell} ${value}`;
+
+/** A trace with what has to be said about it before combining. */
+type Prepared = {
+  readonly graph: TraceGraph;
+  /** Values that other threads have to store. */
+  readonly needs: ReadonlySet<string>;
+  readonly offers: ReadonlySet<string>;
+};
+
+export class Search {
+  readonly #axioms: Axioms;
+  readonly #cells: readonly Cell[];
+  readonly #goal: Goal;
+  readonly #initial: readonly bigint[];
+  readonly #witnesses = new Map<string, Witness>();
+  #candidates = 0;
+
+  constructor(axioms: Axioms, cells: readonly Cell[], goal: Goal) {
+    this.#axioms = axioms;
+    this.#cells = cells;
+    this.#goal = goal;
+    this.#initial = cells.map((cell) => goal.initialOf(cell));
+  }
+
+  /** @param traces of every thread. */
+  run(traces: readonly (readonly Trace[])[]): Found {
+    const prepared = traces.map((own) => own.map((trace) => this.#prepare(trace)));
+    this.#combine(prepared, []);
+    return { witnesses: this.#witnesses, candidates: this.#candidates };
+  }
+
+  #prepare(trace: Trace): Prepared {
+    const nodes = nodesOf(trace, this.#cells);
+    const offers = new Set<string>();
+    const needs = new Set<string>();
+    for (const node of nodes) if (node.event.kind === "write") offers.add(keyOf(node));
+    for (const node of nodes) {
+      const reads = node.event.kind === "read" || node.event.kind === "fetch";
+      if (!reads || this.#initial[node.cell] === node.value) continue;
+      if (!offers.has(keyOf(node))) needs.add(keyOf(node));
+    }
+    return { graph: { trace, nodes, local: this.#axioms.local(trace, nodes) }, needs, offers };
+  }
+
+  #combine(prepared: readonly (readonly Prepared[])[], chosen: readonly Prepared[]): void {
+    const next = prepared[chosen.length];
+    if (next === undefined) {
+      const satisfied = chosen.every(({ needs }) =>
+        [...needs].every((key) => chosen.some(({ offers }) => offers.has(key))),
+      );
+      if (satisfied) this.#assign(chosen.map(({ graph }) => graph));
+      return;
+    }
+    for (const candidate of next) this.#combine(prepared, [...chosen, candidate]);
+  }
+
+  /** Tries every coherence order and every source of these traces. */
+  #assign(graphs: readonly TraceGraph[]): void {
+    const nodes = graphs.flatMap((graph) => graph.nodes);
+    if (this.#goal.observedCells.size === 0 && this.#isKnown(graphs, new Map())) return;
+    const base = new Reach(nodes.length);
+    let offset = 0;
+    for (const { nodes: own, local } of graphs) {
+      if (!base.addAll(local.map((node) => node + offset))) return;
+      offset += own.length;
+    }
+    for (const writes of this.#coherenceOrders(nodes)) {
+      if (this.#isKnown(graphs, lastValues(nodes, writes))) continue;
+      const position = nodes.map((_, node) => {
+        const order = writes.get(nodes[node]?.cell ?? -1) ?? [];
+        return order.indexOf(node) + 1;
+      });
+      if (this.#trySources({ graphs, nodes, position, writes, source: [] }, base)) continue;
+    }
+  }
+
+  #stateKey(graphs: readonly TraceGraph[], last: ReadonlyMap<number, bigint>): string {
+    return this.#goal.stateOf(
+      graphs,
+      (cell) => last.get(cell) ?? ensure(this.#initial[cell], "cell"),
+    );
+  }
+
+  #isKnown(graphs: readonly TraceGraph[], last: ReadonlyMap<number, bigint>): boolean {
+    return this.#witnesses.has(this.#stateKey(graphs, last));
+  }
+
+  /** Every order of every cell's writes that keeps each thread's program order. */
+  *#coherenceOrders(nodes: readonly Node[]): Generator<ReadonlyMap<number, readonly number[]>> {
+    const byCell = new Map<number, number[]>();
+    for (const [index, { event, cell }] of nodes.entries()) {
+      if (event.kind !== "write") continue;
+      const own = byCell.get(cell);
+      if (own === undefined) byCell.set(cell, [index]);
+      else own.push(index);
+    }
+    const cells = [...byCell];
+    const orders = cells.map(([, writes]) => [...linearise(nodes, writes, [])]);
+    yield* product(
+      cells.map(([cell]) => cell),
+      orders,
+    );
+  }
+
+  /** Whether some choice of sources makes an allowed execution; the witness is kept. */
+  #trySources(partial: Execution, base: Reach): boolean {
+    const { nodes } = partial;
+    const source: number[] = nodes.map(() => -1);
+    const readers = nodes.flatMap(({ event }, index) =>
+      event.kind === "read" || event.kind === "fetch" ? [index] : [],
+    );
+    const execution: Execution = { ...partial, source };
+    const assignFrom = (at: number): boolean => {
+      const reader = readers[at];
+      if (reader === undefined) return this.#isAllowed(execution, base);
+      for (const candidate of this.#sourcesOf(execution, reader)) {
+        source[reader] = candidate;
+        if (assignFrom(at + 1)) return true;
+      }
+      return false;
+    };
+    return assignFrom(0);
+  }
+
+  /** Sources of a read that agree with coherence at its own place. */
+  #sourcesOf(execution: Execution, reader: number): readonly number[] {
+    const { nodes, position, writes } = execution;
+    const node = ensure(nodes[reader], "a reader");
+    const found: number[] = [];
+    const order = writes.get(node.cell) ?? [];
+    if (this.#initial[node.cell] === node.value && this.#isCoherent(execution, reader, 0)) {
+      found.push(-1);
+    }
+    for (const write of order) {
+      if (nodes[write]?.value !== node.value) continue;
+      if (this.#isCoherent(execution, reader, position[write] ?? 0)) found.push(write);
+    }
+    return found;
+  }
+
+  /**
+   * Coherence per location ("internal visibility", Arm ARM B2.3; SC per location): a thread's own
+   * accesses to a place agree with the order of its writes. Fetches are not part of it, except that
+   * a machine may say so.
+   */
+  #isCoherent({ nodes, position, source }: Execution, reader: number, at: number): boolean {
+    const node = ensure(nodes[reader], "a reader");
+    const fetch = node.event.kind === "fetch";
+    for (const [other, { thread, event, cell }] of nodes.entries()) {
+      if (thread !== node.thread || cell !== node.cell) continue;
+      const earlier = event.step < node.event.step;
+      if (event.kind === "write") {
+        const own = position[other] ?? 0;
+        if (earlier && own > at && (!fetch || this.#axioms.fetchesOwnStores)) return false;
+        if (!earlier && own <= at && (fetch ? !this.#axioms.fetchesAhead && own === at : true)) {
+          return false;
+        }
+      }
+      if (fetch || event.kind !== "read" || !earlier) continue;
+      const from = source[other] ?? -1;
+      if ((from < 0 ? 0 : (position[from] ?? 0)) > at) return false;
+    }
+    return true;
+  }
+
+  #isAllowed(execution: Execution, base: Reach): boolean {
+    this.#candidates++;
+    if (!isAtomic(execution)) return false;
+    const reach = base.copy();
+    if (!reach.addAll(this.#axioms.observed(execution))) return false;
+    const solved = solve(reach, this.#axioms.choices(execution), []);
+    if (solved === undefined) return false;
+    const key = this.#stateKey(execution.graphs, lastValues(execution.nodes, execution.writes));
+    const kept = { ...execution, source: [...execution.source] };
+    this.#witnesses.set(key, { execution: kept, order: solved.order(), reach: solved });
+    return true;
+  }
+}
+
+/** Last value of every cell that is stored to. */
+function lastValues(
+  nodes: readonly Node[],
+  writes: ReadonlyMap<number, readonly number[]>,
+): ReadonlyMap<number, bigint> {
+  const last = new Map<number, bigint>();
+  for (const [cell, order] of writes) {
+    const node = nodes[order.at(-1) ?? -1];
+    if (node !== undefined) last.set(cell, node.value);
+  }
+  return last;
+}
+
+/** Every order of `rest` after `done` that keeps each thread's program order. */
+function* linearise(
+  nodes: readonly Node[],
+  rest: readonly number[],
+  done: readonly number[],
+): Generator<readonly number[]> {
+  if (rest.length === 0) yield done;
+  for (const next of rest) {
+    const node = ensure(nodes[next], "a write");
+    const waits = rest.some((other) => {
+      const earlier = ensure(nodes[other], "a write");
+      return earlier.thread === node.thread && earlier.event.step < node.event.step;
+    });
+    if (waits) continue;
+    yield* linearise(
+      nodes,
+      rest.filter((other) => other !== next),
+      [...done, next],
+    );
+  }
+}
+
+/** One order for every cell, in all combinations. */
+function* product(
+  cells: readonly number[],
+  orders: readonly (readonly (readonly number[])[])[],
+): Generator<ReadonlyMap<number, readonly number[]>> {
+  const chosen = new Map<number, readonly number[]>();
+  function* choose(at: number): Generator<ReadonlyMap<number, readonly number[]>> {
+    const cell = cells[at];
+    if (cell === undefined) {
+      yield new Map(chosen);
+      return;
+    }
+    for (const order of orders[at] ?? []) {
+      chosen.set(cell, order);
+      yield* choose(at + 1);
+    }
+  }
+  yield* choose(0);
+}
+
+/**
+ * No store of another thread comes between the two halves of a read-modify-write (Arm ARM B2.3,
+ * "Atomicity"; RVWMO, atomicity axiom); of an indivisible instruction, no store at all.
+ */
+function isAtomic({ nodes, position, source, writes }: Execution): boolean {
+  return nodes.every((node, write) => {
+    const { event, cell, thread } = node;
+    if (event.kind !== "write" || event.rmw === undefined) return true;
+    const read = nodes.findIndex(
+      (other) => other.thread === thread && other.cell === cell && other.index === event.rmw,
+    );
+    if (read < 0) return true;
+    const from = source[read] ?? -1;
+    const between = (writes.get(cell) ?? []).slice(
+      from < 0 ? 0 : (position[from] ?? 0),
+      (position[write] ?? 1) - 1,
+    );
+    return between.every((w) => !event.atomic && nodes[w]?.thread === thread);
+  });
+}
+
+/** Takes an alternative of every choice so that nothing is cyclic; `undefined` if none fits. */
+function solve(
+  reach: Reach,
+  choices: readonly Choice[],
+  taken: readonly number[],
+): Reach | undefined {
+  const choice = choices[taken.length];
+  if (choice === undefined) return reach;
+  for (const [index, alternative] of choice.alternatives.entries()) {
+    const next = reach.copy();
+    if (!next.addAll(alternative(taken))) continue;
+    const solved = solve(next, choices, [...taken, index]);
+    if (solved !== undefined) return solved;
+  }
+  return undefined;
+}
