@@ -4,8 +4,7 @@
  * Functions come from the frame descriptions that every program carries for unwinding, so stripped
  * ones are read too and nothing but code is. PATCHBAY_ALL=1 takes all functions instead of a sample.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ensure } from "../../src/base/assert.ts";
 import { codeAddr, hexBytes } from "../../src/base/brand.ts";
@@ -14,6 +13,7 @@ import { decodeInto, Instruction } from "../../src/isa/x86-64/decode-into.ts";
 import type { Flow } from "../../src/isa/x86-64/opcode-attributes.ts";
 import { hasBinutils, objdump, objdumpEach } from "./binutils.ts";
 import { type Disassembled, openCapstone } from "./capstone.ts";
+import { functionsOf, type ProgramFunction } from "./x86-64-programs.ts";
 import { type Choices, choices, runSeed } from "./x86-64-random.ts";
 
 const programs = [
@@ -31,35 +31,9 @@ const sampleBytes = 150_000;
 const chunkBytes = 2_000_000;
 const slotBytes = 64;
 
-type Function = { readonly at: number; readonly code: Uint8Array };
-
-/** Every function that readelf finds a frame description for. */
-const functionsOf = (path: string): Function[] => {
-  const file = new Uint8Array(readFileSync(realpathSync(path)));
-  // Its exit status is 1 for some complaints that do not concern the frames.
-  const run = (flags: string): string =>
-    spawnSync("readelf", [flags, realpathSync(path)], { encoding: "latin1", maxBuffer: 2 ** 29 })
-      .stdout;
-  const segments = [
-    ...run("-lW").matchAll(/^ +LOAD +0x(\w+) 0x(\w+) 0x\w+ 0x(\w+) 0x\w+ R E/gm),
-  ].map(([, offset = "", at = "", size = ""]) => ({
-    offset: Number.parseInt(offset, 16),
-    at: Number.parseInt(at, 16),
-    size: Number.parseInt(size, 16),
-  }));
-  return [...run("-wf").matchAll(/ pc=(\w+)\.\.(\w+)$/gm)].flatMap(([, first = "", last = ""]) => {
-    const at = Number.parseInt(first, 16);
-    const end = Number.parseInt(last, 16);
-    const segment = segments.find((s) => at >= s.at && end <= s.at + s.size);
-    if (segment === undefined) return [];
-    const offset = segment.offset + at - segment.at;
-    return [{ at, code: file.subarray(offset, offset + end - at) }];
-  });
-};
-
-const sample = (c: Choices, functions: readonly Function[]): Function[] => {
+const sample = (c: Choices, functions: readonly ProgramFunction[]): ProgramFunction[] => {
   if (process.env["PATCHBAY_ALL"] === "1") return [...functions];
-  const taken: Function[] = [];
+  const taken: ProgramFunction[] = [];
   for (let size = 0; size < sampleBytes; ) {
     const one = c.pick(functions);
     taken.push(one);
@@ -69,7 +43,7 @@ const sample = (c: Choices, functions: readonly Function[]): Function[] => {
 };
 
 /** Functions one after the other, each on a slot boundary after enough NOPs to get into step. */
-const layOut = (functions: readonly Function[]): { blob: Uint8Array; starts: number[] } => {
+const layOut = (functions: readonly ProgramFunction[]): { blob: Uint8Array; starts: number[] } => {
   const starts: number[] = [];
   let size = 0;
   for (const { code } of functions) {
@@ -83,8 +57,8 @@ const layOut = (functions: readonly Function[]): { blob: Uint8Array; starts: num
   return { blob, starts };
 };
 
-const inChunks = (functions: readonly Function[]): Function[][] => {
-  const chunks: Function[][] = [[]];
+const inChunks = (functions: readonly ProgramFunction[]): ProgramFunction[][] => {
+  const chunks: ProgramFunction[][] = [[]];
   let size = 0;
   for (const one of functions) {
     if (size > chunkBytes) {
@@ -138,7 +112,7 @@ const disagreement = (ours: Decoded | undefined, theirs: Disassembled): string |
   return BigInt.asUintN(64, to) === ours.rip.target ? undefined : `names ${to.toString(16)}`;
 };
 
-const compareWithObjdump = (functions: readonly Function[], wrong: string[]): number => {
+const compareWithObjdump = (functions: readonly ProgramFunction[], wrong: string[]): number => {
   const { blob, starts } = layOut(functions);
   const inFunction = new Uint8Array(blob.length);
   functions.forEach(({ code }, i) => {
