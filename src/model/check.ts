@@ -56,7 +56,6 @@ export function buildSystem(check: Check, countSyncs = false): System {
     phase: check.phase ?? 0,
     sites: adversities.has("two-sites") ? 2 : 1,
     harts,
-    literalSkew: check.literalSkew ?? 0,
     ...(check.places === undefined ? {} : { places: check.places }),
   });
   const arms: Arm[] = [];

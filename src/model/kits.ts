@@ -1,6 +1,7 @@
 /** What the checker has to know of each ISA beside its table: a thread's state at a call. */
 import { assert } from "../base/assert.ts";
-import type { Instruction, Isa, IsaName } from "../isa/isa.ts";
+import { aarch64 } from "../isa/aarch64/isa.ts";
+import type { Isa, IsaName } from "../isa/isa.ts";
 import { riscv32, riscv64 } from "../isa/riscv/isa.ts";
 import { callerReturn, stackTop } from "./places.ts";
 
@@ -14,8 +15,11 @@ export type IsaKit = {
   readonly bodyBytes: Uint8Array;
   /** Bytes of the longest instruction. */
   readonly instructionMax: number;
-  /** Whether it may be changed while it is executed (Arm ARM B2.2.5); true where there is no list. */
-  isListed(insn: Instruction): boolean;
+  /**
+   * Whether a word is an instruction that may be changed while it is executed (Arm ARM B2.2.5); true
+   * where there is no list.
+   */
+  isListed(bytes: Uint8Array): boolean;
 };
 
 /** Entry values of registers that nobody gave one: far apart, and within 31 bits. */
@@ -47,7 +51,22 @@ const riscvKit = (isa: Isa): IsaKit =>
     "ra",
   );
 
+const aarch64Kit: IsaKit = makeKit(
+  aarch64,
+  {
+    callStack: {},
+    bodyBytes: Uint8Array.of(0xc0, 0x03, 0x5f, 0xd6),
+    instructionMax: 4,
+    isListed: (bytes) => {
+      const insn = aarch64.decode(bytes, 0);
+      return insn !== undefined && aarch64.isConcurrentlyModifiable(insn);
+    },
+  },
+  "x30",
+);
+
 export const kits: Readonly<Partial<Record<IsaName, IsaKit>>> = {
+  aarch64: aarch64Kit,
   riscv64: riscvKit(riscv64),
   riscv32: riscvKit(riscv32),
 };

@@ -241,18 +241,27 @@ export class Patchers {
     return before === wordOf(state, W.flags) ? 0 : markBit("waited");
   }
 
-  /**
-   * Whoever was waited for has gone through the scheduler, which is a full barrier: its loads are
-   * not older than that any more (its fetches may be).
-   */
+  /** Whoever was waited for has gone through the scheduler, which is a full barrier. */
   #endWait(state: Uint16Array, of: "tasks" | "harts" | "window"): void {
     if (of === "window" || (of === "tasks" && this.#options.idleLoop)) return;
+    for (let hart = 0; hart < this.#options.harts; hart++) this.orderLoads(state, hart);
+  }
+
+  /** What calls the function while a grace period is on sees all that was stored before it began. */
+  orderLoadsInGrace(state: Uint16Array, hart: number): void {
+    for (let p = 0; p < this.programs.length; p++) {
+      const instruction = this.line(state, p)?.instruction;
+      if (instruction?.op !== "awaitMarks" || instruction.of === "window") continue;
+      if (!(instruction.of === "tasks" && this.#options.idleLoop)) this.orderLoads(state, hart);
+    }
+  }
+
+  /** A full barrier on `hart`: its loads are not older than this, its fetches may be. */
+  orderLoads(state: Uint16Array, hart: number): void {
     for (const [b, bank] of this.#world.banks.entries()) {
       if (bank.use === "code") continue;
       const at = this.bankAt + b;
-      for (let hart = 0; hart < this.#options.harts; hart++) {
-        state[at] = bank.sync(wordOf(state, at), hart);
-      }
+      state[at] = bank.sync(wordOf(state, at), hart);
     }
   }
 

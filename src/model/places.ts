@@ -6,7 +6,9 @@ export const siteBase = 0x0010_0000n;
 /** From one site to the next. */
 export const siteStride = 0x1000n;
 export const opsBase = 0x0500_0000n;
-export const opsStride = 0x0001_0040n;
+/** Both halves of an address differ from one ops to the next, so that a torn pointer shows. */
+export const opsStride = (wordBytes: 4 | 8): bigint =>
+  wordBytes === 8 ? 0x10_0000_0040n : 0x1_0040n;
 export const funcBase = 0x0600_0000n;
 export const wordBase = 0x0700_0000n;
 

@@ -6,7 +6,7 @@
 import { assert, ensure } from "../base/assert.ts";
 import { type BatchStep, type BoundWrite, describeBatchStep } from "../patch/steps.ts";
 import type { Arm } from "./thread/handler.ts";
-import { cutStore, type World } from "./world.ts";
+import { cutStore, findStores, type World } from "./world.ts";
 
 /** Something that takes effect at a moment of its own: a bit of the patcher's pending set. */
 export type Event = {
@@ -115,7 +115,9 @@ export class Compiler {
       case "write": {
         const first = this.#events.length;
         const events = step.writes.flatMap((write) => this.#storeEvents(write, step.store, first));
-        this.#add({ op: "issue", events }, text);
+        if (this.#world.machine.fetch === "stale") this.#add({ op: "issue", events }, text);
+        // Without a store buffer the stores of one step are still one after the other.
+        else for (const event of events) this.#add({ op: "issue", events: [event] }, text);
         return;
       }
       case "clean":
@@ -171,8 +173,8 @@ export class Compiler {
     this.#stopped = true;
     for (const step of steps) this.#addStep(step, task);
     this.#add({ op: "settle", of: "all" }, "stop: stores done");
-    this.#stopped = false;
     this.#add({ op: "resume" }, "all harts synchronise and go on");
+    this.#stopped = false;
   }
 
   #wait(of: "tasks" | "harts" | "window", text: string): void {
@@ -207,8 +209,7 @@ export class Compiler {
     size: number,
     stepFirst: number,
   ): number {
-    const [found] = cutStore(this.#world, at, new Uint8Array(size), "single");
-    const bank = ensure(found, "a line").bank;
+    const { bank } = findStores(this.#world, at, new Uint8Array(size));
     const memory = ensure(this.#world.banks[bank], "bank");
     // Maintenance acts on the whole line, so on every block of the bank in it.
     const blocks = [...memory.blocks.keys()].filter((i) => {

@@ -38,6 +38,7 @@ export type SystemOptions = {
   readonly countSyncs: boolean;
 };
 
+const staleFetch = markBit("stale-fetch");
 const markIf = (when: boolean, name: MarkName): number => (when ? markBit(name) : 0);
 
 export class System implements Model {
@@ -222,6 +223,7 @@ export class System implements Model {
       case A.interrupt:
         next[W.nested] = this.locals.enter(what);
         this.#syncIfTrap(next, 0);
+        this.patchers.orderLoadsInGrace(next, 0);
         return stepResult(0, markBit("nested"));
       default:
         throw new Error(`assertion failed: action ${code}`);
@@ -247,7 +249,12 @@ export class System implements Model {
     if (move.violation !== 0) return stepResult(move.violation, marks);
     const freed = wordOf(state, W.freed);
     if ((freed & move.uses) !== 0) return stepResult(codeOf("use-after-free"), marks);
-    marks |= markIf(local === outside && freed !== 0, "called-after-free");
+    if (local === outside) {
+      marks |= markIf(freed !== 0, "called-after-free");
+      this.patchers.orderLoadsInGrace(state, hart);
+    }
+    const isLate = (marks & staleFetch) !== 0 && this.patchers.areDone(state);
+    marks |= markIf(isLate, "late");
     const reading = this.locals.reading(local);
     if (reading.of === "bank") state[this.patchers.bankAt + reading.bank] = move.bank;
     state[at] = move.next;
@@ -317,6 +324,8 @@ export class System implements Model {
   #resume(state: Uint16Array, hart: number): number {
     state[W.threadHart] = hart;
     this.#syncIfTrap(state, hart);
+    // Switching threads is a full barrier: what a thread loads does not go back in time with it.
+    this.patchers.orderLoads(state, hart);
     return markIf(hart === PATCHER_HART, "migrated") | this.#trapReturn(state);
   }
 }

@@ -58,6 +58,8 @@ export const markNames = [
   "called-after-free",
   /** The patcher came to its end. */
   "finished",
+  /** After that end, a call still ran what had been there before. */
+  "late",
 ] as const;
 
 export type MarkName = (typeof markNames)[number];

@@ -37,6 +37,7 @@ export type OpsObject = {
   readonly func: bigint;
   /** Address of its direct call, or 0. */
   readonly direct: bigint;
+  readonly takesAny: boolean;
   readonly bit: number;
 };
 
@@ -104,8 +105,6 @@ export type WorldOptions = {
   readonly phase: number;
   readonly sites: 1 | 2;
   readonly harts: number;
-  /** Moves the literal away from its natural alignment, in bytes. */
-  readonly literalSkew: number;
   /** Addresses that a check wants for some code, by name. */
   readonly places?: Readonly<Record<string, bigint>>;
 };
@@ -123,8 +122,9 @@ export function buildWorld(design: Design, machine: Machine, options: WorldOptio
   const kit = ensure(kits[design.isa], design.isa);
   const objects = [...Object.keys(design.code), ...design.ops.map((ops) => `ops:${ops.name}`)];
   assert(objects.length <= 16, "too many objects in a design");
-  const { code, targets } = placeCode(design, options.places ?? {});
-  const ops = placeOps(design, targets, objects.length - design.ops.length);
+  const { code, targets } = placeCode(design, { ...design.places, ...options.places });
+  const firstBit = objects.length - design.ops.length;
+  const ops = placeOps(design, targets, firstBit, kit.isa.wordBytes);
   const banks: Bank[] = [];
   const addBank = (blocks: readonly Block[], use: "code" | "data"): number =>
     banks.push(new Bank(machine, options.harts, blocks, use)) - 1;
@@ -162,14 +162,14 @@ function placeOps(
   design: Design,
   targets: ReadonlyMap<string, CodeAddr>,
   firstBit: number,
+  wordBytes: 4 | 8,
 ): Map<string, OpsObject> {
   return new Map(
-    design.ops.map(({ name, direct }, index) => {
+    design.ops.map(({ name, direct, takesAny = false }, index) => {
       const target = direct === undefined ? 0n : ensure(targets.get(direct), direct);
-      // Both halves of the address differ from one ops to the next, so that a torn pointer shows.
-      const at = opsBase + BigInt(index) * opsStride;
+      const at = opsBase + BigInt(index) * opsStride(wordBytes);
       const func = funcBase + BigInt(index) * 0x40n;
-      return [name, { name, at, func, direct: target, bit: firstBit + index }];
+      return [name, { name, at, func, direct: target, takesAny, bit: firstBit + index }];
     }),
   );
 }
@@ -235,7 +235,7 @@ function placeSites(
   const sharedBank = oneBank ? addBank(shared, "code") : 0;
   return drafts.map(({ at, end, blocks, firstBlock }, index) => {
     const bank = oneBank ? sharedBank : addBank(blocks, "code");
-    const literal = placeLiteral(design, machine, at, options.literalSkew, ops, addBank, index);
+    const literal = placeLiteral(design, machine, at, ops, addBank, index);
     return { at, end, bank, firstBlock, literal };
   });
 }
@@ -244,14 +244,13 @@ function placeLiteral(
   design: Design,
   machine: Machine,
   site: bigint,
-  skew: number,
   ops: ReadonlyMap<string, OpsObject>,
   addBank: (blocks: readonly Block[], use: "data") => number,
   index: number,
 ): DataWord | undefined {
   if (design.literal === undefined) return undefined;
   const { offset, size } = design.literal;
-  const at = site + BigInt(offset + skew);
+  const at = site + BigInt(offset);
   const held = ensure(design.states.idle.literal, `${design.id}: idle has no literal`);
   const initial = wordBytes(ensure(ops.get(held), held).at, size);
   const bank = addBank(blocksOf(at, initial, cutWord(at, size, machine.storeAtom)), "data");
@@ -265,9 +264,11 @@ export function cutStore(
   bytes: Uint8Array,
   how: "single" | "pieces",
 ): { bank: number; stores: BlockStore[]; at: bigint; size: number }[] {
-  const { machine } = world;
+  // Parts smaller than the smallest instruction would break nothing that those do not.
   const pieces =
-    how === "pieces" ? cut(at, bytes.length, 1) : cutWord(at, bytes.length, machine.storeAtom);
+    how === "pieces"
+      ? cut(at, bytes.length, world.isa.instructionAlign)
+      : cutWord(at, bytes.length, world.machine.storeAtom);
   return pieces.map((piece) => {
     const from = Number(piece.at - at);
     const part = bytes.slice(from, from + piece.size);
@@ -276,7 +277,7 @@ export function cutStore(
 }
 
 /** The blocks that bytes at an address fall into. */
-function findStores(
+export function findStores(
   world: World,
   at: bigint,
   bytes: Uint8Array,

@@ -22,8 +22,14 @@ export type DesignState = {
   readonly owns?: readonly string[];
 };
 
-/** Ops: what a callback belongs to. `direct`: the code that its direct call goes to. */
-export type Ops = { readonly name: string; readonly direct?: string };
+/** Ops: what a callback belongs to. */
+export type Ops = {
+  readonly name: string;
+  /** The code that its direct call goes to. */
+  readonly direct?: string;
+  /** Its callback walks a list and does not look at the ops that it is given. */
+  readonly takesAny?: boolean;
+};
 
 export type Design = {
   /** Name for people and for `--json`: `riscv64/call-ops`. */
@@ -41,6 +47,8 @@ export type Design = {
   readonly states: Readonly<Record<string, DesignState>> & { readonly idle: DesignState };
   /** Code beside the sites, by name; the checker gives each an address. */
   readonly code: Readonly<Record<string, Trampoline>>;
+  /** Addresses that some code has to have, for branches that do not reach far. */
+  readonly places?: Readonly<Record<string, bigint>>;
   readonly ops: readonly Ops[];
   /** Registers that the site may clobber on the way to the body. */
   readonly scratch: readonly string[];

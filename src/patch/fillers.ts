@@ -1,7 +1,7 @@
 /** Guards and traps of each ISA, as protocols put them in front of bytes that are being changed. */
-import { ensure } from "../base/assert.ts";
 import type { IsaName } from "../isa/isa.ts";
 import { riscv64 } from "../isa/riscv/isa.ts";
+import { branch, breakpoint } from "./aarch64-code.ts";
 import type { Fillers } from "./steps.ts";
 
 /** A word of a RISC-V instruction, little-endian. */
@@ -30,10 +30,16 @@ const x8664: Fillers = {
   trap: (size) => (size === 1 ? Uint8Array.of(0xcc) : undefined),
 };
 
-const fillers: Readonly<Partial<Record<IsaName, Fillers>>> = {
+const aarch64: Fillers = {
+  skip: (distance, size) => (size === 4 ? branch(distance) : undefined),
+  trap: (size) => (size === 4 ? breakpoint() : undefined),
+};
+
+const fillers: Readonly<Record<IsaName, Fillers>> = {
   "x86-64": x8664,
+  aarch64,
   riscv64: riscv,
   riscv32: riscv,
 };
 
-export const fillersOf = (isa: IsaName): Fillers => ensure(fillers[isa], isa);
+export const fillersOf = (isa: IsaName): Fillers => fillers[isa];

@@ -35,8 +35,6 @@ export type Check = {
   readonly history?: readonly Change[];
   /** Bytes from the site's natural alignment: where it lies in its block, line or page. */
   readonly phase?: number;
-  /** Bytes from the literal's natural alignment. */
-  readonly literalSkew?: number;
   /** Addresses for code of the design, where a check needs them at a certain distance. */
   readonly places?: Readonly<Record<string, bigint>>;
   readonly expected: Verdict;
@@ -71,7 +69,6 @@ export function checkId(check: Check): string {
   const parts = [check.protocol.id, check.design.id, check.machine];
   if (check.adversities.length > 0) parts.push(check.adversities.join("+"));
   if (check.phase !== undefined) parts.push(`phase ${check.phase}`);
-  if (check.literalSkew !== undefined) parts.push(`literal off by ${check.literalSkew}`);
   if (check.history !== undefined) parts.push(check.history.map((c) => c.to).join("-"));
   return parts.join(" ");
 }

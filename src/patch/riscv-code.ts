@@ -53,14 +53,3 @@ const makeCode = (isa: RiscvIsa): RiscvCode => {
 
 export const riscv64Code: RiscvCode = makeCode(riscv64);
 export const riscv32Code: RiscvCode = makeCode(riscv32);
-
-/** `parts` one behind the other. */
-export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}

@@ -41,6 +41,8 @@ export type TrampolineStep =
   | { readonly op: "word"; readonly into: string; readonly name: string }
   /** Goes on at the address in the slot, with link and parent as they were, unless it is 0. */
   | { readonly op: "jumpDirect"; readonly to: string }
+  /** Goes on at the code of that name. */
+  | { readonly op: "jumpTo"; readonly code: string }
   /** Calls the function in slot `func` with the ops in slot `ops`. */
   | { readonly op: "call"; readonly func: string; readonly ops: string }
   /** Calls a callback that is built into the trampoline with its ops. */
@@ -84,6 +86,8 @@ export const callOpsOnce = (enter: TrampolineStep, align: number, offset: number
   { op: "field", into: "direct", of: "ops", field: "direct" },
   { op: "jumpDirect", to: "direct" },
   { op: "field", into: "func", of: "ops", field: "func" },
+  // The callback of a direct call leaves its target for the trampoline's end.
+  { op: "field", into: "late", of: "ops", field: "direct" },
   { op: "call", func: "func", ops: "ops" },
   { op: "jumpDirect", to: "late" },
   { op: "leave" },
@@ -97,6 +101,8 @@ export const callOpsTwice = (enter: TrampolineStep, align: number, offset: numbe
   { op: "jumpDirect", to: "direct" },
   { op: "literal", into: "ops", align, offset },
   { op: "field", into: "func", of: "ops", field: "func" },
+  // The callback of a direct call leaves its target for the trampoline's end.
+  { op: "field", into: "late", of: "ops", field: "direct" },
   { op: "call", func: "func", ops: "ops" },
   { op: "jumpDirect", to: "late" },
   { op: "leave" },

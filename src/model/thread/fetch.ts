@@ -107,7 +107,7 @@ function fetchAll(world: World, local: SiteLocal, hart: number, bank: number): r
     const block = ensure(memory.blocks[index], `a block at ${hex(at)}`);
     const sights = memory.sights(so.bank, hart, index);
     const versions = new Set(sights.map((sight) => hexBytes(sight.bytes)));
-    const listed = so.listed && sights.every((sight) => isListed(world, sight.bytes));
+    const listed = so.listed && sights.every((sight) => world.kit.isListed(sight.bytes));
     for (const sight of sights) {
       extend({
         bytes: Uint8Array.of(...so.bytes, ...sight.bytes.slice(Number(at - block.at))),
@@ -122,10 +122,4 @@ function fetchAll(world: World, local: SiteLocal, hart: number, bank: number): r
   const nothing = new Uint8Array(0);
   extend({ bytes: nothing, bank, stale: false, raced: false, listed: true, insn: undefined });
   return [...found.values()];
-}
-
-/** Whether a word is an instruction that may be changed while it is executed. */
-function isListed(world: World, bytes: Uint8Array): boolean {
-  const insn = world.isa.decode(bytes, 0);
-  return insn !== undefined && world.kit.isListed(insn);
 }

@@ -45,19 +45,28 @@ export function carryOut(
 ): { readonly cpu: Registers; readonly outcome: Outcome } | undefined {
   const regs: Record<string, bigint> = { ...before.regs };
   const stack: Record<string, bigint> = { ...before.stack };
+  const word = kit.isa.wordBytes;
   let wild = false;
   const cpu: Cpu = {
     read: (name) => regs[name] ?? kit.entryValue(name),
     write: (name, value) => {
       regs[name] = value;
     },
-    load: (addr) => {
-      const value = stack[addr.toString(16)];
-      wild ||= value === undefined;
-      return value ?? 0n;
+    // A stack access is of whole words; a pair of them is one access of 16 bytes.
+    load: (addr, bytes) => {
+      let value = 0n;
+      for (let at = bytes - word; at >= 0; at -= word) {
+        const part = stack[(addr + BigInt(at)).toString(16)];
+        wild ||= part === undefined;
+        value = (value << BigInt(8 * word)) | (part ?? 0n);
+      }
+      return value;
     },
-    store: (addr, value) => {
-      stack[addr.toString(16)] = value;
+    store: (addr, value, bytes) => {
+      for (let at = 0; at < bytes; at += word) {
+        const part = BigInt.asUintN(8 * word, value >> BigInt(8 * at));
+        stack[(addr + BigInt(at)).toString(16)] = part;
+      }
     },
   };
   const bits = kit.isa.wordBytes === 4 ? 32 : 64;

@@ -70,6 +70,10 @@ export function stepTrampoline(
       return loadField(world, local, hart, bank, step, uses);
     case "jumpDirect":
       return [jumpDirect(world, local, local.slots[step.to] ?? 0n, uses)];
+    case "jumpTo": {
+      const { at } = ensure(world.codeByName.get(step.code), step.code);
+      return [jumpDirect(world, local, at, uses)];
+    }
     case "call":
     case "callOps":
       return [call(world, local, step, uses)];
@@ -178,10 +182,8 @@ function call(
 ): Draft {
   if (local.inside !== "") {
     const ops = ensure(world.ops.get(local.inside), local.inside);
-    // The callback of a direct call leaves its target behind for the trampoline's end.
-    const slots = step.op === "call" ? { ...local.slots, late: ops.direct } : local.slots;
     const text = `${local.code}: the callback of ops ${local.inside} returns`;
-    return draft(after(local, { inside: "", slots }), text, { uses: uses | (1 << ops.bit) });
+    return draft(after(local, { inside: "" }), text, { uses: uses | (1 << ops.bit) });
   }
   const ops =
     step.op === "callOps"
@@ -191,8 +193,10 @@ function call(
     return bad("torn-data", `${local.code}: calls with a pointer to nothing`, { uses });
   }
   const used = uses | (1 << ops.bit);
-  if (step.op === "call" && local.slots[step.func] !== ops.func) {
-    const func = nameOf(world, local.slots[step.func] ?? 0n);
+  const called = step.op === "call" ? (local.slots[step.func] ?? 0n) : ops.func;
+  const walksList = [...world.ops.values()].some((o) => o.takesAny && o.func === called);
+  if (called !== ops.func && !walksList) {
+    const func = nameOf(world, called);
     const text = `${local.code}: calls ${func} with ops ${ops.name}`;
     return bad("wrong-pairing", text, { uses: used });
   }
