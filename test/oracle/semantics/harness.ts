@@ -137,11 +137,13 @@ const steer = (
 const isInScratch = (addr: bigint): boolean =>
   addr >= scratchAddress + 64n && addr + 128n <= scratchAddress + BigInt(scratchBytes);
 
-/** Plain loads and stores; atomic, exclusive and ordered accesses have to be aligned. */
-const mayBeMisaligned = (effect: Effect): boolean =>
-  (effect.kind === "store" || (effect.kind === "load" && effect.exclusive !== true)) &&
-  effect.acquire !== true &&
-  effect.release !== true;
+/** Atomic, exclusive and ordered accesses have to be aligned; all others need not be. */
+const mayBeMisaligned = (effect: Effect): boolean => {
+  if (effect.kind === "atomic" || effect.kind === "storeExclusive") return false;
+  if (effect.kind !== "load" && effect.kind !== "store") return true;
+  const exclusive = effect.kind === "load" && effect.exclusive === true;
+  return !exclusive && effect.acquire !== true && effect.release !== true;
+};
 
 const steerTrial = <I extends Instruction>(
   driver: Driver<I>,
@@ -150,6 +152,7 @@ const steerTrial = <I extends Instruction>(
   random: Random,
 ): void => {
   const bits = 8 * driver.isa.wordBytes;
+  const aligned = !effects.flat().every(mayBeMisaligned);
   for (const name of targets) state.set(name, random.pick(pads));
   let pc = at;
   effects.forEach((list, index) => {
@@ -162,7 +165,7 @@ const steerTrial = <I extends Instruction>(
         if (names.length > 1) {
           for (const name of names.slice(1)) state.set(name, BigInt(random.below(256)));
         }
-        const offset = mayBeMisaligned(effect) ? random.below(1024) : 16 * random.below(64);
+        const offset = aligned ? 16 * random.below(64) : random.below(1024);
         steer(effect.addr, state, pc, bits, scratchMiddle + BigInt(offset), isInScratch);
       }
     }

@@ -61,6 +61,8 @@ const makeBuild =
         loadConstant(a, base, block, xlen);
         const t = base.n === 1 ? reg.t0 : reg.ra;
         a.i("lw", t, mem(base, fcsrAt)).i("csrw", "fcsr", t);
+        // Gives up a reservation that an earlier trial left.
+        a.i("addi", t, base, stateBytes + 16).i("sc.w", t, reg.zero, mem(t));
         for (let n = 0; n < 32; n++) a.i("fld", reg.f(n), mem(base, floatsAt + 8 * n));
         for (let n = 1; n < 32; n++) {
           if (n !== base.n) a.i(load, reg.x(n), mem(base, 8 * (n - 1)));
