@@ -2,7 +2,39 @@
  * Patchbay's public API. The command line is a thin shell on this file and imports nothing else.
  */
 export { type ErrorCode, type ErrorDetails, PatchbayError } from "./base/error.ts";
+export { type Decoded as DecodedX86, decode as decodeX86 } from "./isa/x86-64/decode.ts";
+export { format as formatX86 } from "./isa/x86-64/format.ts";
+export type { RelocationRefusal } from "./isa/x86-64/move-instruction.ts";
+export {
+  type Move,
+  type Relocated,
+  type RelocationOptions,
+  relocatePrologue,
+} from "./isa/x86-64/relocator.ts";
+export { type LitmusMachine, litmusMachines } from "./model/litmus/machines.ts";
+export {
+  type LitmusOptions,
+  type LitmusResult,
+  type LitmusState,
+  type LitmusVerdict,
+  runLitmus,
+} from "./model/litmus/run.ts";
 export type { SpawnOptions } from "./os/spawn.ts";
+export { formatGraph, formatGraphJson, type GraphOptions } from "./report/graph.ts";
+export {
+  type FunctionReport,
+  formatReport,
+  type Report,
+  type ReportOptions,
+  type ReportOrder,
+  reportOrders,
+  reportTrace,
+  type ThreadReport,
+} from "./report/report.ts";
+export type { Selection } from "./report/selection.ts";
+export type { ThreadSummary, TraceSummary } from "./report/summary.ts";
+export { type Ink, type Paint, plain } from "./report/table.ts";
+export { formatBytes, formatCount, formatDuration, parseDurationNs } from "./report/units.ts";
 export { describeAnswer } from "./session/describe-answer.ts";
 export type { DrainTotals } from "./session/drain.ts";
 export {
@@ -11,6 +43,7 @@ export {
   type FunctionAnswer,
   type InlinedCalls,
 } from "./session/explain-function.ts";
+export { openTrace } from "./session/open-trace.ts";
 export type { Module, ModuleList, SkippedModule } from "./session/process-modules.ts";
 export {
   type InlinePlace,
@@ -32,3 +65,9 @@ export {
   siteTarget,
 } from "./session/site-listing.ts";
 export type { ExitStatus } from "./session/target-worker.ts";
+export { type CallEnd, type CallVisitor, callEnd, type LongPayload } from "./trace/call-stack.ts";
+export type { TraceClock } from "./trace/clock.ts";
+export type { FunctionTable, TracedFunction } from "./trace/functions.ts";
+export type { Session as TraceSession, SessionEnd, SessionStart } from "./trace/session.ts";
+export type { ByteSource, Trace, TraceStream } from "./trace/trace.ts";
+export { type ReadOptions, TraceReader, type TraceThread } from "./trace/trace-reader.ts";

@@ -5,13 +5,22 @@
  */
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
+import { registerGraph } from "./verbs/graph.ts";
+import { registerLitmus } from "./verbs/litmus.ts";
 import { registerRecord } from "./verbs/record.ts";
+import { registerReport } from "./verbs/report.ts";
 import { registerSites } from "./verbs/sites.ts";
 
 /** The answer is "no": nothing failed, there is nothing more to say, exit with 1. */
 export class AnswerNo extends Error {}
 
-const verbs: readonly ((program: Command) => void)[] = [registerRecord, registerSites];
+const verbs: readonly ((program: Command) => void)[] = [
+  registerGraph,
+  registerLitmus,
+  registerRecord,
+  registerReport,
+  registerSites,
+];
 
 async function main(argv: readonly string[]): Promise<number> {
   const program = new Command("patchbay")

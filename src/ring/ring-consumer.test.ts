@@ -54,7 +54,7 @@ describe("fullTime", () => {
 
 describe("a ring that drops", () => {
   it("gives everything in order and counts what found no room", () => {
-    const moves = fc.array(fc.nat({ max: 20 }), { maxLength: 30 });
+    const moves = fc.array(fc.nat({ max: 20 }), { maxLength: 30, size: "max" });
     fc.assert(
       fc.property(moves, (bursts) => {
         const producer = new Producer(16);

@@ -22,8 +22,13 @@ export type ReadOptions = {
   readonly order?: "time" | "thread" | undefined;
   /** Which threads to read; all without it. */
   readonly wants?: ((thread: TraceThread) => boolean) | undefined;
+  /** Reading stops here, in ticks since the origin; calls that are open then are not told. */
+  readonly until?: number | undefined;
 };
 
+/** A step ends after so many slots of events; a thread's turn counts as some itself. */
+const slotsPerStep = 1 << 14;
+const turnSlots = 16;
 const windowBytesTotal = 64 << 20;
 const windowBytesMin = 16 << 10;
 const windowBytesMax = 1 << 20;
@@ -59,12 +64,13 @@ export class TraceReader {
   /** All threads of the trace, also those that are not wanted. */
   readonly threads: readonly TraceThread[];
   /** The readers made so far, by their thread's index. */
-  readonly readers: Map<number, ThreadReader> = new Map();
+  readonly readers: (ThreadReader | undefined)[];
   readonly #trace: Trace;
   readonly #visitorFor: (thread: TraceThread) => CallVisitor;
   readonly #byTime: boolean;
   readonly #windowBytes: number;
-  readonly #queue: ThreadQueue = new ThreadQueue();
+  readonly #until: number;
+  readonly #queue: ThreadQueue;
 
   /** @param visitorFor gives whom to tell of a thread's calls; asked when the thread is reached. */
   constructor(
@@ -75,6 +81,7 @@ export class TraceReader {
     this.#trace = trace;
     this.#visitorFor = visitorFor;
     this.threads = traceThreads(trace);
+    this.readers = this.threads.map(() => undefined);
     this.origin = traceOrigin(this.threads);
     const wanted = this.threads.filter((thread) => options.wants?.(thread) ?? true);
     this.#byTime = options.order === "time" && wanted.length > 1;
@@ -82,6 +89,8 @@ export class TraceReader {
     this.#windowBytes = this.#byTime
       ? Math.min(windowBytesMax, 2 ** Math.floor(Math.log2(Math.max(share, windowBytesMin))))
       : windowBytesMax;
+    this.#until = options.until ?? Infinity;
+    this.#queue = new ThreadQueue(wanted.length);
     for (const { index, first } of wanted) {
       this.#queue.add(index, this.#byTime ? Number(first.begin - this.origin) : index);
     }
@@ -89,13 +98,21 @@ export class TraceReader {
 
   /** Reads a piece; false when there is nothing left. */
   step(): boolean {
-    const index = this.#queue.take();
-    if (index === undefined) return false;
-    const known = this.readers.get(index);
-    const reader = known ?? this.#open(index);
-    const until = this.#byTime ? this.#queue.nearest : Infinity;
-    const next = known === undefined ? reader.next() : reader.run(until);
-    if (next < Infinity) this.#queue.add(index, this.#byTime ? next : index);
+    const queue = this.#queue;
+    for (let left = slotsPerStep; left > 0; ) {
+      const index = queue.first;
+      if (index < 0) return false;
+      const known = this.readers[index];
+      const reader = known ?? this.#open(index);
+      const before = reader.totals.slots;
+      const until = this.#byTime ? Math.min(this.#until, queue.second) : this.#until;
+      const next = known === undefined ? reader.next() : reader.run(until);
+      left -= turnSlots + reader.totals.slots - before;
+      if (next === Infinity || next > this.#until) {
+        reader.close();
+        queue.removeFirst();
+      } else if (this.#byTime) queue.moveFirst(next);
+    }
     return true;
   }
 
@@ -107,7 +124,7 @@ export class TraceReader {
 
   /** Closes what is open; needed only where reading stops before its end. */
   close(): void {
-    for (const reader of this.readers.values()) reader.close();
+    for (const reader of this.readers) reader?.close();
   }
 
   [Symbol.dispose](): void {
@@ -124,60 +141,87 @@ export class TraceReader {
       this.origin,
       this.#windowBytes,
     );
-    this.readers.set(index, reader);
+    this.readers[index] = reader;
     return reader;
   }
 }
 
-/** Threads by the time of their next event: a binary heap. */
+/**
+ * Threads by the time of their next event: a binary heap. Those with the same time go by their
+ * index, so that the order is always the same.
+ */
 class ThreadQueue {
-  readonly #heap: { readonly index: number; readonly time: number }[] = [];
+  readonly #indices: Int32Array;
+  readonly #times: Float64Array;
+  #count = 0;
 
-  /** The least time in it, Infinity when it is empty. */
-  get nearest(): number {
-    return this.#heap[0]?.time ?? Infinity;
+  constructor(capacity: number) {
+    this.#indices = new Int32Array(capacity);
+    this.#times = new Float64Array(capacity);
+  }
+
+  /** The thread with the least time; -1 where there is none. */
+  get first(): number {
+    return this.#count === 0 ? -1 : (this.#indices[0] ?? -1);
+  }
+
+  /** The least time of the others; Infinity where there are none. */
+  get second(): number {
+    const left = this.#count > 1 ? (this.#times[1] ?? Infinity) : Infinity;
+    const right = this.#count > 2 ? (this.#times[2] ?? Infinity) : Infinity;
+    return Math.min(left, right);
   }
 
   add(index: number, time: number): void {
-    let at = this.#heap.length;
-    const item = { index, time };
-    this.#heap.push(item);
+    let at = this.#count++;
+    this.#put(at, index, time);
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      const above = this.#heap[parent];
-      if (above === undefined || !isBefore(item, above)) break;
-      this.#heap[at] = above;
+      if (!this.#isBefore(at, parent)) break;
+      this.#swap(at, parent);
       at = parent;
     }
-    this.#heap[at] = item;
   }
 
-  take(): number | undefined {
-    const first = this.#heap[0];
-    const last = this.#heap.pop();
-    if (first === undefined || last === undefined) return undefined;
-    if (this.#heap.length > 0) this.#sink(last);
-    return first.index;
-  }
-
-  #sink(item: { readonly index: number; readonly time: number }): void {
-    const heap = this.#heap;
+  /** The first thread's next event is at `time` now, which is no earlier than before. */
+  moveFirst(time: number): void {
+    this.#times[0] = time;
     let at = 0;
     for (;;) {
-      const left = heap[2 * at + 1];
-      const right = heap[2 * at + 2];
-      const isRight = left !== undefined && right !== undefined && isBefore(right, left);
-      const least = isRight ? right : left;
-      if (least === undefined || !isBefore(least, item)) break;
-      heap[at] = least;
-      at = 2 * at + (isRight ? 2 : 1);
+      const left = 2 * at + 1;
+      if (left >= this.#count) return;
+      const isRight = left + 1 < this.#count && this.#isBefore(left + 1, left);
+      const least = isRight ? left + 1 : left;
+      if (!this.#isBefore(least, at)) return;
+      this.#swap(least, at);
+      at = least;
     }
-    heap[at] = item;
+  }
+
+  removeFirst(): void {
+    this.#swap(0, --this.#count);
+    this.moveFirst(this.#times[0] ?? 0);
+  }
+
+  #put(at: number, index: number, time: number): void {
+    this.#indices[at] = index;
+    this.#times[at] = time;
+  }
+
+  #swap(a: number, b: number): void {
+    const index = this.#indices[a] ?? 0;
+    const time = this.#times[a] ?? 0;
+    this.#put(a, this.#indices[b] ?? 0, this.#times[b] ?? 0);
+    this.#put(b, index, time);
+  }
+
+  #isBefore(a: number, b: number): boolean {
+    const first = this.#times[a] ?? 0;
+    const second = this.#times[b] ?? 0;
+    return first < second || (first === second && this.#isLower(a, b));
+  }
+
+  #isLower(a: number, b: number): boolean {
+    return (this.#indices[a] ?? 0) < (this.#indices[b] ?? 0);
   }
 }
-
-/** Threads with the same time go by their index, so that the order is always the same. */
-const isBefore = (
-  a: { readonly index: number; readonly time: number },
-  b: { readonly index: number; readonly time: number },
-): boolean => a.time < b.time || (a.time === b.time && a.index < b.index);

@@ -37,11 +37,11 @@ export type History = {
 /** Calls are likelier than returns, or the histories would all be flat. */
 export const moves = (maxLength: number, sites = 4): fc.Arbitrary<readonly Move[]> =>
   fc.array(
-    fc.record({
+    fc.record<Move>({
       does: fc.constantFrom("call", "call", "call", "return", "return", "throw"),
       site: fc.nat({ max: sites - 1 }),
       after: fc.nat({ max: 9 }),
-    }) as fc.Arbitrary<Move>,
+    }),
     { maxLength, size: "max" },
   );
 

@@ -1,0 +1,81 @@
+/** Lines of a graph for programs: one JSON object each. Part of the `--json` contract. */
+import { type CallEnd, callEnd } from "../trace/call-stack.ts";
+import type { Trace } from "../trace/trace.ts";
+import type { GraphCall, GraphEnd, GraphSink } from "./graph-visitor.ts";
+import { tickNs } from "./summary.ts";
+
+const endings: Readonly<Record<CallEnd, string>> = {
+  [callEnd.returned]: "returned",
+  [callEnd.unwound]: "unwound",
+  [callEnd.left]: "left",
+  [callEnd.lost]: "lost",
+  [callEnd.open]: "open",
+};
+
+export class JsonGraph {
+  readonly #trace: Trace;
+  readonly #ns: number;
+  #text = "";
+
+  constructor(trace: Trace) {
+    this.#trace = trace;
+    this.#ns = tickNs(trace);
+  }
+
+  get length(): number {
+    return this.#text.length;
+  }
+
+  take(): string {
+    const text = this.#text;
+    this.#text = "";
+    return text;
+  }
+
+  sinkFor(_: number, threadOf: () => { readonly tid: number }): GraphSink {
+    const write = (event: Readonly<Record<string, unknown>>): void => {
+      this.#text += `${JSON.stringify({ thread: threadOf().tid, ...event })}\n`;
+    };
+    const ended = (call: GraphCall, end: GraphEnd): void =>
+      write({
+        event: "call",
+        ...this.#call(call),
+        end: endings[end.how],
+        // Of calls that did not return these are lower bounds.
+        durationNs: (end.end - call.start) * this.#ns,
+        selfNs: end.self * this.#ns,
+        result: end.values,
+      });
+    return {
+      open: () => undefined,
+      close: ended,
+      leaf: ended,
+      point: (call) => write({ event: "entry", ...this.#call(call) }),
+      orphan: (site, time) =>
+        write({
+          event: "exit",
+          function: this.#trace.functions.name(site),
+          site,
+          atNs: time * this.#ns,
+        }),
+      gap: (lost, from, to) =>
+        write({
+          event: "lost",
+          // JSON has no infinity: null says that nobody knows how many.
+          count: lost,
+          fromNs: from * this.#ns,
+          toNs: to * this.#ns,
+        }),
+    };
+  }
+
+  #call(call: GraphCall): Readonly<Record<string, unknown>> {
+    return {
+      function: this.#trace.functions.name(call.site),
+      site: call.site,
+      level: call.level,
+      startNs: call.start * this.#ns,
+      arguments: call.values,
+    };
+  }
+}

@@ -1,0 +1,162 @@
+/** Lines of a graph for people: duration, thread, and the calls indented. */
+import { callEnd } from "../trace/call-stack.ts";
+import type { Trace } from "../trace/trace.ts";
+import { traceThreads } from "../trace/trace-reader.ts";
+import type { GraphCall, GraphEnd, GraphSink } from "./graph-visitor.ts";
+import { tickNs } from "./summary.ts";
+import type { Paint } from "./table.ts";
+import { formatDuration, plural } from "./units.ts";
+
+export type TextGraphOptions = {
+  readonly paint: Paint;
+  readonly threads?: readonly number[] | undefined;
+  readonly perThread?: boolean | undefined;
+  readonly times?: boolean | undefined;
+};
+
+type ThreadName = { readonly tid: number; readonly name: string };
+
+const durationWidth = 11;
+const tidWidth = 8;
+const timeWidth = 14;
+/** Deeper calls are indented no further, so that their names stay within reach. */
+const levelMax = 60;
+/** A call that took so long catches the eye. */
+const longNs = 1e6;
+
+export class TextGraph {
+  readonly #trace: Trace;
+  readonly #ns: number;
+  readonly #options: TextGraphOptions;
+  readonly #showsTid: boolean;
+  #text = "";
+  #hasHeading = false;
+
+  constructor(trace: Trace, options: TextGraphOptions) {
+    this.#trace = trace;
+    this.#ns = tickNs(trace);
+    this.#options = options;
+    const tids = traceThreads(trace).map((thread) => thread.first.tid);
+    const shown = tids.filter((tid) => options.threads?.includes(tid) ?? true);
+    this.#showsTid = shown.length > 1 && options.perThread !== true;
+  }
+
+  get length(): number {
+    return this.#text.length;
+  }
+
+  take(): string {
+    const text = this.#text;
+    this.#text = "";
+    return text;
+  }
+
+  sinkFor(_: number, threadOf: () => ThreadName): GraphSink {
+    let isFirst = true;
+    const line = (duration: string, time: number, level: number, text: string): void => {
+      if (isFirst) this.#beginThread(time, threadOf());
+      isFirst = false;
+      this.#line(duration, time, threadOf().tid, level, text);
+    };
+    const end = (ending: GraphEnd, start: number): string => this.#duration(ending, start);
+    return {
+      open: (call) => line("", call.start, call.level, `${this.#call(call)} {`),
+      close: (call, ending) =>
+        line(end(ending, call.start), ending.end, call.level, `}${this.#closing(call, ending)}`),
+      leaf: (call, ending) => {
+        const text = `${this.#call(call)}${result(ending)};${this.#remark(ending)}`;
+        line(end(ending, call.start), call.start, call.level, text);
+      },
+      point: (call) => line("", call.start, call.level, `${this.#call(call)};`),
+      orphan: (site, time) => {
+        const remark = this.#dim(`/* ${this.#name(site)}: it began outside of the trace */`);
+        line("", time, 0, `} ${remark}`);
+      },
+      gap: (lost, from) => {
+        const what = lost === Infinity ? "an unknown number of events" : plural(lost, "event");
+        line("", from, 0, this.#options.paint("warning", `/* ${what} lost here */`));
+      },
+    };
+  }
+
+  #name(site: number): string {
+    return this.#trace.functions.name(site);
+  }
+
+  #dim(text: string): string {
+    return this.#options.paint("dim", text);
+  }
+
+  #call(call: GraphCall): string {
+    const names = this.#trace.functions.find(call.site)?.parameters ?? [];
+    const values = (call.values ?? []).map((value, i) =>
+      names[i] === undefined ? value : `${names[i]}=${value}`,
+    );
+    return `${this.#options.paint("name", this.#name(call.site))}(${values.join(", ")})`;
+  }
+
+  #closing(call: GraphCall, ending: GraphEnd): string {
+    const about = `${this.#name(call.site)}${remarks[ending.how]}`;
+    return `${result(ending)}${result(ending) === "" ? "" : ";"} ${this.#dim(`/* ${about} */`)}`;
+  }
+
+  #remark(ending: GraphEnd): string {
+    const remark = remarks[ending.how];
+    return remark === "" ? "" : ` ${this.#dim(`/*${remark.replace(":", "")} */`)}`;
+  }
+
+  /** Of a call that is not complete, only that it took longer than what is known of it. */
+  #duration(ending: GraphEnd, start: number): string {
+    const ns = (ending.end - start) * this.#ns;
+    const isOpen = ending.how === callEnd.open;
+    if (ending.how > callEnd.unwound && !isOpen) return "";
+    const text = `${isOpen ? "> " : ""}${formatDuration(ns)}`.padStart(durationWidth);
+    return ns >= longNs ? this.#options.paint("strong", text) : text;
+  }
+
+  #line(duration: string, time: number, tid: number, level: number, text: string): void {
+    const indent = "  ".repeat(Math.min(level, levelMax));
+    const deep = level > levelMax ? this.#dim(`[${level}] `) : "";
+    const clock = this.#options.times === true ? this.#time(time) : "";
+    const thread = this.#showsTid ? this.#dim(`[${tid}]`.padStart(tidWidth)) : "";
+    const left = duration === "" ? " ".repeat(durationWidth) : duration;
+    this.#text += `${clock}${left} ${thread} |  ${indent}${deep}${text}\n`;
+  }
+
+  #time(ticks: number): string {
+    return `${((ticks * this.#ns) / 1e9).toFixed(9).padStart(timeWidth)} `;
+  }
+
+  /** The first line of a thread is on its way. */
+  #beginThread(time: number, thread: ThreadName): void {
+    const { paint, perThread } = this.#options;
+    if (this.#showsTid) {
+      if (!this.#hasHeading) this.#text += `${paint("heading", this.#titles())}\n`;
+      this.#line("", time, thread.tid, 0, this.#dim(`/* ${thread.name} */`));
+    } else if (!this.#hasHeading || perThread === true) {
+      const separator = this.#hasHeading ? "\n" : "";
+      const name = `# thread ${thread.tid} ${thread.name}`.trimEnd();
+      this.#text += `${separator}${paint("heading", name)}\n`;
+      this.#text += `${paint("heading", this.#titles())}\n`;
+    }
+    this.#hasHeading = true;
+  }
+
+  #titles(): string {
+    const clock = this.#options.times === true ? `${"time [s]".padStart(timeWidth)} ` : "";
+    const tid = this.#showsTid ? "thread".padStart(tidWidth) : "";
+    return `#${`${clock}${"duration".padStart(durationWidth)} ${tid} |  function`.slice(1)}`;
+  }
+}
+
+const result = (ending: GraphEnd): string =>
+  ending.values === undefined || ending.values.length === 0 ? "" : ` = ${ending.values.join(", ")}`;
+
+/** What is said of a call's end, by how it ended. */
+const remarks: Readonly<Record<GraphEnd["how"], string>> = {
+  [callEnd.returned]: "",
+  [callEnd.unwound]: ": left by an exception",
+  [callEnd.left]: ": left by a jump over it",
+  [callEnd.lost]: ": its end may be lost",
+  [callEnd.open]: ": still open at the trace's end",
+};

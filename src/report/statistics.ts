@@ -1,0 +1,140 @@
+/**
+ * Numbers per function, added up while a trace is read. `total` counts the time in which at least
+ * one call of the function was open, so recursion is not counted twice; durations of single calls
+ * (mean, least, greatest, quantiles) are those of complete calls only, while `total` and `self`
+ * take in what is known of the others too.
+ */
+import { type CallEnd, type CallVisitor, callEnd } from "../trace/call-stack.ts";
+import { Histograms } from "./histograms.ts";
+
+/** One function's numbers; times in ticks. */
+export type Tally = {
+  readonly site: number;
+  /** Entries that were seen. */
+  readonly calls: number;
+  /** Calls whose entry and exit were both seen; the durations below are theirs. */
+  readonly complete: number;
+  readonly total: number;
+  readonly self: number;
+  /** Sum of the durations, recursion counted each time. */
+  readonly sum: number;
+  readonly min: number;
+  readonly max: number;
+  readonly p50: number;
+  readonly p99: number;
+};
+
+/** A row is one cache line: eight numbers. */
+const rowLength = 8;
+const calls = 0;
+const complete = 1;
+const total = 2;
+const self = 3;
+const sum = 4;
+const min = 5;
+const max = 6;
+/** Calls of the function that are open now. */
+const active = 7;
+
+const rowsFirst = 64;
+
+/** Told of one thread after the other: it does not tell threads apart. */
+export class Statistics implements CallVisitor {
+  /** Exits of calls that began before the trace, or whose entries were lost. */
+  orphans = 0;
+  /** Each function's row, -1 for none yet: only functions that are called take memory. */
+  #rowOf: Int32Array;
+  readonly #sites: number[] = [];
+  #rows: Float64Array = new Float64Array(rowsFirst * rowLength);
+  readonly #histograms: Histograms = new Histograms(rowsFirst);
+
+  /** @param siteEnd one more than the highest site to expect; others may come. */
+  constructor(siteEnd: number) {
+    this.#rowOf = new Int32Array(Math.max(16, siteEnd)).fill(-1);
+  }
+
+  enter(site: number): void {
+    const at = this.#row(site) * rowLength;
+    const rows = this.#rows;
+    rows[at + calls] = (rows[at + calls] ?? 0) + 1;
+    rows[at + active] = (rows[at + active] ?? 0) + 1;
+  }
+
+  leave(site: number, start: number, end: number, own: number, _index: number, how: CallEnd): void {
+    // Its entry made the row.
+    const row = this.#rowOf[site] ?? 0;
+    const at = row * rowLength;
+    const rows = this.#rows;
+    const duration = end - start;
+    const open = (rows[at + active] ?? 0) - 1;
+    rows[at + active] = open;
+    if (open === 0) rows[at + total] = (rows[at + total] ?? 0) + duration;
+    rows[at + self] = (rows[at + self] ?? 0) + own;
+    if (how > callEnd.unwound) return;
+    const count = rows[at + complete] ?? 0;
+    rows[at + complete] = count + 1;
+    rows[at + sum] = (rows[at + sum] ?? 0) + duration;
+    if (count === 0 || duration < (rows[at + min] ?? 0)) rows[at + min] = duration;
+    if (duration > (rows[at + max] ?? 0)) rows[at + max] = duration;
+    this.#histograms.add(row, duration);
+  }
+
+  point(site: number): void {
+    const at = this.#row(site) * rowLength;
+    this.#rows[at + calls] = (this.#rows[at + calls] ?? 0) + 1;
+  }
+
+  orphan(): void {
+    this.orphans++;
+  }
+
+  gap(): void {
+    // How much was lost is in the reader's totals.
+  }
+
+  /** The functions that were called, by site. */
+  tallies(): Tally[] {
+    return this.#sites.map((site, row) => this.#tally(site, row)).sort((a, b) => a.site - b.site);
+  }
+
+  #tally(site: number, row: number): Tally {
+    const number = (column: number): number => this.#rows[row * rowLength + column] ?? 0;
+    const quantile = (share: number): number =>
+      Math.min(number(max), Math.max(number(min), this.#histograms.quantile(row, share)));
+    return {
+      site,
+      calls: number(calls),
+      complete: number(complete),
+      total: number(total),
+      self: number(self),
+      sum: number(sum),
+      min: number(min),
+      max: number(max),
+      p50: quantile(0.5),
+      p99: quantile(0.99),
+    };
+  }
+
+  #row(site: number): number {
+    const row = this.#rowOf[site] ?? -1;
+    return row >= 0 ? row : this.#newRow(site);
+  }
+
+  #newRow(site: number): number {
+    if (site >= this.#rowOf.length) {
+      const longer = new Int32Array(Math.max(site + 1, this.#rowOf.length * 2)).fill(-1);
+      longer.set(this.#rowOf);
+      this.#rowOf = longer;
+    }
+    const row = this.#sites.length;
+    this.#sites.push(site);
+    this.#rowOf[site] = row;
+    if ((row + 1) * rowLength > this.#rows.length) {
+      const longer = new Float64Array(this.#rows.length * 2);
+      longer.set(this.#rows);
+      this.#rows = longer;
+      this.#histograms.grow(longer.length / rowLength);
+    }
+    return row;
+  }
+}

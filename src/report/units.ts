@@ -1,0 +1,60 @@
+/** Numbers as people read them. */
+
+const steps: readonly (readonly [number, string])[] = [
+  [1, "ns"],
+  [1e3, "us"],
+  [1e6, "ms"],
+  [1e9, "s"],
+];
+
+/** Nanoseconds with four digits that count and a unit: `17.30 ns`, `1.234 us`, `12.35 s`. */
+export function formatDuration(ns: number): string {
+  // What would be rounded to 1000 belongs to the next unit.
+  const [unit, name] = steps.findLast(([size]) => Math.abs(ns) >= size * 0.99995) ?? [1, "ns"];
+  return `${fourDigits(ns / unit)} ${name}`;
+}
+
+function fourDigits(value: number): string {
+  if (Number.isInteger(value) && Math.abs(value) < 1000) return String(value);
+  const whole = Math.max(1, Math.floor(Math.log10(Math.abs(value) * 1.00005)) + 1);
+  return value.toFixed(Math.max(0, 4 - whole));
+}
+
+/** A whole number with commas between its thousands: `1,234,567`. */
+export function formatCount(count: number): string {
+  return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** `1 function`, `3 functions`. */
+export const plural = (count: number, noun: string): string =>
+  `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+
+/** Bytes in powers of 1024: `512 B`, `1.5 MiB`. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const value = bytes / 1024 ** power;
+  return `${power === 0 ? value : value.toFixed(1)} ${units[power]}`;
+}
+
+/** A part of a whole in percent: `12.3%`. */
+export const formatShare = (part: number, whole: number): string =>
+  whole === 0 ? "-" : `${((100 * part) / whole).toFixed(1)}%`;
+
+/**
+ * Nanoseconds of a duration as people write it: `250ns`, `1.5us`, `10ms`, `2s`; a bare number is
+ * nanoseconds. `undefined` where it is none.
+ */
+export function parseDurationNs(text: string): number | undefined {
+  const found = /^(\d+(?:\.\d+)?)\s*(ns|us|µs|ms|s|m)?$/.exec(text.trim());
+  if (found === null) return undefined;
+  const units: Readonly<Record<string, number>> = {
+    ns: 1,
+    us: 1e3,
+    µs: 1e3,
+    ms: 1e6,
+    s: 1e9,
+    m: 60e9,
+  };
+  return Number(found[1]) * (units[found[2] ?? "ns"] ?? 1);
+}
