@@ -2,7 +2,7 @@
  * The x86-64 decoder against objdump and Capstone: functions of real programs, and random bytes.
  *
  * Functions come from the frame descriptions that every program carries for unwinding, so stripped
- * ones are read too and nothing but code is. PATCHBAY_ALL=1 takes all functions instead of a sample.
+ * ones are read too and nothing but code is. PATCHBAY_ALL=1 takes all functions and not a sample.
  */
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "vitest";
@@ -287,8 +287,8 @@ describe.skipIf(!hasBinutils("x86-64"))("the x86-64 decoder on random bytes", ()
   it.each(evexHeads.map((head) => [hexBytes(new Uint8Array(head)), head] as const))(
     `after EVEX %s has their lengths (PATCHBAY_SEED=${seed})`,
     async (_, head) => {
-      // Which lengths, masks and broadcasts each EVEX instruction takes is not in the maps, so there
-      // are some that only we take.
+      // Which lengths, masks and broadcasts an EVEX instruction takes is not in the maps, so
+      // there are some that only we take.
       const { counts, wrong } = await compareRandom(chunksAfter(head, 500));
       expect(wrong).toEqual([]);
       expect(counts.onlyObjdump).toBeLessThan(50);

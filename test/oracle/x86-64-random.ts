@@ -6,7 +6,7 @@
 import { assert, ensure } from "../../src/base/assert.ts";
 import { codeAddr } from "../../src/base/brand.ts";
 import { Assembler } from "../../src/isa/x86-64/assembler.ts";
-import type { Form, OperandCode } from "../../src/isa/x86-64/forms.ts";
+import { type Form, isMnemonic, type OperandCode } from "../../src/isa/x86-64/forms.ts";
 import {
   type Mem,
   type MemMaker,
@@ -20,8 +20,7 @@ import {
   mem256,
   type Operand,
 } from "../../src/isa/x86-64/operands.ts";
-import { type GprSize, gpr, r8, r16, xmm, ymm } from "../../src/isa/x86-64/registers.ts";
-import type { Mnemonic } from "../../src/isa/x86-64/table.ts";
+import { type GprSize, gpr, r8, xmm, ymm } from "../../src/isa/x86-64/registers.ts";
 
 /** A repeatable source of choices; tests print the seed when they fail. */
 export type Choices = {
@@ -94,8 +93,7 @@ const randomRegister = (c: Choices, bits: number): Operand => {
 const fixedOperand = (name: string, operandSize: GprSize): Operand => {
   if (name === "1") return 1;
   if (name === "AL") return r8.al;
-  if (name === "CL") return r8.cl;
-  return name === "DX" ? r16.dx : gpr(operandSize, 0);
+  return name === "CL" ? r8.cl : gpr(operandSize, 0);
 };
 
 const immediateBits: Readonly<Record<string, number>> = { b: 8, sb: 8, w: 16, d: 32, q: 64 };
@@ -139,11 +137,13 @@ export const randomSample = (c: Choices, form: Form): Sample | undefined => {
   const operandSize: GprSize = form.sized ? c.pick(y ? [32, 64] : [16, 32, 64]) : 64;
   const operands = form.operands.map((code) => randomOperand(c, code, operandSize));
   const a = new Assembler(codeAddr(origin));
-  const mnemonic = form.mnemonic as Mnemonic;
+  const { mnemonic } = form;
+  assert(isMnemonic(mnemonic), mnemonic);
   const [first] = form.operands;
   const isShort = first?.kind === "placed" && first.place === "J" && first.size === "b";
   try {
-    if (isShort) a.short(mnemonic, codeAddr(operands[0] as bigint));
+    const [target] = operands;
+    if (isShort && typeof target === "bigint") a.short(mnemonic, codeAddr(target));
     else a.i(mnemonic, ...operands);
   } catch (error) {
     assert(String(error).includes("exclude REX"), String(error));

@@ -143,7 +143,8 @@ const assembleBehaviour = ({ text }: Behaviour, at: CodeAddr): Assembled => {
   // Distances are counted from the start of the section, so `data` and `slot` are resolved there.
   const code = assembleText(
     "x86-64",
-    `start:\n${text.replaceAll(";", "\n")}\nend:\n.org 0x300\nhelper: mov rdx, [rsp]\nlea rax, [rax+rdi]\nret
+    `start:\n${text.replaceAll(";", "\n")}\nend:
+.org 0x300\nhelper: mov rdx, [rsp]\nlea rax, [rax+rdi]\nret
 .org ${dataOffset}\ndata: .quad 0x1122334455667788, 5, -1, 0x4010000000000000, 9, 8, 7, 6
 .skip 64\nslot: .quad ${at} + 0x300\n.quad end - start`,
   );

@@ -17,7 +17,7 @@ import { CodeBuffer, encode, type Pending } from "./encode.ts";
 import { type Form, getForms } from "./forms.ts";
 import { type BranchTarget, type Matched, matchForm } from "./match.ts";
 import type { Hole, HoleSize, Label, Operand } from "./operands.ts";
-import { canReach, type DistanceBytes, distance, OutOfReach } from "./reach.ts";
+import { canReach, type DistanceBytes, OutOfReach } from "./reach.ts";
 import { lockable, type Mnemonic, nops } from "./table.ts";
 
 /** A place in finished code whose value depends on where the code stands. */
@@ -148,7 +148,7 @@ export class Assembler {
     return this.#emit(mnemonic, [target], "short");
   }
 
-  /** A branch in its rel32 form, also backward: for code whose size must not depend on distances. */
+  /** A branch in its rel32 form, also backward: where the size must not depend on distances. */
   near(mnemonic: Mnemonic, target: Label | CodeAddr): this {
     return this.#emit(mnemonic, [target], "near");
   }
@@ -214,8 +214,9 @@ export class Assembler {
 
   #fillDistance(at: number, sizeBytes: DistanceBytes, end: number, to: CodeAddr): void {
     const from = this.#addressOf(end);
-    if (!canReach(from, to, sizeBytes)) throw new OutOfReach(from, to, sizeBytes);
-    this.#out.setUint(at, distance(from, to), sizeBytes);
+    const reach = canReach(from, to, sizeBytes);
+    if (reach.kind !== "reachable") throw new OutOfReach(from, to, sizeBytes);
+    this.#out.setUint(at, reach.distance, sizeBytes);
   }
 
   /** Appends bytes as they are (borrowed, copied). */

@@ -165,7 +165,7 @@ const afterEscape = (bytes: Uint8Array, at: number, out: Instruction): number =>
   return at + 1;
 };
 
-/** After C4, C5, 62 or 8F: sets map, opcode and what the prefix carries; 0 where it is malformed. */
+/** After C4, C5, 62, 8F: sets map, opcode and what the prefix carries; 0 where it is malformed. */
 const afterVector = (bytes: Uint8Array, byte: number, at: number, out: Instruction): number => {
   const first = byteAt(bytes, at);
   const isXop = byte === 0x8f && (first & 0x1f) >= 8;

@@ -103,7 +103,7 @@ const emitLegacyHead = (m: Matched, lock: boolean, out: CodeBuffer): void => {
   if (form.map === 3) out.u8(0x3a);
 };
 
-/** SDM Vol. 2A, 2.3.5: C5 has R vvvv L pp; C4 has R X B map, W vvvv L pp; R, X, B, vvvv inverted. */
+/** SDM Vol. 2A, 2.3.5: C5 RvvvvLpp, C4 RXBmmmmm WvvvvLpp; R, X, B and vvvv stand inverted. */
 const emitVex = (m: Matched, l: 0 | 1, out: CodeBuffer): void => {
   const { r, x, b } = rexBits(m);
   const pp = { 0: 0, 102: 1, 243: 2, 242: 3 }[m.form.prefix];

@@ -2,15 +2,15 @@
  * The rows of `table.ts` as records: families written out, operand codes and encodings taken apart.
  * Done once, when the module is loaded; a row that can't be read is a programmer error.
  */
-import { assert, ensure } from "../../base/assert.ts";
-import { families, forms as rows } from "./table.ts";
+import { assert } from "../../base/assert.ts";
+import { families, type Mnemonic, forms as rows } from "./table.ts";
 
 /** Where an operand lives; the letters of SDM Vol. 2D, appendix A.2.1. */
 export type Place = "E" | "G" | "R" | "M" | "V" | "W" | "U" | "H" | "B" | "Z" | "I" | "J";
 
 /** An operand code: a place and a size, or a register (or the number 1) that is always meant. */
 export type OperandCode =
-  | { readonly kind: "fixed"; readonly name: "AL" | "CL" | "DX" | "rAX" | "1" }
+  | { readonly kind: "fixed"; readonly name: "AL" | "CL" | "rAX" | "1" }
   | {
       readonly kind: "placed";
       readonly place: Place;
@@ -46,7 +46,7 @@ const sizeBits: Readonly<Record<string, number>> = { b: 8, w: 16, d: 32, q: 64, 
 const isPlace = (letter: string): letter is Place => "EGRMVWUHBZIJ".includes(letter);
 
 const parseOperand = (code: string): OperandCode => {
-  if (code === "AL" || code === "CL" || code === "DX" || code === "rAX" || code === "1") {
+  if (code === "AL" || code === "CL" || code === "rAX" || code === "1") {
     return { kind: "fixed", name: code };
   }
   const place = code.charAt(0);
@@ -71,7 +71,6 @@ const parseEncoding = (text: string, member: number): Encoding => {
   const prefix = prefixes[next(/^(66|F2|F3)$/) ?? ""] ?? 0;
   const rexW = next(/^W$/) !== undefined;
   const vex = next(/^V(128|256)$/);
-  const vexW = next(/^W1$/) !== undefined;
   const map = maps[next(/^0F(38|3A)?$/) ?? ""] ?? 0;
   const [, hex = "", plus = ""] = /^([0-9A-F]{2})(\+.*)?$/.exec(tokens.shift() ?? "") ?? [];
   const digit = next(/^\/[0-7n]$/);
@@ -80,7 +79,7 @@ const parseEncoding = (text: string, member: number): Encoding => {
   assert(hex !== "" && tokens.length === 0, `encoding ${text}`);
   return {
     prefix,
-    w: rexW || vexW,
+    w: rexW,
     map,
     opcode: Number.parseInt(hex, 16) + step,
     digit: digit === undefined ? undefined : digit === "/n" ? member : Number(digit.slice(1)),
@@ -115,6 +114,8 @@ for (const form of allForms) {
   else found.push(form);
 }
 
-/** Forms of one instruction, in the table's order. */
-export const getForms = (mnemonic: string): readonly Form[] =>
-  ensure(byMnemonic.get(mnemonic), `no instruction ${mnemonic}`);
+/** Forms of one instruction, in the table's order; none for what is no mnemonic of the table. */
+export const getForms = (mnemonic: string): readonly Form[] => byMnemonic.get(mnemonic) ?? [];
+
+/** Whether the assembler knows an instruction of this name. */
+export const isMnemonic = (name: string): name is Mnemonic => byMnemonic.has(name);

@@ -83,7 +83,7 @@ const usesStackPointer = (decoded: Decoded): boolean => {
 export const hasFarOperandForm = (decoded: Decoded): boolean =>
   !usesStackPointer(decoded) && !namesHighByte(decoded);
 
-/** Appends `lea` or a load whose own destination can hold the address; false where it is neither. */
+/** Appends `lea`, or a load whose destination can hold the address; false where it is neither. */
 const emitThroughDestination = (a: Assembler, decoded: Decoded, target: CodeAddr): boolean => {
   const { map, opcode, prefixes, rex } = decoded.parts;
   const isWide = (rex & 8) !== 0;

@@ -1,7 +1,7 @@
 /**
  * Does an instruction form fit these operands? If so, which operand goes where in the encoding.
  */
-import type { CodeAddr, DataAddr } from "../../base/brand.ts";
+import { type CodeAddr, codeAddr, type DataAddr } from "../../base/brand.ts";
 import type { Form, OperandCode } from "./forms.ts";
 import type { Hole, Label, Mem, Operand } from "./operands.ts";
 import type { Gpr, Register } from "./registers.ts";
@@ -51,7 +51,6 @@ const fitsFixed = (name: string, operand: Operand): boolean => {
   if (typeof operand !== "object" || operand.kind !== "gpr") return false;
   if (name === "AL") return operand.name === "al";
   if (name === "CL") return operand.name === "cl";
-  if (name === "DX") return operand.name === "dx";
   return operand.number === 0 && operand.size >= 16;
 };
 
@@ -92,7 +91,7 @@ const placeImmediate = (code: Placed, operand: Operand, to: Matched): boolean =>
 const placeBranch = (code: Placed, operand: Operand, to: Matched): boolean => {
   const sizeBytes = code.size === "b" ? 1 : 4;
   if (typeof operand === "bigint") {
-    to.branch = { target: operand as CodeAddr, sizeBytes };
+    to.branch = { target: codeAddr(operand), sizeBytes };
     return true;
   }
   if (typeof operand === "number") return false;

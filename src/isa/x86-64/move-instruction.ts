@@ -19,7 +19,8 @@ import { conditions } from "./registers.ts";
 
 /** Why instructions were not moved. */
 export type RelocationRefusal = {
-  readonly kind: /** The bytes are no instruction, or one whose length depends on the processor's maker. */
+  readonly kind: // One line per reason.
+  /** No instruction stands there, or its length depends on the processor. */
     | "undecodable"
     /** The function ends before the window does. */
     | "tooShort"
@@ -49,7 +50,8 @@ export type MoveContext = {
 const marginBytes = 32n;
 
 const reaches = ({ a }: MoveContext, target: CodeAddr): boolean =>
-  canReach(codeAddr(a.here + marginBytes), target) && canReach(a.here, target);
+  canReach(codeAddr(a.here + marginBytes), target).kind === "reachable" &&
+  canReach(a.here, target).kind === "reachable";
 
 /** Appends a jump to an address, near or far. */
 export const emitJumpTo = (context: MoveContext, target: CodeAddr): void => {

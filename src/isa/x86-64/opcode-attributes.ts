@@ -75,7 +75,7 @@ export const attribute = {
 } as const;
 
 /** Numbers of the opcode maps, in the order of `opcodeMaps`. */
-export const mapNames: readonly MapName[] = Object.keys(opcodeMaps) as MapName[];
+export const mapNames: readonly MapName[] = opcodeMaps.map(([name]) => name);
 
 /** The number of an opcode map in `attributes`. */
 export const mapNumber = (name: MapName): number => mapNames.indexOf(name);
@@ -237,4 +237,4 @@ const readMap = (map: number, text: string): void => {
   }
 };
 
-for (const [map, name] of mapNames.entries()) readMap(map, opcodeMaps[name]);
+for (const [map, [, text]] of opcodeMaps.entries()) readMap(map, text);

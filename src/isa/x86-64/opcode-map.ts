@@ -2,16 +2,18 @@
 /**
  * The opcode maps of 64-bit mode: which encodings exist, what follows the opcode, and where control
  * goes. After Intel SDM Vol. 2D, appendix A (tables A-2 to A-6) and the opcode lines of Vol. 2A to
- * 2D; for 3DNow!, SSE4A, XOP, FMA4, SVM after AMD APM Vol. 3 to 6. Text, read once by `opcode-attributes.ts`.
+ * 2D; for 3DNow!, SSE4A, XOP, FMA4, SVM after AMD APM Vol. 3 to 6. Text, read once by
+ * `opcode-attributes.ts`.
  *
  * A line is `where cell|cell... flags # comment`.
  * where  an opcode or a range of them; `/d`, `/d-e`: only with these digits in ModRM.reg;
- *        `=mm`, `=mm-nn`: only with these ModRM bytes (register forms whose ModRM extends the opcode)
+ *        `=mm`, `=mm-nn`: only with these ModRM bytes (register forms that extend the opcode)
  * cell   ModRM: `.` none, `M` any, `m` memory only, `s` memory with SIB, `r` register only,
  *        `R` register, mod ignored;
  *        then what follows it: b w d 1, 2, 4 bytes; bb wb 1+1, 2+1 bytes; z 2 or 4 bytes by operand
  *        size (66, no REX.W); v 2, 4 or 8 bytes; o an address; jb, jz a distance of 1 or 4 bytes
- *        then `:mask`: mandatory prefixes with which it exists, 1 none, 2 66, 4 F3, 8 F2; no mask: all four
+ *        then `:mask`: the mandatory prefixes with which it exists, 1 none, 2 66, 4 F3, 8 F2;
+ *        without a mask all four
  * flags  jump branch call return ijump icall far trap system (where control goes; i: indirect),
  *        priv (only the kernel may, or I/O), lock (LOCK may stand before its memory form),
  *        L0 L1 W0 W1 (VEX.L, VEX.W must be that), v0 (no VEX.vvvv operand: the field is 1111)
@@ -731,24 +733,24 @@ export type MapName =
   | `evex${1 | 2 | 3 | 5 | 6}`
   | `xop${8 | 9 | 10}`;
 
-/** Each map's text; the order gives the maps their numbers. */
-export const opcodeMaps: Readonly<Record<MapName, string>> = {
-  oneByte,
-  twoByte,
-  threeByte38,
-  threeByte3a,
-  vex1,
-  vex2,
-  vex3,
-  evex1,
-  evex2,
-  evex3,
-  evex5,
-  evex6,
-  xop8,
-  xop9,
-  xop10,
-};
+/** Each map with its text; the place in this list is the map's number. */
+export const opcodeMaps: readonly (readonly [name: MapName, text: string])[] = [
+  ["oneByte", oneByte],
+  ["twoByte", twoByte],
+  ["threeByte38", threeByte38],
+  ["threeByte3a", threeByte3a],
+  ["vex1", vex1],
+  ["vex2", vex2],
+  ["vex3", vex3],
+  ["evex1", evex1],
+  ["evex2", evex2],
+  ["evex3", evex3],
+  ["evex5", evex5],
+  ["evex6", evex6],
+  ["xop8", xop8],
+  ["xop9", xop9],
+  ["xop10", xop10],
+];
 
 /** Suffix bytes after `0F 0F ModRM` that are 3DNow! instructions: AMD APM Vol. 5, table A-9. */
 export const threeDNowSuffixes: readonly number[] = [

@@ -1,5 +1,6 @@
 /** How far a branch or a rip-relative operand reaches. */
 import { type CodeAddr, type DataAddr, hex } from "../../base/brand.ts";
+import { type Reach, reach } from "../table.ts";
 
 /** Bytes in the distance: 4 for rel32 and rip-relative operands, 1 for short branches. */
 export type DistanceBytes = 1 | 4;
@@ -10,18 +11,18 @@ export const distance = (end: CodeAddr, to: CodeAddr | DataAddr): bigint =>
 
 /**
  * Whether an instruction that ends at `end` can name `to` in a signed distance of `sizeBytes`. Ask
- * before emitting: the assembler takes an answer of false for a programmer error.
+ * before emitting: the assembler takes a refusal for a programmer error.
  */
 export const canReach = (
   end: CodeAddr,
   to: CodeAddr | DataAddr,
   sizeBytes: DistanceBytes = 4,
-): boolean => {
-  const bytes = distance(end, to);
-  return BigInt.asIntN(8 * sizeBytes, bytes) === bytes;
+): Reach => {
+  const limit = 1n << BigInt(8 * sizeBytes - 1);
+  return reach(distance(end, to), -limit, limit - 1n, 1n);
 };
 
-/** Thrown by the assembler where `canReach` would have said no: a programmer error. */
+/** Thrown by the assembler where `canReach` would have refused: a programmer error. */
 export class OutOfReach extends Error {
   readonly end: CodeAddr;
   readonly to: CodeAddr | DataAddr;

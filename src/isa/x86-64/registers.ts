@@ -3,6 +3,7 @@
  * Numbers are the encoding's (Intel SDM Vol. 2A, table 2-8): rax 0, rcx 1, rdx 2, rbx 3, rsp 4, ...
  */
 import { assert, ensure } from "../../base/assert.ts";
+import { families } from "./table.ts";
 
 export type GprSize = 8 | 16 | 32 | 64;
 export type VectorSize = 128 | 256;
@@ -39,7 +40,6 @@ const names32 = "eax ecx edx ebx esp ebp esi edi r8d r9d r10d r11d r12d r13d r14
 const names16 = "ax cx dx bx sp bp si di r8w r9w r10w r11w r12w r13w r14w r15w";
 const names8 = "al cl dl bl spl bpl sil dil r8b r9b r10b r11b r12b r13b r14b r15b";
 const namesHigh = "ah ch dh bh";
-const conditionNames = "o no b ae e ne be a s ns p np l ge le g";
 
 type Bank<Names extends string, Size extends GprSize> = {
   readonly [Name in Words<Names>]: Gpr<Size>;
@@ -105,9 +105,9 @@ export const xmm = (number: number): VectorRegister<128> =>
 export const ymm = (number: number): VectorRegister<256> =>
   ensure(ymmBank[number], `ymm register ${number}`);
 
-export type Condition = Words<typeof conditionNames>;
+export type Condition = (typeof families)["CC"][number];
 /** Condition codes as Jcc, SETcc and CMOVcc name them, by number (SDM Vol. 1, appendix B). */
-export const conditions: readonly Condition[] = conditionNames.split(" ") as Condition[];
+export const conditions: readonly Condition[] = families.CC;
 
 /** The condition that holds exactly when `condition` does not: numbers come in pairs. */
 export const invertCondition = (condition: Condition): Condition => {

@@ -13,13 +13,13 @@
  *   I  immediate                                J  distance from the end of the instruction
  * and letters for the size: b 8, w 16, d 32, q 64, dq 128, qq 256 bits (vector registers: qq is
  * ymm, all others xmm); v 16, 32 or 64 and y 32 or 64, by operand size; z 16 or 32 (sign-extended
- * to 64). `Isb` is an 8-bit immediate that is sign-extended to the operand size. `AL`, `CL`, `DX`, `1`
+ * to 64). `Isb` is an 8-bit immediate that is sign-extended to the operand size. `AL`, `CL`, `1`
  * and `rAX` (the accumulator in the operand size) stand for themselves.
  *
  * Encodings: mandatory prefix (66, F2, F3), `W` for REX.W, map (0F, 0F38, 0F3A; none: one-byte),
- * opcode, `/digit` in ModRM.reg, a second hex byte: a fixed ModRM. `V128`, `V256` make it VEX with that
- * length, `W1` sets VEX.W. Without `W`, REX.W and 66 come from `v` and `y` operands. A family (`ALU`, `SHIFT`,
- * `CC`) is one row per member: member n has opcode `+8n` or `+n`, or digit `/n`.
+ * opcode, `/digit` in ModRM.reg, a second hex byte: a fixed ModRM. `V128`, `V256` make it VEX with
+ * that length. Without `W`, REX.W (VEX.W) and 66 come from `v` and `y` operands. A family (`ALU`,
+ * `SHIFT`, `CC`) is one row per member: member n has opcode `+8n` or `+n`, or digit `/n`.
  */
 
 /** Families of instructions that differ in three or four bits of the encoding. */
@@ -100,7 +100,7 @@ export const forms = [
   ["idiv", "Eb", "F6 /7"],
   ["idiv", "Ev", "F7 /7"],
 
-  // Shifts and bits: SDM Vol. 2, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD, SARX/SHLX/SHRX, RORX, BT...
+  // Shifts and bits: SDM Vol. 2, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD, SARX ..., RORX, BT
   ["SHIFT", "Eb,1", "D0 /n"],
   ["SHIFT", "Ev,1", "D1 /n"],
   ["SHIFT", "Eb,CL", "D2 /n"],
@@ -212,7 +212,7 @@ export const forms = [
   ["stc", "", "F9"],
   ["cmc", "", "F5"],
 
-  // SSE moves, comparisons and conversions: SDM Vol. 2, MOVUPS, MOVAPS, MOVDQU, MOVD/MOVQ, UCOMISS ...
+  // SSE moves, comparisons and conversions: SDM Vol. 2, MOVUPS, MOVAPS, MOVDQU, MOVD, UCOMISS ...
   ["movups", "Vdq,Wdq", "0F 10"],
   ["movups", "Wdq,Vdq", "0F 11"],
   ["movaps", "Vdq,Wdq", "0F 28"],
