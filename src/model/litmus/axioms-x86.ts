@@ -16,8 +16,12 @@ import { type Axioms, type Execution, joinParts, laterWrites, type Node } from "
 import type { Pairs } from "./reach.ts";
 import type { Fence, Trace, TraceEvent } from "./trace.ts";
 
-/** How far fetches of one thread are in order: at one place only, or all of them. */
-export type X86Rules = { readonly fetchOrder: "location" | "program" };
+export type X86Rules = {
+  /** How far fetches of one thread are in order: at one place only, or all of them. */
+  readonly fetchOrder: "location" | "program";
+  /** A store inside of such an aligned block is seen whole, however it is aligned. */
+  readonly storeBytes: 8 | 64;
+};
 
 const isRead = ({ event }: Node): boolean => event.kind === "read";
 const isWrite = ({ event }: Node): boolean => event.kind === "write";
@@ -25,9 +29,13 @@ const isFetch = ({ event }: Node): boolean => event.kind === "fetch";
 
 const before = (a: Node, b: Node): boolean => a.event.step < b.event.step;
 
-/** Stores and loads inside of an aligned quadword are atomic (SDM Vol. 3A, 9.1.1; APM 7.3.2). */
-const isWhole = (event: TraceEvent): boolean =>
-  event.kind === "fetch" || Number(event.address % 8n) + event.bytes <= 8;
+/** Accesses inside of an aligned quadword are atomic (SDM Vol. 3A, 9.1.1; APM Vol. 2, 7.3.2). */
+const isWhole =
+  ({ storeBytes }: X86Rules) =>
+  (event: TraceEvent): boolean => {
+    const block = event.kind === "write" ? storeBytes : 8;
+    return event.kind === "fetch" || Number(event.address % BigInt(block)) + event.bytes <= block;
+  };
 
 const isSerialising = ({ barrier }: Fence): boolean => barrier.name === "serialize";
 
@@ -59,7 +67,7 @@ function localPairs(trace: Trace, nodes: readonly Node[], rules: X86Rules): Pair
   return pairs;
 }
 
-function observedPairs(execution: Execution): Pairs {
+function observedPairs(execution: Execution, rules: X86Rules): Pairs {
   const { nodes, source, position, writes } = execution;
   const pairs: number[] = [];
   for (const [b, node] of nodes.entries()) {
@@ -73,14 +81,14 @@ function observedPairs(execution: Execution): Pairs {
     if (from >= 0 && nodes[from]?.thread !== node.thread) pairs.push(from, b);
     for (const w of laterWrites(execution, b)) pairs.push(b, w);
   }
-  return joinParts(nodes, pairs, isWhole);
+  return joinParts(nodes, pairs, isWhole(rules));
 }
 
 /** The axioms of an x86-64 machine. */
 export function x86Axioms(rules: X86Rules): Axioms {
   return {
     local: (trace, nodes) => localPairs(trace, nodes, rules),
-    observed: observedPairs,
+    observed: (execution) => observedPairs(execution, rules),
     choices: () => [],
     fetchesAhead: false,
     fetchesOwnStores: true,

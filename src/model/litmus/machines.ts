@@ -5,7 +5,7 @@
 
 import { aarch64Axioms } from "./axioms-aarch64.ts";
 import { type FetchRules, riscvAxioms } from "./axioms-riscv.ts";
-import { x86Axioms } from "./axioms-x86.ts";
+import { type X86Rules, x86Axioms } from "./axioms-x86.ts";
 import type { Axioms } from "./execution.ts";
 import type { LitmusArch } from "./test-file.ts";
 
@@ -54,12 +54,12 @@ const x86 = (
   name: string,
   summary: string,
   fetchBytes: number,
-  fetchOrder: "location" | "program",
+  rules: X86Rules,
 ): LitmusMachine => ({
   name: `x86-${name}`,
   arch: "X86_64",
   summary,
-  axioms: x86Axioms({ fetchOrder }),
+  axioms: x86Axioms(rules),
   fetchBytes,
 });
 
@@ -75,9 +75,15 @@ export const litmusMachines: readonly LitmusMachine[] = [
   riscv("ir-decode", "ir1 + ir3, fetches before later loads and stores", { fetchToAccess: true }),
   riscv("ir3-fetch", "ir1 + ir3, FENCE.I orders fetches too", { fenceFetch: true }),
   riscv("parcel", "without Ziccif: each 16-bit parcel is fetched by itself", {}, 2),
-  x86("intel", "Intel's manual: nothing is promised about more than one byte", 1, "location"),
-  x86("amd", "AMD's manual: an aligned quadword is fetched whole", 8, "location"),
-  x86("observed", "what processors are seen to do: whole lines, in order", 64, "program"),
+  x86("intel", "Intel's manual: nothing is promised about more than one byte", 1, {
+    ...{ fetchOrder: "location", storeBytes: 8 },
+  }),
+  x86("amd", "AMD's manual: an aligned quadword is fetched whole", 8, {
+    ...{ fetchOrder: "location", storeBytes: 8 },
+  }),
+  x86("observed", "what processors are seen to do: whole lines, in order", 64, {
+    ...{ fetchOrder: "program", storeBytes: 64 },
+  }),
 ];
 
 export const findMachine = (name: string): LitmusMachine | undefined =>

@@ -154,9 +154,7 @@ export class MemoryUnit {
   }
 
   #write(access: Access, { value, on, pick }: Tainted): number {
-    const { address, bytes } = access;
-    const stored = BigInt.asUintN(8 * bytes, value);
-    this.#candidates.add({ thread: this.#thread, address, bytes, value: stored });
+    const stored = BigInt.asUintN(8 * access.bytes, value);
     return this.#log.add({ kind: "write", value: stored, dataOn: on, dataPick: pick, ...access });
   }
 

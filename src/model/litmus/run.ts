@@ -99,17 +99,20 @@ function systemRegisters({ cacheType }: LitmusMachine): ReadonlyMap<string, bigi
 type Threads = { readonly traces: readonly (readonly Trace[])[]; readonly cut: boolean };
 
 /**
- * Runs all threads until nothing new is stored. Runs add to the candidates what they store, so only
- * those of a round that added nothing are complete.
+ * Runs all threads until nothing new is stored, or until every store could have got its value from
+ * every other: no model here lets values come out of their own future, so a value that takes more
+ * steps than there are stores belongs to no execution (a counter that counts itself).
  */
 function runThreads(image: Image, options: ThreadOptions): Threads {
   const candidates = new Candidates(image);
-  for (;;) {
+  for (let round = 0; ; round++) {
     const known = candidates.count;
     const runs = Array.from({ length: image.threads }, (_, thread) =>
       runThread(image, thread, candidates, options),
     );
-    if (candidates.count === known) {
+    for (const stored of runs.flatMap((run) => run.stored)) candidates.add(stored);
+    const stores = runs.reduce((sum, run) => sum + run.storesMax, 0);
+    if (candidates.count === known || round > stores) {
       return { traces: runs.map((run) => run.traces), cut: runs.some((run) => run.cut) };
     }
     if (candidates.count > storesMax) {

@@ -8,7 +8,7 @@
 
 import { ensure } from "../../base/assert.ts";
 import type { Effect, TrapCause } from "../../isa/effects.ts";
-import type { Candidates } from "./candidates.ts";
+import type { Candidates, Stored } from "./candidates.ts";
 import { Choices, Cut } from "./choices.ts";
 import { evaluate, plain, type Scope, type Tainted } from "./evaluate.ts";
 import { EventLog } from "./event-log.ts";
@@ -70,6 +70,14 @@ class Run {
     for (const [name, value] of [...options.registers, ...(image.registers[thread] ?? [])]) {
       this.#registers.set(name, plain(value));
     }
+  }
+
+  /** Stores so far; also of a run that was cut. */
+  get stores(): readonly Stored[] {
+    const thread = this.#thread;
+    return this.#log.events.flatMap(({ kind, address, bytes, value }) =>
+      kind === "write" ? [{ thread, address, bytes, value }] : [],
+    );
   }
 
   run(): Trace {
@@ -260,13 +268,21 @@ class Run {
   }
 }
 
-/** All traces of a thread, and whether some were cut because a loop goes on. */
-export type Traces = { readonly traces: readonly Trace[]; readonly cut: boolean };
+/** All traces of a thread. */
+export type Traces = {
+  readonly traces: readonly Trace[];
+  /** Some were cut because a loop goes on. */
+  readonly cut: boolean;
+  /** What the thread stores, also in runs that could not go on to their end. */
+  readonly stored: readonly Stored[];
+  /** Most stores of one run. */
+  readonly storesMax: number;
+};
 
 /** More traces of one thread than this: refused, not searched. */
 const tracesMax = 20_000;
 
-/** Every trace of `thread` with the values that `candidates` knows. */
+/** Every trace of `thread` with the values that `candidates` knows (it is not changed). */
 export function runThread(
   image: Image,
   thread: number,
@@ -275,17 +291,22 @@ export function runThread(
 ): Traces {
   const choices = new Choices();
   const traces: Trace[] = [];
+  const stored: Stored[] = [];
+  let storesMax = 0;
   let cut = false;
   do {
+    const run = new Run(image, thread, candidates, choices, options);
     try {
-      traces.push(new Run(image, thread, candidates, choices, options).run());
+      traces.push(run.run());
     } catch (error) {
       if (!(error instanceof Cut)) throw error;
       cut ||= error.looping;
     }
+    stored.push(...run.stores);
+    storesMax = Math.max(storesMax, run.stores.length);
     if (traces.length > tracesMax) {
       throw refusal(image.test.name, 1, `thread ${thread} has more than ${tracesMax} ways to run`);
     }
   } while (choices.advance());
-  return { traces, cut };
+  return { traces, cut, stored, storesMax };
 }
