@@ -27,6 +27,7 @@ const programs = [
   process.execPath,
 ].filter((path) => existsSync(path));
 
+const hasPrograms = process.arch === "x64" && hasBinutils("x86-64");
 const sampleBytes = 150_000;
 const chunkBytes = 2_000_000;
 const slotBytes = 64;
@@ -132,7 +133,7 @@ const compareWithObjdump = (functions: readonly ProgramFunction[], wrong: string
   return count;
 };
 
-describe.skipIf(!hasBinutils("x86-64"))("the x86-64 decoder on programs", () => {
+describe.skipIf(!hasPrograms)("the x86-64 decoder on programs", () => {
   const seed = runSeed();
   const c = choices(seed);
 
