@@ -21,6 +21,7 @@ export {
 } from "./model/litmus/run.ts";
 export type { SpawnOptions } from "./os/spawn.ts";
 export { formatGraph, formatGraphJson, type GraphOptions } from "./report/graph.ts";
+export { formatInfo, readInfo, type TraceInfo } from "./report/info.ts";
 export {
   type FunctionReport,
   formatReport,
@@ -35,6 +36,7 @@ export type { Selection } from "./report/selection.ts";
 export type { ThreadSummary, TraceSummary } from "./report/summary.ts";
 export { type Ink, type Paint, plain } from "./report/table.ts";
 export { formatBytes, formatCount, formatDuration, parseDurationNs } from "./report/units.ts";
+export type { CataloguedFunction, SiteFilter } from "./session/catalogue.ts";
 export { describeAnswer } from "./session/describe-answer.ts";
 export type { DrainTotals } from "./session/drain.ts";
 export {
@@ -52,7 +54,6 @@ export {
   type ProgramFile,
 } from "./session/program-file.ts";
 export type { Recording, RecordingProgress, RecordingSummary } from "./session/recording.ts";
-export type { SelectedSite, SiteFilter } from "./session/select-sites.ts";
 export { attach, launch, type RecordOptions, type Session } from "./session/session.ts";
 export {
   countByReason,

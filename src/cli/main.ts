@@ -6,6 +6,7 @@
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
 import { registerGraph } from "./verbs/graph.ts";
+import { registerInfo } from "./verbs/info.ts";
 import { registerLitmus } from "./verbs/litmus.ts";
 import { registerRecord } from "./verbs/record.ts";
 import { registerReport } from "./verbs/report.ts";
@@ -16,6 +17,7 @@ export class AnswerNo extends Error {}
 
 const verbs: readonly ((program: Command) => void)[] = [
   registerGraph,
+  registerInfo,
   registerLitmus,
   registerRecord,
   registerReport,

@@ -15,7 +15,7 @@ export function formatDuration(ns: number): string {
 }
 
 function fourDigits(value: number): string {
-  if (Number.isInteger(value) && Math.abs(value) < 1000) return String(value);
+  if (value === 0) return "0";
   const whole = Math.max(1, Math.floor(Math.log10(Math.abs(value) * 1.00005)) + 1);
   return value.toFixed(Math.max(0, 4 - whole));
 }
@@ -57,4 +57,30 @@ export function parseDurationNs(text: string): number | undefined {
     m: 60e9,
   };
   return Number(found[1]) * (units[found[2] ?? "ns"] ?? 1);
+}
+
+/** A moment in nanoseconds since 1970-01-01 UTC, to the millisecond: `2026-11-21T10:50:29.123Z`. */
+export function formatWallTime(ns: bigint): string {
+  const ms = Number(ns / 1_000_000n);
+  const days = Math.floor(ms / 86_400_000);
+  const rest = ms - days * 86_400_000;
+  // Years of the proleptic Gregorian calendar, counted from March, so that leap days come last:
+  // 146097 days make 400 years.
+  const era = Math.floor((days + 719_468) / 146_097);
+  const dayOfEra = days + 719_468 - era * 146_097;
+  const leaps =
+    Math.floor(dayOfEra / 1460) - Math.floor(dayOfEra / 36_524) + Math.floor(dayOfEra / 146_096);
+  const yearOfEra = Math.floor((dayOfEra - leaps) / 365);
+  const dayOfYear =
+    dayOfEra - 365 * yearOfEra - Math.floor(yearOfEra / 4) + Math.floor(yearOfEra / 100);
+  const monthFromMarch = Math.floor((5 * dayOfYear + 2) / 153);
+  const day = dayOfYear - Math.floor((153 * monthFromMarch + 2) / 5) + 1;
+  const month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9;
+  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0);
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, "0");
+  const hour = two(rest / 3_600_000);
+  const minute = two((rest / 60_000) % 60);
+  const second = two((rest / 1000) % 60);
+  const milli = String(rest % 1000).padStart(3, "0");
+  return `${year}-${two(month)}-${two(day)}T${hour}:${minute}:${second}.${milli}Z`;
 }

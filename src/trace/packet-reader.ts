@@ -71,6 +71,12 @@ export class PacketReader {
     return this.#openPacket(packetStart);
   }
 
+  /** Moves on to the next packet without looking at what is in this one. */
+  nextPacket(): boolean {
+    this.afterDamage = false;
+    return this.#openPacket(this.#packetEnd);
+  }
+
   /** Gives the window's memory up; nothing can be read any more. */
   release(): void {
     this.#bytes = new Uint8Array(0);
