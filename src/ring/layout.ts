@@ -2,11 +2,14 @@
  * The ring that generated code writes and the tracer reads, one per thread, in memory that both
  * map. Single producer (the thread and the signal handlers that interrupt it), single consumer.
  *
- * A producer reads `head`, compares it with `limit`, stores its event at slot `head`, and only
- * then commits with one `cmpxchg head, head + 1` (no lock prefix: only signal handlers of the same
- * thread compete). A handler that got in between makes the commit fail and the event is made
- * again with a fresh time stamp. So slots below `head` are always complete, positions are never
- * skipped, and time never goes backwards within a ring.
+ * A producer reads `head`, compares it with `limit`, reads what slot `head` holds, sees that `head`
+ * is still the same, puts its event into the slot by `cmpxchg` if that still holds what it did, and
+ * commits by `cmpxchg head, head + 1` (no lock prefixes: only signal handlers of the same thread
+ * compete). A handler that got in between, and stored its own event there, makes one of the two
+ * fail; the event is then made again with a fresh time stamp. A plain store instead of the first
+ * `cmpxchg` would put the event over the handler's, which is committed already. So slots below
+ * `head` are complete and stay, positions are never skipped, time never goes backwards within a
+ * ring, and a handler may leave by siglongjmp.
  *
  * `limit` is written by the consumer alone: `tail + capacity` when full rings drop, the largest
  * value when full rings overwrite, 0 when recording is paused. A producer that finds `head >=

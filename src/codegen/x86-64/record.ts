@@ -56,14 +56,14 @@ export const mirrorWindowBits = 41;
 /** A thunk before its holes are filled; see `fill-thunks.ts`. */
 export type ThunkTemplate = Assembled;
 
-const { rax, rbx, rcx, rdx, rsp } = r64;
-/** Bytes that `save` pushes: rax, rdx, rcx, rbx and the flags. */
-const savedBytes = 40;
+const { rax, rbx, rcx, rdx, rsi, rsp } = r64;
+/** Bytes that `save` pushes: rax, rdx, rcx, rbx, rsi and the flags. */
+const savedBytes = 48;
 /** Longer than a site's id is wide: takes `time` to bit 63 before it goes down to its place. */
 const timeTop = 64 - timeBits;
 
 const save = (a: Assembler): void => {
-  for (const register of [rax, rdx, rcx, rbx]) a.i("push", register);
+  for (const register of [rax, rdx, rcx, rbx, rsi]) a.i("push", register);
   a.i("lahf");
   a.i("seto", r8.al);
   a.i("push", rax);
@@ -73,10 +73,10 @@ const restore = (a: Assembler): void => {
   a.i("pop", rax);
   a.i("add", r8.al, 0x7f);
   a.i("sahf");
-  for (const register of [rbx, rcx, rdx, rax]) a.i("pop", register);
+  for (const register of [rsi, rbx, rcx, rdx, rax]) a.i("pop", register);
 };
 
-/** Puts one event into the calling thread's ring; clobbers rax, rbx, rcx, rdx and the flags. */
+/** Puts one event into the calling thread's ring; clobbers rax, rbx, rcx, rdx, rsi and the flags. */
 function record(a: Assembler, plan: RecordPlan, kind: RecordedKind, cold: Cold[]): void {
   const haveRing = a.label();
   const retry = a.label();
@@ -97,6 +97,11 @@ function record(a: Assembler, plan: RecordPlan, kind: RecordedKind, cold: Cold[]
   a.i("mov", rbx, mem64(rcx, { disp: ringHeader.head }));
   a.i("cmp", rbx, mem64(rcx, { disp: ringHeader.limit }));
   a.i("jae", full);
+  a.i("mov", r32.eax, r32.ebx);
+  a.i("and", r32.eax, plan.slotCount - 1);
+  a.i("mov", rsi, mem64(rcx, { index: rax, scale: eventBytes, disp: ringHeaderBytes }));
+  a.i("cmp", rbx, mem64(rcx, { disp: ringHeader.head }));
+  a.i("jne", retry);
   a.i("rdtsc");
   a.i("shl", rdx, 32);
   a.i("or", rdx, rax);
@@ -104,9 +109,13 @@ function record(a: Assembler, plan: RecordPlan, kind: RecordedKind, cold: Cold[]
   a.i("shr", rdx, timeTop - timeShift);
   a.i("mov", rax, a.hole(`${kind}Event`, 8));
   a.i("or", rdx, rax);
+  a.i("mov", rax, rsi);
+  a.i("mov", r32.esi, r32.ebx);
+  a.i("and", r32.esi, plan.slotCount - 1);
+  const slot = mem64(rcx, { index: rsi, scale: eventBytes, disp: ringHeaderBytes });
+  a.i("cmpxchg", slot, rdx);
+  a.i("jne", retry);
   a.i("mov", rax, rbx);
-  a.i("and", r32.ebx, plan.slotCount - 1);
-  a.i("mov", mem64(rcx, { index: rbx, scale: eventBytes, disp: ringHeaderBytes }), rdx);
   a.i("lea", rbx, mem(rax, { disp: 1 }));
   a.i("cmpxchg", mem64(rcx, { disp: ringHeader.head }), rbx);
   a.i("jne", retry);
