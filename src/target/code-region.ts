@@ -1,13 +1,15 @@
 /**
- * One piece of generated code in the target, near the text that it serves: the claim routine, the
- * frame description, and the thunks of a batch of sites. Readable and executable, never writable:
- * it is filled through /proc/PID/mem.
+ * One piece of generated code in the target, near the text that it serves: the routines that thunks
+ * call, the frame description, and the thunks of a batch of sites. Readable and executable, never
+ * writable: it is filled through /proc/PID/mem.
  */
+import { assert, ensure } from "../base/assert.ts";
 import { type CodeAddr, codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
 import { thunkFrames } from "../codegen/frame-description.ts";
 import { type ClaimPlan, claimRoutine } from "../codegen/x86-64/claim.ts";
 import { fillThunks, type ThunkSites, thunkStride } from "../codegen/x86-64/fill-thunks.ts";
-import type { ThunkTemplate } from "../codegen/x86-64/record.ts";
+import type { RecordPlan, ThunkTemplate } from "../codegen/x86-64/record.ts";
+import { tailRoutine } from "../codegen/x86-64/tail.ts";
 
 /** Where things are in the target. */
 export type CodeRegion = {
@@ -24,8 +26,9 @@ export type CodeRegion = {
   readonly returnOffset: number | undefined;
 };
 
-/** Bytes in front of the thunks: the claim routine, the trap and the frames. */
+/** Bytes in front of the thunks, and where in them things are; the claim routine comes first. */
 const headBytes = 4096;
+const tailOffset = 512;
 const framesOffset = 1024;
 
 /** Bytes that a region for `count` thunks takes. */
@@ -47,19 +50,30 @@ export function buildRegion(
   template: ThunkTemplate,
   sites: ThunkSites,
   claim: ClaimPlan,
-  mirrorDelta: bigint,
+  plan: RecordPlan,
 ): { readonly region: CodeRegion; readonly bytes: Uint8Array } {
   const bytes = new Uint8Array(regionBytes(template, sites.count)).fill(0xcc);
-  const routine = claimRoutine(codeAddr(start), claim).bytes;
-  bytes.set(routine, 0);
+  const put = (offset: number, part: Uint8Array, end: number): void => {
+    assert(offset + part.length <= end, `what lies at ${offset} of a region ends before ${end}`);
+    bytes.set(part, offset);
+  };
+  put(0, claimRoutine(codeAddr(start), claim).bytes, tailOffset);
   const stride = thunkStride(template);
   const thunks = Number(start) + headBytes;
   const returnOffset = findReturnOffset(template);
   if (returnOffset !== undefined) {
-    const frames = thunkFrames(codeAddr(BigInt(thunks)), stride * sites.count, mirrorDelta);
-    bytes.set(frames, framesOffset);
+    const size = stride * sites.count;
+    put(framesOffset, thunkFrames(codeAddr(BigInt(thunks)), size, plan.mirrorDelta), headBytes);
+    const exitEvent = template.holes.find(({ name }) => name === "exitEvent")?.offset;
+    const tail = tailRoutine(codeAddr(start + BigInt(tailOffset)), {
+      record: plan,
+      claim: codeAddr(start),
+      exitEvent: ensure(exitEvent, "a thunk with a return point records an exit") - returnOffset,
+    });
+    put(tailOffset, tail.bytes, framesOffset - 1);
   }
-  bytes.set(fillThunks(template, thunks, sites, Number(start)), headBytes);
+  const routines = { claim: Number(start), tail: Number(start) + tailOffset };
+  bytes.set(fillThunks(template, thunks, sites, routines), headBytes);
   const region: CodeRegion = {
     start,
     bytes: bytes.length,

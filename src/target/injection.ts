@@ -8,7 +8,7 @@
  * threads are held while text changes.
  */
 import { closeSync } from "node:fs";
-import type { CodeAddr, DataAddr, Pid, Tid } from "../base/brand.ts";
+import { type CodeAddr, type DataAddr, dataAddr, type Pid, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
@@ -50,6 +50,7 @@ import {
   type TextChange,
 } from "./text-change.ts";
 import { patchText, readState, type Windows, windowAround, windowBytesMax } from "./text-patch.ts";
+import { ThunkRanges, thunkRangesBytes } from "./thunk-ranges.ts";
 import {
   deregisterFrames,
   isAtSafePoint,
@@ -113,6 +114,8 @@ type Parts = {
   readonly arenaFd: number;
   readonly claim: ClaimPlan;
   readonly mirror: Mirror | undefined;
+  readonly record: RecordPlan;
+  readonly ranges: ThunkRanges;
   readonly template: ThunkTemplate;
   readonly mapped: Range[];
   readonly agent: Agent | undefined;
@@ -171,12 +174,15 @@ export class Injection {
       const table = mapThreadTable(mapper);
       const { at, fd } = mapArena(mapper, pid, memory, table, options);
       const { shape } = options;
-      const plan: RecordPlan = {
+      const bytes = BigInt(thunkRangesBytes);
+      const ranges = dataAddr(mapper.map("map the list of thunks", 0n, bytes, prot.read));
+      const record: RecordPlan = {
         table,
         tidOffset: findTidOffset(remote, memory, table),
         slotCount: shape.slotCount,
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindow: mirror?.window ?? 0,
+        ranges,
       };
       const started = startAgent(mapper, pid, memory, table, { at, fd, shape });
       memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
@@ -187,7 +193,9 @@ export class Injection {
         arenaFd: fd,
         claim: { table, arena: at, shape },
         mirror,
-        template: mirror === undefined ? entryThunk(plan) : entryExitThunk(plan),
+        record,
+        ranges: new ThunkRanges(memory, ranges),
+        template: mirror === undefined ? entryThunk(record) : entryExitThunk(record),
         mapped,
         agent: started.ok ? started.agent : undefined,
         agentless: started.ok ? undefined : started.why,
@@ -300,7 +308,7 @@ export class Injection {
   }
 
   #addRegion(batch: SiteBatch, first: number, last: number, held?: StoppedThreads): CodeRegion {
-    const { template, memory, claim, mirror, mapped } = this.#parts;
+    const { template, memory, claim, record, ranges, mapped } = this.#parts;
     const count = last - first;
     const body = batch.at.slice(first, last);
     for (let i = 0; i < count; i++) body[i] = (body[i] ?? 0) + (batch.size[first + i] ?? 0);
@@ -310,8 +318,9 @@ export class Injection {
     this.#map(start, bytes, held);
     mapped.push({ start, bytes: BigInt(bytes) });
     const sites = { count, id: batch.id.subarray(first, last), body };
-    const built = buildRegion(start, template, sites, claim, mirror?.delta ?? 0n);
+    const built = buildRegion(start, template, sites, claim, record);
     memory.write(start, built.bytes);
+    ranges.add(start, start + BigInt(bytes));
     this.#regions.push(built.region);
     this.#register(built.region, held);
     return built.region;

@@ -28,7 +28,7 @@ type Filling =
       readonly kind: "distance";
       readonly offset: number;
       readonly end: number;
-      readonly to: "claim" | "body";
+      readonly to: "claim" | "tail" | "body";
     };
 
 const eventLow: Readonly<Record<string, number>> = {
@@ -40,7 +40,7 @@ const eventLow: Readonly<Record<string, number>> = {
 /** What each hole wants, found out once per template. */
 const fillings = (template: ThunkTemplate): readonly Filling[] =>
   template.holes.map(({ name, offset, endOffset }) => {
-    if (name === "claim" || name === "body") {
+    if (name === "claim" || name === "tail" || name === "body") {
       assert(endOffset !== undefined, `${name} is a distance`);
       return { kind: "distance", offset, end: endOffset, to: name };
     }
@@ -51,13 +51,13 @@ const fillings = (template: ThunkTemplate): readonly Filling[] =>
 
 /**
  * The thunks of `sites` in a buffer of their own, for the address `start`.
- * @param claim address of the claim routine.
+ * @param routines addresses of what all thunks call.
  */
 export function fillThunks(
   template: ThunkTemplate,
   start: number,
   sites: ThunkSites,
-  claim: number,
+  routines: { readonly claim: number; readonly tail: number },
 ): Uint8Array {
   const stride = thunkStride(template);
   const out = new Uint8Array(stride * sites.count).fill(0xcc);
@@ -74,7 +74,8 @@ export function fillThunks(
         view.setUint32(place, filling.low, true);
         view.setInt32(place + 4, high, true);
       } else {
-        const distance = (filling.to === "claim" ? claim : body) - (start + at + filling.end);
+        const target = filling.to === "body" ? body : routines[filling.to];
+        const distance = target - (start + at + filling.end);
         assert(distance === (distance | 0), `a thunk can't reach its ${filling.to}`);
         view.setInt32(place, distance, true);
       }

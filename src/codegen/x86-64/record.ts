@@ -9,8 +9,12 @@
  * slot is a function of the stack pointer alone, longjmp and stack switches need no care, and one
  * rule tells unwinders where the return address is (see `frame-description.ts`).
  *
- *     site:  jmp thunk              thunk: record entry; [S + delta] := [S]; call body
- *     body:  ...                           record exit;  [S] := [S + delta]; ret
+ *     site:  jmp thunk              thunk: [S + delta] := [S]; record entry; call body
+ *     body:  ...                           record exit;  [S] := [S + delta]; [S + delta] := 0; ret
+ *
+ * A function that ends with a jump to another one (a tail call) leaves a thunk's return point at S:
+ * the mirror's slot is in use already, and what is in it has to stay. A slot that is not 0 is the
+ * hint, `tail.ts` looks closer.
  *
  * **Entry alone.** The site jumps to the thunk, which records and jumps to the body. On stacks
  * outside of the mirrored part of the address space the first form falls back to this, and says
@@ -24,7 +28,7 @@
  */
 import type { CodeAddr, DataAddr } from "../../base/brand.ts";
 import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
-import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
+import { type Label, mem, mem32, mem64, type Operand } from "../../isa/x86-64/operands.ts";
 import { r8, r32, r64 } from "../../isa/x86-64/registers.ts";
 import { threadTable } from "../../ring/arena.ts";
 import {
@@ -48,6 +52,8 @@ export type RecordPlan = {
   readonly mirrorDelta: bigint;
   /** Bits of an address above `mirrorWindowBits` that all mirrored stacks share. */
   readonly mirrorWindow: number;
+  /** Address of the list of places with generated code: `target/thunk-ranges.ts`. */
+  readonly ranges: DataAddr;
 };
 
 /** The mirrored window spans 2^41 bytes: 2 TiB, the top of which holds every stack. */
@@ -58,7 +64,7 @@ export type ThunkTemplate = Assembled;
 
 const { rax, rbx, rcx, rdx, rsi, rsp } = r64;
 /** Bytes that `save` pushes: rax, rdx, rcx, rbx, rsi and the flags. */
-const savedBytes = 48;
+export const savedBytes = 48;
 /** Longer than a site's id is wide: takes `time` to bit 63 before it goes down to its place. */
 const timeTop = 64 - timeBits;
 
@@ -76,8 +82,17 @@ const restore = (a: Assembler): void => {
   for (const register of [rsi, rbx, rcx, rdx, rax]) a.i("pop", register);
 };
 
-/** Puts one event into the calling thread's ring; clobbers rax, rbx, rcx, rdx, rsi and the flags. */
-function record(a: Assembler, plan: RecordPlan, kind: RecordedKind, cold: Cold[]): void {
+/**
+ * Puts one event into the calling thread's ring; clobbers rax, rbx, rcx, rdx, rsi and the flags.
+ * @param word where the constant part of the event is; a hole of its name unless given.
+ */
+export function record(
+  a: Assembler,
+  plan: RecordPlan,
+  kind: RecordedKind,
+  cold: Cold[],
+  word: Operand = a.hole(`${kind}Event`, 8),
+): void {
   const haveRing = a.label();
   const retry = a.label();
   const done = a.label();
@@ -107,7 +122,7 @@ function record(a: Assembler, plan: RecordPlan, kind: RecordedKind, cold: Cold[]
   a.i("or", rdx, rax);
   a.i("shl", rdx, timeTop);
   a.i("shr", rdx, timeTop - timeShift);
-  a.i("mov", rax, a.hole(`${kind}Event`, 8));
+  a.i("mov", rax, word);
   a.i("or", rdx, rax);
   a.i("mov", rax, rsi);
   a.i("mov", r32.esi, r32.ebx);
@@ -125,7 +140,8 @@ function record(a: Assembler, plan: RecordPlan, kind: RecordedKind, cold: Cold[]
 
 type RecordedKind = "entry" | "exit" | "unwound";
 
-type Cold = {
+/** What `record` leaves to `emitCold`. */
+export type Cold = {
   readonly kind: RecordedKind;
   readonly haveRing: Label;
   readonly done: Label;
@@ -133,12 +149,16 @@ type Cold = {
   readonly full: Label;
 };
 
-/** The paths that are taken once per thread, or when a ring is full. */
-function emitCold(a: Assembler, paths: readonly Cold[]): void {
+/** The paths that are taken once per thread, or when a ring is full; `claim` calls that routine. */
+export function emitCold(
+  a: Assembler,
+  paths: readonly Cold[],
+  claim: () => void = () => a.i("call", a.hole("claim", 4)),
+): void {
   for (const { kind, haveRing, done, noRing, full } of paths) {
     a.bind(noRing);
     a.i("mov", r32.ebx, kind === "entry" ? 0 : 1);
-    a.i("call", a.hole("claim", 4));
+    claim();
     a.i("test", rcx, rcx);
     a.i("jne", haveRing);
     a.i("jmp", done);
@@ -165,13 +185,15 @@ export function entryThunk(plan: RecordPlan): ThunkTemplate {
 }
 
 /**
- * The thunk that records entry and exit. Holes: as `entryThunk`'s, and `exitEvent`,
- * `unwoundEvent`; all but `exitEvent` more than once.
+ * The thunk that records entry and exit. Holes: as `entryThunk`'s, `tail` (a distance),
+ * `exitEvent` and `unwoundEvent`; `exitEvent` is there once.
  */
 export function entryExitThunk(plan: RecordPlan): ThunkTemplate {
   const a = new Assembler(0n as CodeAddr);
   const cold: Cold[] = [];
   const outside = a.label();
+  const inUse = a.label();
+  const hooked = a.label();
   const returnSlot = mem64(rsp, { disp: savedBytes });
   const mirrorSlot = mem64(rsp, { index: rcx, disp: savedBytes });
   save(a);
@@ -179,10 +201,13 @@ export function entryExitThunk(plan: RecordPlan): ThunkTemplate {
   a.i("shr", rax, mirrorWindowBits);
   a.i("cmp", r32.eax, plan.mirrorWindow);
   a.i("jne", outside);
-  record(a, plan, "entry", cold);
   a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
   a.i("mov", rdx, returnSlot);
+  a.i("cmp", mirrorSlot, 0);
+  a.i("jne", inUse);
   a.i("mov", mirrorSlot, rdx);
+  a.bind(hooked);
+  record(a, plan, "entry", cold);
   restore(a);
   a.i("lea", rsp, mem(rsp, { disp: 8 }));
   a.i("call", a.hole("body", 4));
@@ -193,8 +218,13 @@ export function entryExitThunk(plan: RecordPlan): ThunkTemplate {
   a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
   a.i("mov", rdx, mirrorSlot);
   a.i("mov", returnSlot, rdx);
+  a.i("mov", mirrorSlot, 0);
   restore(a);
   a.i("ret");
+
+  a.bind(inUse);
+  a.i("call", a.hole("tail", 4));
+  a.i("jmp", hooked);
 
   a.bind(outside);
   record(a, plan, "entry", cold);
