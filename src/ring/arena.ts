@@ -5,7 +5,8 @@
  *
  *     0                  control page
  *     4096               programs: three areas of steps for the agent (`codegen/agent-program.ts`)
- *     programs' end      ring 0, ring 1, ...: header page and slots each
+ *     programs' end      counters: a u64 for each site
+ *     counters' end      ring 0, ring 1, ...: header page and slots each
  *
  * The file is sparse: a ring that no thread has claimed, a program that is short take no memory.
  */
@@ -71,6 +72,8 @@ export type ArenaShape = {
   readonly slotCount: number;
   /** Bytes of each program area, a multiple of the page size. */
   readonly programBytes: number;
+  /** Bytes of the counters, a multiple of the page size. */
+  readonly counterBytes: number;
 };
 
 /** Distance in bytes from one ring to the next. */
@@ -81,9 +84,12 @@ export const ringStride = (shape: ArenaShape): number =>
 export const programOffset = (shape: ArenaShape, index: number): number =>
   pageBytes + index * shape.programBytes;
 
+/** Offset of the sites' counters in the arena. */
+export const counterOffset = (shape: ArenaShape): number => programOffset(shape, programAreas);
+
 /** Offset of ring `index` in the arena. */
 export const ringOffset = (shape: ArenaShape, index: number): number =>
-  programOffset(shape, programAreas) + index * ringStride(shape);
+  counterOffset(shape) + shape.counterBytes + index * ringStride(shape);
 
 export const arenaBytes = (shape: ArenaShape): number => ringOffset(shape, shape.ringCount);
 

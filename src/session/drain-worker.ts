@@ -19,6 +19,8 @@ export type DrainWorkerData = {
 
 /** Functions that the worker serves. */
 export type DrainHandlers = {
+  /** Makes the trace directory; comes first. */
+  open(): void;
   addFunctions(functions: readonly TracedFunction[]): void;
   totals(): DrainTotals;
   /** Why draining had to stop, if it had to; `null` while all is well. */
@@ -47,13 +49,19 @@ const guarded = (work: () => void): void => {
   }
 };
 
-using drain = new Drain(start);
+let opened: Drain | undefined;
+const getDrain = (): Drain => ensure(opened, "open comes first");
+
 const handlers: DrainHandlers = {
-  addFunctions: (functions) => drain.addFunctions(functions),
-  totals: () => drain.totals,
+  open: () => {
+    opened = new Drain(start);
+  },
+  addFunctions: (functions) => getDrain().addFunctions(functions),
+  totals: () => getDrain().totals,
   failure: () => failure?.toJSON() ?? null,
   finish: (end) => {
     finished = true;
+    const drain = getDrain();
     if (failure === undefined) drain.finish(end);
     return drain.totals;
   },
@@ -67,7 +75,8 @@ while (!finished) {
     port.postMessage(answer(handlers, got.message as Call));
   }
   if (finished) break;
-  if (failure === undefined) {
+  const drain = opened;
+  if (failure === undefined && drain !== undefined) {
     guarded(() => {
       const hurry = drain.poll();
       sleepMs = hurry ? sleepMsMin : Math.min(sleepMsMax, sleepMs * 2);
@@ -79,4 +88,5 @@ while (!finished) {
   }
   Atomics.wait(wakeWord, 0, seen, sleepMs);
 }
+opened?.[Symbol.dispose]();
 port.close();

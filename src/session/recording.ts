@@ -1,14 +1,22 @@
 /**
- * One recording: from the moment its sites are enabled until the process is as it was and the
- * trace is whole.
+ * One recording: ops in the register, sites that follow them, rings that are drained. It ends when
+ * it is told to, or with the process; then the process is as it was and the trace is whole.
  */
 import { PatchbayError } from "../base/error.ts";
+import { thunkWork } from "../codegen/x86-64/record.ts";
+import { type Handler, makeOps, type Ops } from "../ftrace/ops.ts";
+import { describeConflict, type EnabledSite, Registry, type Update } from "../ftrace/registry.ts";
 import type { ClockReading } from "../os/tsc.ts";
-import type { EnableResult, RemoveResult, SiteBatch } from "../target/injection.ts";
+import type { ChangeResult, RemoveResult } from "../target/injection.ts";
 import type { TracedFunction } from "../trace/functions.ts";
+import {
+  type Catalogue,
+  type CataloguedFunction,
+  resolveFilter,
+  type SiteFilter,
+} from "./catalogue.ts";
 import type { DrainTotals } from "./drain.ts";
 import type { DrainHandlers } from "./drain-worker.ts";
-import type { SelectedSite } from "./select-sites.ts";
 import { measureClock, type Session } from "./session.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
@@ -30,8 +38,8 @@ export type RecordingSummary = RecordingProgress & {
   readonly refused: readonly string[];
   /** False when only entries could be recorded: no room for a mirror of the stacks. */
   readonly exits: boolean;
-  /** Sites by the protocol that patched them; `stop`: while all threads were held. */
-  readonly protocols: EnableResult["protocols"];
+  /** Changes of sites by the protocol that made them; `stop`: while all threads were held. */
+  readonly protocols: ChangeResult["protocols"];
   /** Why threads had to be held for patching, if they had to. */
   readonly agentless?: string;
   /** Longest time that all threads were held, in ms. */
@@ -50,8 +58,9 @@ type Parts = {
   readonly target: WorkerClient<TargetHandlers>;
   readonly drain: WorkerClient<DrainHandlers>;
   readonly directory: string;
+  /** Whether returns can be hooked. */
   readonly exits: boolean;
-  readonly selected: readonly SelectedSite[];
+  readonly catalogue: Catalogue;
   readonly clock: ClockReading;
 };
 
@@ -60,57 +69,141 @@ export class Recording {
   /** Settles when the recording has ended, for whatever reason; fails where data was at risk. */
   readonly ended: Promise<RecordingSummary>;
   readonly #parts: Parts;
+  readonly #registry: Registry;
   readonly #settle: {
     readonly resolve: (summary: RecordingSummary) => void;
     readonly reject: (error: unknown) => void;
   };
-  #enabled: EnableResult = {
+  readonly #named = new Set<number>();
+  readonly #refused = new Set<number>();
+  #changes: ChangeResult = {
     refused: [],
     protocols: { store: 0, cover: 0, coverSeveral: 0, skip: 0, stop: 0 },
     pauseMs: 0,
   };
-  #locating: Promise<void> = Promise.resolve();
   #watch: NodeJS.Timeout | undefined;
+  #locating: Promise<void> = Promise.resolve();
   #stopping: Promise<RecordingSummary> | undefined;
 
   /** @internal use `Session.record`. */
   constructor(parts: Parts) {
     this.#parts = parts;
     this.directory = parts.directory;
+    this.#registry = new Registry(parts.catalogue.functions.length);
     const { promise, ...settle } = deferred<RecordingSummary>();
     this.ended = promise;
     // Whoever does not await the end learns of a failure from `stop`.
     promise.catch(() => undefined);
     this.#settle = settle;
+    this.#scheduleWatch();
   }
 
-  /** @internal Names the functions in the trace and patches their sites. */
-  async enable(batch: SiteBatch): Promise<void> {
-    const { drain, target, selected, exits } = this.#parts;
+  /**
+   * Registers an ops: `handler` happens at the functions that `filter` names, beside what other
+   * ops want there.
+   */
+  async register(name: string, handler: Handler, filter: Partial<SiteFilter> = {}): Promise<Ops> {
+    const doing = `trace functions of process ${this.#parts.session.pid}`;
+    const ops = makeOps(name, handler, this.#hashes(doing, filter));
+    const result = this.#registry.register(ops);
+    if (!result.ok) {
+      const why = describeConflict(result.error, (site) => this.#nameOf(site));
+      throw new PatchbayError({ code: "unsupported", doing: `register ${name}`, why });
+    }
+    await this.#apply(result.value);
+    return ops;
+  }
+
+  /** Takes an ops away. */
+  async unregister(ops: Ops): Promise<void> {
+    await this.#apply(this.#registry.unregister(ops));
+  }
+
+  /** Gives an ops another filter; the ops that is registered from now on. */
+  async setFilter(ops: Ops, filter: Partial<SiteFilter>): Promise<Ops> {
+    const doing = `change the filter of ${ops.name}`;
+    const next = makeOps(ops.name, ops.handler, this.#hashes(doing, filter));
+    const result = this.#registry.modify(ops, next);
+    if (!result.ok) {
+      const why = describeConflict(result.error, (site) => this.#nameOf(site));
+      throw new PatchbayError({ code: "unsupported", doing, why });
+    }
+    await this.#apply(result.value);
+    return next;
+  }
+
+  /** Switches all functions off, or those back on that some ops wants (ftrace's tracing_on). */
+  async setEnabled(on: boolean): Promise<void> {
+    await this.#apply(this.#registry.setEnabled(on));
+  }
+
+  /** What is enabled now, as ftrace's enabled_functions lists it. */
+  enabledFunctions(): readonly (EnabledSite & { readonly name: string })[] {
+    return [...this.#registry.enabledSites()].map((one) => ({
+      ...one,
+      name: this.#nameOf(one.site),
+    }));
+  }
+
+  /** Calls so far of functions that `count` ops want: function and count, most first. */
+  async counts(): Promise<readonly { readonly name: string; readonly calls: number }[]> {
+    const counts = await this.#parts.target.call("counters");
+    return this.#parts.catalogue.functions
+      .map(({ id }) => ({ name: this.#nameOf(id), calls: counts[id] ?? 0 }))
+      .filter(({ calls }) => calls > 0)
+      .sort((a, b) => b.calls - a.calls);
+  }
+
+  #hashes(doing: string, { include = [], exclude = [] }: Partial<SiteFilter>) {
+    return resolveFilter(doing, this.#parts.catalogue, { include, exclude });
+  }
+
+  #nameOf(site: number): string {
+    const found = this.#parts.catalogue.functions[site];
+    return found?.demangled ?? found?.name ?? `site ${site}`;
+  }
+
+  /** Carries an update out in the process. */
+  async #apply(update: Update): Promise<void> {
+    if (update.length === 0) return;
+    const sites = Uint32Array.from(update, ({ site }) => site);
+    const work = Uint8Array.from(update, ({ ops }) => workOf(ops));
+    await this.#name(sites);
+    const result = await this.#parts.target.call("change", { sites, work });
+    for (const site of result.refused) this.#refused.add(site);
+    this.#registry.disableSites(result.refused);
+    this.#changes = addResults(this.#changes, result);
+    if (result.refused.length < update.length) return;
+    throw new PatchbayError({
+      code: "bad-site",
+      doing: `change ${update.length} functions`,
+      why: "the bytes in memory are not those of the file at any of them",
+      hint: "another tool may have patched them; `patchbay sites PID` shows what stands there",
+    });
+  }
+
+  /** Names functions in the trace before the first event of theirs can be in it. */
+  async #name(sites: Uint32Array): Promise<void> {
+    const { drain, catalogue, exits } = this.#parts;
+    const fresh = [...sites].filter((site) => !this.#named.has(site));
+    if (fresh.length === 0) return;
+    for (const site of fresh) this.#named.add(site);
+    const functions = fresh.flatMap((site) => catalogue.functions[site] ?? []);
     await drain.call(
       "addFunctions",
-      selected.map((one) => describe(one, exits)),
+      functions.map((one) => describe(one, exits)),
     );
-    this.#enabled = await target.call("enable", batch);
-    if (this.#enabled.refused.length === batch.count) {
-      throw new PatchbayError({
-        code: "bad-site",
-        doing: `enable ${batch.count} functions`,
-        why: "the bytes in memory are not those of the file at any of them",
-        hint: "another tool may have patched them; `patchbay sites PID` shows what stands there",
-      });
-    }
-    this.#scheduleWatch();
-    this.#locating = this.#locate();
+    const before = this.#locating;
+    this.#locating = before.then(() => this.#locate(functions));
     // Awaited at the end of the recording, where its failure counts.
     this.#locating.catch(() => undefined);
   }
 
   /** Adds the functions' source lines to the trace, a few at a time: debug information is large. */
-  async #locate(): Promise<void> {
-    const { selected, drain, exits } = this.#parts;
+  async #locate(functions: readonly CataloguedFunction[]): Promise<void> {
+    const { drain, exits } = this.#parts;
     const located: TracedFunction[] = [];
-    for (const [index, one] of selected.entries()) {
+    for (const [index, one] of functions.entries()) {
       const line = one.module.program.sourceLine(one.site.functionAddr);
       if (line !== undefined) located.push({ ...describe(one, exits), ...line });
       if (index % locateAtOnce !== 0) continue;
@@ -122,7 +215,11 @@ export class Recording {
 
   async progress(): Promise<RecordingProgress> {
     const totals = await this.#parts.drain.call("totals");
-    return { ...totals, functions: this.#parts.selected.length - this.#enabled.refused.length };
+    return { ...totals, functions: this.#functions() };
+  }
+
+  #functions(): number {
+    return [...this.#registry.enabledSites()].length;
   }
 
   #scheduleWatch(): void {
@@ -162,33 +259,73 @@ export class Recording {
     return this.#stopping;
   }
 
-  async #finish(reason: string, exit: ExitStatus, failure?: PatchbayError) {
+  async #finish(
+    reason: string,
+    exit: ExitStatus,
+    failure?: PatchbayError,
+  ): Promise<RecordingSummary> {
     clearTimeout(this.#watch);
-    const { drain, target, selected, clock, directory, exits } = this.#parts;
+    const { drain, target, clock, directory, exits } = this.#parts;
+    const functions = this.#functions();
     try {
       const removed = exit.kind === "running" ? await remove(target) : undefined;
       await this.#locating;
       const wallNs = BigInt(Date.now()) * 1_000_000n;
       const totals = await drain.call("finish", { wallNs, reason, clock: measureClock(clock) });
       if (failure !== undefined) throw failure;
-      const summary: RecordingSummary = {
+      const { protocols, agentless, pauseMs } = this.#changes;
+      return {
         ...totals,
-        functions: selected.length - this.#enabled.refused.length,
+        functions,
         directory,
         reason,
         exit,
-        refused: this.#enabled.refused.map((index) => selected[index]?.name ?? ""),
+        refused: [...this.#refused].map((site) => this.#nameOf(site)),
         exits,
-        protocols: this.#enabled.protocols,
-        ...(this.#enabled.agentless === undefined ? {} : { agentless: this.#enabled.agentless }),
-        pauseMs: Math.max(this.#enabled.pauseMs, removed?.pauseMs ?? 0),
+        protocols,
+        ...(agentless === undefined ? {} : { agentless }),
+        pauseMs: Math.max(pauseMs, removed?.pauseMs ?? 0),
         ...(removed?.left === undefined ? {} : { left: removed.left }),
       };
-      return summary;
     } finally {
       await drain.end();
     }
   }
+}
+
+/** What a thunk has to do for all ops of a site. */
+function workOf(ops: readonly Ops[]): number {
+  let work = 0;
+  for (const { handler, name } of ops) {
+    if (handler.kind === "record") {
+      work |= thunkWork.entry | (handler.exits ? thunkWork.exit : 0);
+    } else if (handler.kind === "count") work |= thunkWork.count;
+    else {
+      throw new PatchbayError({
+        code: "unsupported",
+        doing: `let ${name} work`,
+        why: `handlers of kind ${handler.kind} can't be carried out in a process yet`,
+      });
+    }
+  }
+  return work;
+}
+
+/** Changes so far and one more. */
+function addResults(a: ChangeResult, b: ChangeResult): ChangeResult {
+  const agentless = b.agentless ?? a.agentless;
+  return {
+    refused: [],
+    protocols: {
+      store: a.protocols.store + b.protocols.store,
+      cover: a.protocols.cover + b.protocols.cover,
+      coverSeveral: a.protocols.coverSeveral + b.protocols.coverSeveral,
+      skip: a.protocols.skip + b.protocols.skip,
+      stop: a.protocols.stop + b.protocols.stop,
+    },
+    pauseMs: Math.max(a.pauseMs, b.pauseMs),
+    ...(agentless === undefined ? {} : { agentless }),
+  };
 }
 
 /** Takes everything out of the process; one that ends meanwhile needs no more of that. */
@@ -204,7 +341,7 @@ async function remove(target: WorkerClient<TargetHandlers>): Promise<RemoveResul
   }
 }
 
-const describe = (one: SelectedSite, exits: boolean): TracedFunction => ({
+const describe = (one: CataloguedFunction, exits: boolean): TracedFunction => ({
   site: one.id,
   name: one.name,
   demangled: one.demangled,

@@ -11,14 +11,21 @@ import { PatchbayError } from "../base/error.ts";
 import { commandLine, isAlive, readStat } from "../os/proc.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { type ClockReading, readClocks, tscFrequency } from "../os/tsc.ts";
+import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import type { TraceClock } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
-import { demangle } from "./demangle.ts";
+import {
+  type Catalogue,
+  type CataloguedFunction,
+  makeCatalogue,
+  resolveFilter,
+  type SiteFilter,
+  toSiteTable,
+} from "./catalogue.ts";
 import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
 import { listModules, type ModuleList } from "./process-modules.ts";
 import { Recording } from "./recording.ts";
-import { type SelectedSite, type SiteFilter, selectSites, toBatch } from "./select-sites.ts";
 import { targetFacts } from "./target-facts.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
 import { WorkerClient } from "./worker-rpc.ts";
@@ -82,6 +89,7 @@ export class Session {
   readonly #clock: ClockReading;
   #launched: "held" | "running" | undefined;
   #recording: Recording | undefined;
+  #catalogue: Catalogue | undefined;
 
   /** @internal use `attach` or `launch`. */
   constructor(
@@ -98,11 +106,18 @@ export class Session {
     this.#clock = readClocks();
   }
 
-  /** The functions that `filter` names, by their sites. */
-  select(filter: Partial<SiteFilter> = {}): readonly SelectedSite[] {
-    const { include = [], exclude = [] } = filter;
+  get #functions(): Catalogue {
     const doing = `trace functions of process ${this.pid}`;
-    return selectSites(doing, this.modules.modules, { include, exclude }, demangle);
+    this.#catalogue ??= makeCatalogue(doing, this.modules.modules);
+    return this.#catalogue;
+  }
+
+  /** The functions that `filter` names. */
+  select({ include = [], exclude = [] }: Partial<SiteFilter> = {}): readonly CataloguedFunction[] {
+    const doing = `trace functions of process ${this.pid}`;
+    const { filter, notrace } = resolveFilter(doing, this.#functions, { include, exclude });
+    const isNamed = (site: number): boolean => include.length === 0 || filter.sites.has(site);
+    return this.#functions.functions.filter(({ id }) => isNamed(id) && !notrace.sites.has(id));
   }
 
   /** Starts recording; one recording at a time. A program that was launched starts to run. */
@@ -114,20 +129,23 @@ export class Session {
         why: "this session is recording already",
       });
     }
-    const selected = this.select(options.filter);
+    // A filter that names nothing is refused before anything is touched.
+    this.select(options.filter);
+    const catalogue = this.#functions;
     const { flightRecorder = false, exits = true } = options;
     const ringBytes = options.ringBytes ?? ringBytesDefault;
     const shape = {
       ringCount: options.threadsMax ?? threadsDefault,
       slotCount: ringBytes / eventBytes,
       programBytes: programBytesDefault,
+      counterBytes: pageBytes * Math.ceil((catalogue.functions.length * 8) / pageBytes),
     };
     const injected = await this.#worker.call(
       "inject",
       this.pid,
       targetFacts(this.modules.modules),
+      toSiteTable(catalogue),
       { shape, overwrite: flightRecorder },
-      exits,
     );
     const data: DrainWorkerData = {
       wake: new SharedArrayBuffer(4),
@@ -147,12 +165,13 @@ export class Session {
       target: this.#worker,
       drain,
       directory: options.directory,
-      exits: injected.exits,
-      selected,
+      exits: exits && injected.exits,
+      catalogue,
       clock: this.#clock,
     });
     try {
-      await this.#recording.enable(toBatch(selected));
+      await drain.call("open");
+      await this.#recording.register("record", { kind: "record", exits }, options.filter);
       await this.run();
     } catch (error) {
       await this.#recording.stop("recording could not begin");

@@ -12,11 +12,12 @@ import { poll } from "../os/ptrace.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { functionAt } from "../symbols/symbol-table.ts";
 import {
-  type EnableResult,
+  type ChangeResult,
   Injection,
   type InjectOptions,
   type RemoveResult,
-  type SiteBatch,
+  type SiteChanges,
+  type SiteTable,
   type TargetFacts,
 } from "../target/injection.ts";
 import { launchHeld } from "../target/launch.ts";
@@ -38,10 +39,13 @@ export type TargetHandlers = {
   inject(
     pid: Pid,
     facts: TargetFacts,
+    sites: SiteTable,
     options: InjectOptions,
-    exits: boolean,
   ): { readonly arenaFd: number; readonly table: bigint; readonly exits: boolean };
-  enable(batch: SiteBatch): EnableResult;
+  /** Lets functions do other work than before. */
+  change(changes: SiteChanges): ChangeResult;
+  /** Calls counted so far, by site. */
+  counters(): Float64Array;
   /** Lets a launched program go. */
   release(): void;
   remove(): RemoveResult;
@@ -87,12 +91,14 @@ const handlers: TargetHandlers = {
     launched = held.pid;
     return held.pid;
   },
-  inject: (pid, facts, options, exits) => {
-    injection = Injection.into(toPid(pid), facts, options, exits, held);
+  inject: (pid, facts, sites, options) => {
+    injection = Injection.into(toPid(pid), facts, sites, options, held);
     return { arenaFd: injection.arenaFd, table: injection.table, exits: injection.exits };
   },
-  enable: (batch) => getInjection().enable(batch, held),
+  change: (changes) => getInjection().change(changes),
+  counters: () => getInjection().counters(),
   release: () => {
+    injection?.released();
     held?.letGo();
     held = undefined;
   },

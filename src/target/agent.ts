@@ -20,7 +20,13 @@ import { MappedFile } from "../os/mapped-file.ts";
 import type { ProcessMemory } from "../os/proc.ts";
 import { isAlive } from "../os/proc.ts";
 import { nap } from "../os/ptrace.ts";
-import { type ArenaShape, agentCommand, control, programOffset } from "../ring/arena.ts";
+import {
+  type ArenaShape,
+  agentCommand,
+  control,
+  counterOffset,
+  programOffset,
+} from "../ring/arena.ts";
 import type { RemoteThread } from "./remote-call.ts";
 
 /** clone(2): a thread that shares all and whose id the kernel keeps in the arena. */
@@ -46,7 +52,7 @@ export class Agent {
   private constructor(pid: Pid, shape: ArenaShape, arenaFd: number) {
     this.pid = pid;
     this.#shape = shape;
-    this.#mapped = new MappedFile(arenaFd, 0, programOffset(shape, 3));
+    this.#mapped = new MappedFile(arenaFd, 0, counterOffset(shape));
     this.#words = new Uint32Array(this.#mapped.buffer);
     this.#failure = new BigInt64Array(this.#mapped.buffer, control.failure, 1);
   }

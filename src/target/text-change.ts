@@ -4,7 +4,7 @@
  * the syncs, the last ones together, so that a hundred thousand sites share three syncs.
  */
 import { assert } from "../base/assert.ts";
-import { AgentProgram, type StoreSize } from "../codegen/agent-program.ts";
+import { AgentProgram } from "../codegen/agent-program.ts";
 import {
   chooseLiveProtocol,
   type LiveProtocolName,
@@ -22,8 +22,6 @@ export const noProtocols: ProtocolCounts = { store: 0, cover: 0, coverSeveral: 0
 export type TextChange = {
   readonly programs: readonly AgentProgram[];
   readonly counts: ProtocolCounts;
-  /** Indices of windows for which there is no protocol that holds nobody. */
-  readonly left: readonly number[];
 };
 
 /** membarrier(2). */
@@ -75,49 +73,45 @@ const segmentIn = (code: number, phase: number): Segment | undefined => {
 export type TextReader = (address: number, length: number) => Uint8Array;
 
 /**
- * Plans the change of `windows` (ascending) at `indices` to the bytes of state `to`.
- * @param several per window, 1 where it may hold several instructions now.
+ * Plans the change of `windows` to their bytes.
+ * @param several per window, 1 where it may hold several instructions now; what has no protocol
+ * by `chooseLiveProtocol` must not be among the windows.
  * @param read the text as it stands, for the bytes around windows that are stored as 8.
  */
 export function planTextChange(
   windows: Windows,
-  indices: Uint32Array,
-  to: "on" | "off",
   several: Uint8Array,
   read: TextReader,
 ): TextChange {
   const counts = { ...noProtocols };
-  const codes = new Int8Array(indices.length);
-  const left: number[] = [];
-  indices.forEach((window, index) => {
-    const offset = (windows.at[window] ?? 0) % 8;
-    const name = chooseLiveProtocol(offset, windows.size[window] ?? 0, several[window] === 1);
-    codes[index] = name === undefined ? -1 : names.indexOf(name);
-    if (name === undefined) left.push(window);
-    else counts[name]++;
-  });
-  const used = new Set(codes);
-  const plan = new Plan({ windows, target: windows[to], indices, codes, read });
-  let program = new AgentProgram(indices.length * 4 + 1024);
-  const programs = [program];
+  const codes = new Uint8Array(windows.count);
+  for (let index = 0; index < windows.count; index++) {
+    const offset = (windows.at[index] ?? 0) % 8;
+    const size = windows.size[index] ?? 0;
+    const name = chooseLiveProtocol(offset, size, several[index] === 1);
+    assert(name !== undefined, "windows without a protocol are left out");
+    codes[index] = names.indexOf(name);
+    counts[name]++;
+  }
+  const plan = new Plan({ windows, codes, read });
+  const wordsExpected = windows.count * 4 + 1024;
+  const programs: AgentProgram[] = [];
+  let program: AgentProgram | undefined;
   for (let phase = 0; phase < segmentsMax; phase++) {
-    const now = [...used].map((code) => segmentIn(code, phase)).filter((one) => one !== undefined);
-    if (now.length === 0) continue;
+    const now = names.flatMap((name, code) => (counts[name] > 0 ? [segmentIn(code, phase)] : []));
+    if (now.every((segment) => segment === undefined)) continue;
+    if (program === undefined) programs.push((program = new AgentProgram(wordsExpected)));
     plan.emit(program, phase);
     program.syscall(sysMembarrier, membarrierCommand.syncCore, 0n, 0n);
-    if (!now.some((segment) => segment.drain)) continue;
-    program = new AgentProgram(indices.length * 4 + 1024);
-    programs.push(program);
+    if (now.some((segment) => segment?.drain)) program = undefined;
   }
-  return { programs, counts, left };
+  return { programs, counts };
 }
 
 type Parts = {
   readonly windows: Windows;
-  readonly target: Uint8Array;
-  readonly indices: Uint32Array;
-  /** Index into `names` for each of the indices; -1: the window is left alone. */
-  readonly codes: Int8Array;
+  /** Index into `names` for each window. */
+  readonly codes: Uint8Array;
   readonly read: TextReader;
 };
 
@@ -130,35 +124,32 @@ class Plan {
 
   /** Adds one phase for all windows, page run by page run. */
   emit(program: AgentProgram, phase: number): void {
-    const { indices, read } = this.#parts;
+    const { windows, codes, read } = this.#parts;
     const { mprotect } = syscallNumber;
-    for (let from = 0; from < indices.length; ) {
+    for (let from = 0; from < windows.count; ) {
       const to = this.#endOfRun(from);
       const start = Math.floor(this.#at(from) / pageBytes) * pageBytes;
-      const end = this.#at(to - 1) + this.#size(to - 1);
+      const end = this.#at(to - 1) + (windows.size[to - 1] ?? 0);
       const length = Math.ceil((end - start) / pageBytes) * pageBytes;
-      const words = phase === segmentsMax - 1 ? new Words(read, start, length) : undefined;
-      program.syscall(mprotect, BigInt(start), BigInt(length), protReadWriteExec);
-      for (let index = from; index < to; index++) this.#write(program, index, phase, words);
-      words?.store(program);
-      program.syscall(mprotect, BigInt(start), BigInt(length), protReadExec);
+      const isDue = codes.subarray(from, to).some((code) => segmentIn(code, phase) !== undefined);
+      if (isDue) {
+        const words = phase === segmentsMax - 1 ? new Words(read, start, length) : undefined;
+        program.syscall(mprotect, BigInt(start), BigInt(length), protReadWriteExec);
+        for (let index = from; index < to; index++) this.#write(program, index, phase, words);
+        words?.store(program);
+        program.syscall(mprotect, BigInt(start), BigInt(length), protReadExec);
+      }
       from = to;
     }
   }
 
   #at(index: number): number {
-    const { windows, indices } = this.#parts;
-    return windows.at[indices[index] ?? 0] ?? 0;
-  }
-
-  #size(index: number): number {
-    const { windows, indices } = this.#parts;
-    return windows.size[indices[index] ?? 0] ?? 0;
+    return this.#parts.windows.at[index] ?? 0;
   }
 
   #endOfRun(from: number): number {
     let to = from + 1;
-    while (to < this.#parts.indices.length) {
+    while (to < this.#parts.windows.count) {
       if (this.#at(to) - this.#at(to - 1) > gapBytes) break;
       if (this.#at(to) - this.#at(from) > runBytesMax) break;
       to++;
@@ -168,13 +159,12 @@ class Plan {
 
   /** Adds what one window's protocol writes in this phase. */
   #write(program: AgentProgram, index: number, phase: number, words: Words | undefined): void {
-    const { codes, indices, target } = this.#parts;
-    const segment = segmentIn(codes[index] ?? -1, phase);
+    const { windows, codes } = this.#parts;
+    const segment = segmentIn(codes[index] ?? 0, phase);
     if (segment === undefined) return;
     const at = this.#at(index);
-    const size = this.#size(index);
-    const from = (indices[index] ?? 0) * windowBytesMax;
-    const bytes = target.subarray(from, from + size);
+    const size = windows.size[index] ?? 0;
+    const bytes = windows.bytes.subarray(index * windowBytesMax, index * windowBytesMax + size);
     for (const { span, content, store } of segment.writes) {
       assert(span.in === "window", "the live protocols write windows alone");
       const spanSize = span.size === "rest" ? size - span.from : span.size;
@@ -183,13 +173,9 @@ class Plan {
       words?.set(at, bytes, whole);
       if (whole) continue;
       const value = contentBytes(content, bytes, span.from, spanSize);
+      const [low = 0, high = 0] = value;
       if (store === "pieces") program.storeBytes(at + span.from, value);
-      else
-        program.store(
-          at + span.from,
-          spanSize as StoreSize,
-          (value[0] ?? 0) + 256 * (value[1] ?? 0),
-        );
+      else program.store(at + span.from, spanSize === 1 ? 1 : 2, low + 256 * high);
     }
   }
 }

@@ -1,142 +1,99 @@
 /**
- * Rewrites windows in a process' text while all its threads are held.
- *
- * Windows are checked against the bytes they should have before they are written; one that
- * differs is left alone and reported. Pages are read and written as a whole: nobody else runs.
+ * Windows of a process' text and the bytes that they hold or should hold; and the plain way to
+ * write them, while all threads are held.
  */
 import type { ProcessMemory } from "../os/proc.ts";
 
-/** Longest window, and the distance between two windows' bytes in a `Windows`. */
+/** Longest window, and the distance between two windows' bytes in `Windows.bytes`. */
 export const windowBytesMax = 16;
 
-/** Windows in ascending order of address, with their bytes in two states. */
+/** Windows in ascending order of address, with one state of each. */
 export type Windows = {
   readonly count: number;
   readonly at: Float64Array;
   readonly size: Uint8Array;
   /** `windowBytesMax` bytes a window. */
-  readonly off: Uint8Array;
-  readonly on: Uint8Array;
+  readonly bytes: Uint8Array;
 };
 
 /** Text is read and written in runs of at most this many bytes. */
 const runBytesMax = 1 << 20;
 const pageBytes = 4096;
 
-/**
- * Brings every window from one state to the other. Windows that are there already count as done.
- * @returns indices of the windows that held neither state.
- */
-export function patchText(
-  memory: ProcessMemory,
-  windows: Windows,
-  to: "on" | "off",
-): readonly number[] {
-  const refused: number[] = [];
-  for (let first = 0; first < windows.count; ) {
-    const last = endOfRun(windows, first);
-    patchRun(memory, windows, first, last, to, refused);
-    first = last;
-  }
-  return refused;
-}
-
-/** Indices of the windows that hold state `state`; the others are added to `refused`. */
-export function readState(
-  memory: ProcessMemory,
-  windows: Windows,
-  state: "on" | "off",
-  refused: number[],
-): Uint32Array {
-  const found = new Uint32Array(windows.count);
-  let count = 0;
-  for (let first = 0; first < windows.count; ) {
-    const last = endOfRun(windows, first);
-    const start = startOf(windows, first);
-    const bytes = memory.read(BigInt(start), endOf(windows, last - 1) - start);
-    for (let index = first; index < last; index++) {
-      const at = startOf(windows, index) - start;
-      const size = windows.size[index] ?? 0;
-      if (stateOf(bytes, at, windows, index, size) === state) found[count++] = index;
-      else refused.push(index);
-    }
-    first = last;
-  }
-  return found.slice(0, count);
-}
-
 const startOf = (windows: Windows, index: number): number => windows.at[index] ?? 0;
 const endOf = (windows: Windows, index: number): number =>
   startOf(windows, index) + (windows.size[index] ?? 0);
 
-/** Index behind the last window that is read together with `first`: no gap of a page between. */
-function endOfRun(windows: Windows, first: number): number {
-  const start = startOf(windows, first);
-  let next = first + 1;
-  while (
-    next < windows.count &&
-    startOf(windows, next) - endOf(windows, next - 1) < pageBytes &&
-    endOf(windows, next) - start < runBytesMax
-  ) {
-    next++;
+/** Calls `visit` for runs of windows that are read together: no gap of a page between. */
+function forEachRun(windows: Windows, visit: (first: number, last: number) => void): void {
+  for (let first = 0; first < windows.count; ) {
+    const start = startOf(windows, first);
+    let last = first + 1;
+    while (
+      last < windows.count &&
+      startOf(windows, last) - endOf(windows, last - 1) < pageBytes &&
+      endOf(windows, last) - start < runBytesMax
+    ) {
+      last++;
+    }
+    visit(first, last);
+    first = last;
   }
-  return next;
 }
 
-function patchRun(
+/** Reads the text of a run of windows and calls `visit` for each with the place of its bytes. */
+function readRun(
   memory: ProcessMemory,
   windows: Windows,
   first: number,
   last: number,
-  to: "on" | "off",
-  refused: number[],
-): void {
+  visit: (text: Uint8Array, at: number, index: number) => void,
+): Uint8Array {
   const start = startOf(windows, first);
-  const bytes = memory.read(BigInt(start), endOf(windows, last - 1) - start);
-  let changed = false;
-  for (let index = first; index < last; index++) {
-    const at = startOf(windows, index) - start;
-    const size = windows.size[index] ?? 0;
-    const state = stateOf(bytes, at, windows, index, size);
-    if (state === to) continue;
-    if (state === undefined) {
-      refused.push(index);
-      continue;
-    }
-    const from = index * windowBytesMax;
-    bytes.set(windows[to].subarray(from, from + size), at);
-    changed = true;
-  }
-  if (changed) memory.write(BigInt(start), bytes);
+  const text = memory.read(BigInt(start), endOf(windows, last - 1) - start);
+  for (let index = first; index < last; index++)
+    visit(text, startOf(windows, index) - start, index);
+  return text;
 }
 
-function stateOf(
-  bytes: Uint8Array,
-  at: number,
-  windows: Windows,
-  index: number,
-  size: number,
-): "on" | "off" | undefined {
-  const matches = (state: Uint8Array): boolean => {
-    for (let i = 0; i < size; i++) {
-      if (bytes[at + i] !== state[index * windowBytesMax + i]) return false;
-    }
-    return true;
-  };
-  if (matches(windows.off)) return "off";
-  return matches(windows.on) ? "on" : undefined;
+/** Indices of the windows that do not hold the bytes they should. */
+export function findDiffering(memory: ProcessMemory, windows: Windows): readonly number[] {
+  const differing: number[] = [];
+  forEachRun(windows, (first, last) => {
+    readRun(memory, windows, first, last, (text, at, index) => {
+      const from = index * windowBytesMax;
+      for (let i = 0; i < (windows.size[index] ?? 0); i++) {
+        if (text[at + i] === windows.bytes[from + i]) continue;
+        differing.push(index);
+        return;
+      }
+    });
+  });
+  return differing;
 }
 
-/** The window that `pc` is strictly inside of; undefined when it is in none. */
-export function windowAround(windows: Windows, pc: number): number | undefined {
+/** Writes all windows. All threads are held, so that pages can be written as a whole. */
+export function writeWindows(memory: ProcessMemory, windows: Windows): void {
+  forEachRun(windows, (first, last) => {
+    const text = readRun(memory, windows, first, last, (run, at, index) => {
+      const from = index * windowBytesMax;
+      run.set(windows.bytes.subarray(from, from + (windows.size[index] ?? 0)), at);
+    });
+    memory.write(BigInt(startOf(windows, first)), text);
+  });
+}
+
+/** The end of the window that `pc` is strictly inside of; undefined when it is in none. */
+export function endAround(windows: Windows, pc: bigint): bigint | undefined {
+  const address = Number(pc);
   let low = 0;
   let high = windows.count;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (startOf(windows, middle) <= pc) low = middle + 1;
+    if (startOf(windows, middle) < address) low = middle + 1;
     else high = middle;
   }
   const index = low - 1;
-  if (index < 0) return undefined;
-  return pc > startOf(windows, index) && pc < endOf(windows, index) ? index : undefined;
+  if (index < 0 || address >= endOf(windows, index)) return undefined;
+  return BigInt(endOf(windows, index));
 }

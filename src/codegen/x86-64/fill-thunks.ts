@@ -14,15 +14,19 @@ export type ThunkSites = {
   readonly id: Uint32Array;
   /** First byte behind the window: where the thunk goes on. */
   readonly body: Float64Array;
+  /** Address of the session's counters: a u64 for each site, by its id. */
+  readonly counters: number;
 };
 
 const alignment = 16;
+const two32 = 2 ** 32;
 
 /** Bytes from one thunk to the next. */
 export const thunkStride = (template: ThunkTemplate): number =>
   Math.ceil(template.bytes.length / alignment) * alignment;
 
 type Filling =
+  | { readonly kind: "counter"; readonly offset: number }
   | { readonly kind: "event"; readonly offset: number; readonly low: number }
   | {
       readonly kind: "distance";
@@ -44,6 +48,7 @@ const fillings = (template: ThunkTemplate): readonly Filling[] =>
       assert(endOffset !== undefined, `${name} is a distance`);
       return { kind: "distance", offset, end: endOffset, to: name };
     }
+    if (name === "counter") return { kind: "counter", offset };
     const low = eventLow[name];
     assert(low !== undefined, `unknown hole ${name}`);
     return { kind: "event", offset, low };
@@ -73,6 +78,10 @@ export function fillThunks(
       if (filling.kind === "event") {
         view.setUint32(place, filling.low, true);
         view.setInt32(place + 4, high, true);
+      } else if (filling.kind === "counter") {
+        const counter = sites.counters + 8 * (sites.id[index] ?? 0);
+        view.setUint32(place, counter % two32, true);
+        view.setUint32(place + 4, counter / two32, true);
       } else {
         const target = filling.to === "body" ? body : routines[filling.to];
         const distance = target - (start + at + filling.end);

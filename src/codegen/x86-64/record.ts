@@ -1,6 +1,6 @@
 /**
- * Recording thunks: the code that an enabled site jumps to. One thunk per site, a copy of one of
- * two templates with its holes filled in.
+ * Thunks: the code that an enabled site jumps to. One thunk per site and kind of work, a copy of a
+ * template with its holes filled in. What several ops want at a function is fused into one thunk.
  *
  * **Entry and exit.** The site jumps to the thunk with the return address on top of the stack, at
  * S. The thunk records the entry, moves the return address to the mirror, at S + `mirrorDelta`,
@@ -31,14 +31,7 @@ import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32, mem64, type Operand } from "../../isa/x86-64/operands.ts";
 import { r8, r32, r64 } from "../../isa/x86-64/registers.ts";
 import { threadTable } from "../../ring/arena.ts";
-import {
-  eventBytes,
-  ringHeader,
-  ringHeaderBytes,
-  siteShift,
-  timeBits,
-  timeShift,
-} from "../../ring/layout.ts";
+import { eventBytes, ringHeader, ringHeaderBytes, timeBits, timeShift } from "../../ring/layout.ts";
 
 /** What every thunk of a session has in common. */
 export type RecordPlan = {
@@ -169,34 +162,43 @@ export function emitCold(
   }
 }
 
+/** What a thunk does at its function, as a set of bits; `exit` goes with `entry`. */
+export const thunkWork = { entry: 1, exit: 2, count: 4 } as const;
+/** Highest value of such a set. */
+export const thunkWorkMax = 7;
+
+const does = (work: number, bit: number): boolean => (work & bit) !== 0;
+
+/** Adds one to the site's counter; clobbers rcx and the flags. */
+function count(a: Assembler): void {
+  a.i("mov", rcx, a.hole("counter", 8));
+  a.lock().i("inc", mem64(rcx));
+}
+
 /**
- * The thunk that records an entry and jumps to the body. Holes: `entryEvent` (kind and site),
- * `claim` and `body` (distances).
+ * The thunk for `work`. Holes: `body`, `claim` and `tail` (addresses), `entryEvent`, `exitEvent` and
+ * `unwoundEvent` (kind and site), `counter` (an address); as often as the work wants them.
  */
-export function entryThunk(plan: RecordPlan): ThunkTemplate {
+export function makeThunk(plan: RecordPlan, work: number): ThunkTemplate {
   const a = new Assembler(0n as CodeAddr);
   const cold: Cold[] = [];
   save(a);
-  record(a, plan, "entry", cold);
+  if (does(work, thunkWork.count)) count(a);
+  if (does(work, thunkWork.exit)) return entryAndExit(a, plan, cold);
+  if (does(work, thunkWork.entry)) record(a, plan, "entry", cold);
   restore(a);
   a.i("jmp", a.hole("body", 4));
   emitCold(a, cold);
   return a.finish();
 }
 
-/**
- * The thunk that records entry and exit. Holes: as `entryThunk`'s, `tail` (a distance),
- * `exitEvent` and `unwoundEvent`; `exitEvent` is there once.
- */
-export function entryExitThunk(plan: RecordPlan): ThunkTemplate {
-  const a = new Assembler(0n as CodeAddr);
-  const cold: Cold[] = [];
+/** The rest of a thunk that records entry and exit. */
+function entryAndExit(a: Assembler, plan: RecordPlan, cold: Cold[]): ThunkTemplate {
   const outside = a.label();
   const inUse = a.label();
   const hooked = a.label();
   const returnSlot = mem64(rsp, { disp: savedBytes });
   const mirrorSlot = mem64(rsp, { index: rcx, disp: savedBytes });
-  save(a);
   a.i("mov", rax, rsp);
   a.i("shr", rax, mirrorWindowBits);
   a.i("cmp", r32.eax, plan.mirrorWindow);
@@ -234,7 +236,3 @@ export function entryExitThunk(plan: RecordPlan): ThunkTemplate {
   emitCold(a, cold);
   return a.finish();
 }
-
-/** The constant part of an event: kind and site, without the time. */
-export const eventWord = (kind: number, site: number): bigint =>
-  (BigInt(site) << BigInt(siteShift)) | BigInt(kind);

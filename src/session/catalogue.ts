@@ -1,0 +1,145 @@
+/**
+ * The functions of a process that can be traced: the sites of all its modules in the order of
+ * their addresses, numbered, and what filters make of them.
+ */
+import { basename } from "node:path";
+import { type CodeAddr, type SiteId, siteId } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { type FilterTerm, parseFilter } from "../ftrace/filter.ts";
+import {
+  type FtraceHash,
+  resolve,
+  type Selection,
+  type TraceableFunction,
+} from "../ftrace/hash.ts";
+import type { SiteCandidate } from "../patch/site.ts";
+import { siteCountMax } from "../ring/layout.ts";
+import { bareName } from "../symbols/demangler.ts";
+import { nearestNames } from "../symbols/glob.ts";
+import type { SiteTable } from "../target/injection.ts";
+import { windowBytesMax } from "../target/text-patch.ts";
+import { demangle } from "./demangle.ts";
+import { addressIn, type Module } from "./process-modules.ts";
+
+/** Words as in ftrace's set_ftrace_filter and set_ftrace_notrace: `sqlite3*`, `*:mod:libfoo`. */
+export type SiteFilter = {
+  /** Without any, every function is traced. */
+  readonly include: readonly string[];
+  /** Functions that are not traced, whatever `include` says. */
+  readonly exclude: readonly string[];
+};
+
+/** A function that can be traced. */
+export type CataloguedFunction = {
+  readonly id: SiteId;
+  readonly at: CodeAddr;
+  readonly name: string;
+  readonly demangled: string | undefined;
+  readonly site: SiteCandidate;
+  readonly module: Module;
+};
+
+export type Catalogue = {
+  readonly functions: readonly CataloguedFunction[];
+  /** The same as filters see them. */
+  readonly traceable: readonly TraceableFunction[];
+};
+
+/** What would make functions traceable, for whoever has none. */
+const howToGetSites =
+  "compile it with -fpatchable-function-entry=5 (gcc, clang), or with -pg -mfentry -mnop-mcount -mrecord-mcount (gcc)";
+
+/** Catalogues the functions of `modules`. Fails where there are none, and says how to get some. */
+export function makeCatalogue(doing: string, modules: readonly Module[]): Catalogue {
+  const found: Omit<CataloguedFunction, "id">[] = [];
+  for (const module of modules) {
+    for (const site of module.program.sites().sites) {
+      const name = site.symbol ?? `sub_${site.functionAddr.toString(16)}`;
+      const at = addressIn(module, site.addr);
+      found.push({ at, name, demangled: demangle(name), site, module });
+    }
+  }
+  if (found.length === 0) {
+    throw new PatchbayError({
+      code: "no-sites",
+      doing,
+      why: "neither the program nor its libraries have patchable functions",
+      hint: howToGetSites,
+    });
+  }
+  if (found.length > siteCountMax) {
+    throw new PatchbayError({
+      code: "unsupported",
+      doing,
+      why: `it has ${found.length} patchable functions, and a session holds ${siteCountMax}`,
+    });
+  }
+  found.sort((a, b) => (a.at < b.at ? -1 : 1));
+  const functions = found.map((one, index) => ({ ...one, id: siteId(index) }));
+  return { functions, traceable: functions.map(toTraceable) };
+}
+
+/** C++ and Rust names match with their parameters and without. */
+function toTraceable({ id, name, demangled, module }: CataloguedFunction): TraceableFunction {
+  const names = demangled === undefined ? [name] : [name, demangled, bareName(demangled)];
+  return { site: id, names, module: basename(module.path) };
+}
+
+function parseTerms(doing: string, words: readonly string[]): Selection {
+  const parsed = parseFilter(words.join(" "));
+  if (!parsed.ok) throw badFilter(doing, parsed.error.word, parsed.error.problem);
+  const isTrigger = (term: FilterTerm): boolean => term.kind === "trigger";
+  const trigger = parsed.value.findIndex(isTrigger);
+  if (trigger >= 0) {
+    throw badFilter(doing, words[trigger] ?? "", "triggers can't be set here");
+  }
+  return parsed.value.filter((term) => term.kind !== "trigger");
+}
+
+const badFilter = (doing: string, word: string, why: string): PatchbayError =>
+  new PatchbayError({ code: "bad-usage", doing, why: `filter ${word}: ${why}` });
+
+export type FilterHashes = { readonly filter: FtraceHash; readonly notrace: FtraceHash };
+
+/** The hashes for a filter. Fails where it names nothing, and suggests what it may have meant. */
+export function resolveFilter(
+  doing: string,
+  { functions, traceable }: Catalogue,
+  { include, exclude }: SiteFilter,
+): FilterHashes {
+  const filter = resolve(parseTerms(doing, include), traceable);
+  const notrace = resolve(parseTerms(doing, exclude), traceable);
+  const named = include.length === 0 ? functions.map(({ id }) => id) : [...filter.sites];
+  if (named.some((site) => !notrace.sites.has(site))) return { filter, notrace };
+  if (named.length > 0) {
+    throw new PatchbayError({ code: "no-match", doing, why: "every function is excluded" });
+  }
+  const names = functions.map(({ name, demangled }) => demangled ?? name);
+  const near = [...new Set(include.flatMap((glob) => nearestNames(glob, names)))].slice(0, 3);
+  throw new PatchbayError({
+    code: "no-match",
+    doing,
+    why: `no patchable function matches ${include.join(" ")}`,
+    hint:
+      near.length > 0 ? `did you mean ${near.join(", ")}?` : "`patchbay sites` lists what is there",
+  });
+}
+
+/** The catalogue as the target layer keeps it. */
+export function toSiteTable({ functions }: Catalogue): SiteTable {
+  const count = functions.length;
+  const table = {
+    count,
+    at: new Float64Array(count),
+    size: new Uint8Array(count),
+    compiled: new Uint8Array(count * windowBytesMax),
+    several: new Uint8Array(count),
+  };
+  functions.forEach(({ at, site }, index) => {
+    table.at[index] = Number(at);
+    table.size[index] = site.layout.windowSize;
+    table.compiled.set(site.compiled, index * windowBytesMax);
+    table.several[index] = site.layout.compiledSizes.length > 1 ? 1 : 0;
+  });
+  return table;
+}

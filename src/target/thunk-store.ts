@@ -1,0 +1,104 @@
+/**
+ * The thunks of a session in the target. A thunk is made when its site first wants its kind of
+ * work and stays for the session's life, so that switching a function off and on again makes no
+ * new code and needs no grace period; all thunks go together, when the session ends.
+ */
+import type { Pid } from "../base/brand.ts";
+import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
+import { makeThunk, type RecordPlan, type ThunkTemplate } from "../codegen/x86-64/record.ts";
+import { type ProcessMemory, readMaps } from "../os/proc.ts";
+import { counterOffset } from "../ring/arena.ts";
+import { findRoomNear } from "./address-space.ts";
+import { buildRegion, type CodeRegion, regionBytes } from "./code-region.ts";
+import type { SiteTable } from "./sites.ts";
+import { ThunkRanges } from "./thunk-ranges.ts";
+
+export type ThunkParts = {
+  readonly pid: Pid;
+  readonly memory: ProcessMemory;
+  readonly plan: RecordPlan;
+  readonly claim: ClaimPlan;
+  readonly sites: SiteTable;
+  /** Maps `bytes` at `start` in the target, readable and executable. */
+  readonly map: (start: bigint, bytes: number) => void;
+  /** Tells the target's unwinders about a region. */
+  readonly register: (region: CodeRegion) => void;
+};
+
+/** Sites further apart than this get regions of their own, in bytes. */
+const clusterSpan = 1 << 30;
+
+export class ThunkStore {
+  readonly regions: CodeRegion[] = [];
+  readonly #parts: ThunkParts;
+  readonly #ranges: ThunkRanges;
+  readonly #templates = new Map<number, ThunkTemplate>();
+  /** Address of each site's thunk by kind of work; 0: not made yet. */
+  readonly #thunks = new Map<number, Float64Array>();
+
+  constructor(parts: ThunkParts) {
+    this.#parts = parts;
+    this.#ranges = new ThunkRanges(parts.memory, parts.plan.ranges);
+  }
+
+  /** Makes the thunks for `work` that `sites` (ascending) lack. */
+  prepare(work: number, sites: Uint32Array): void {
+    const thunks = this.#of(work);
+    const missing = sites.filter((site) => thunks[site] === 0);
+    const { at } = this.#parts.sites;
+    for (let first = 0; first < missing.length; ) {
+      const start = at[missing[first] ?? 0] ?? 0;
+      let last = first + 1;
+      while (last < missing.length && (at[missing[last] ?? 0] ?? 0) - start < clusterSpan) last++;
+      this.#addRegion(work, missing.subarray(first, last), thunks);
+      first = last;
+    }
+  }
+
+  /** Address of a site's thunk; it was prepared. */
+  address(work: number, site: number): number {
+    return this.#of(work)[site] ?? 0;
+  }
+
+  #of(work: number): Float64Array {
+    let thunks = this.#thunks.get(work);
+    if (thunks === undefined) {
+      thunks = new Float64Array(this.#parts.sites.count);
+      this.#thunks.set(work, thunks);
+    }
+    return thunks;
+  }
+
+  #template(work: number): ThunkTemplate {
+    let template = this.#templates.get(work);
+    if (template === undefined) {
+      template = makeThunk(this.#parts.plan, work);
+      this.#templates.set(work, template);
+    }
+    return template;
+  }
+
+  #addRegion(work: number, sites: Uint32Array, thunks: Float64Array): void {
+    const { pid, memory, plan, claim, sites: table, map, register } = this.#parts;
+    const template = this.#template(work);
+    const count = sites.length;
+    const body = new Float64Array(count);
+    sites.forEach((site, index) => {
+      body[index] = (table.at[site] ?? 0) + (table.size[site] ?? 0);
+    });
+    const bytes = regionBytes(template, count);
+    const ends = [sites[0], sites[count - 1]].map((site) => BigInt(table.at[site ?? 0] ?? 0));
+    const start = findRoomNear(readMaps(pid), bytes, ends[0] ?? 0n, ends[1] ?? 0n);
+    map(start, bytes);
+    const counters = Number(claim.arena) + counterOffset(claim.shape);
+    const filled = { count, id: sites, body, counters };
+    const built = buildRegion(start, template, filled, claim, plan);
+    memory.write(start, built.bytes);
+    this.#ranges.add(start, start + BigInt(bytes));
+    this.regions.push(built.region);
+    register(built.region);
+    sites.forEach((site, index) => {
+      thunks[site] = built.region.thunks + index * built.region.stride;
+    });
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Keeps a process' unwinders informed of generated code, on threads that hold none of their locks.
+ */
+import type { CodeAddr, Pid, Tid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { listThreads, type ProcessMemory, readMaps } from "../os/proc.ts";
+import { nap } from "../os/ptrace.ts";
+import type { Mirror } from "./address-space.ts";
+import type { CodeRegion } from "./code-region.ts";
+import type { RemoteThread } from "./remote-call.ts";
+import { StoppedThreads } from "./stop.ts";
+import {
+  deregisterFrames,
+  isAtSafePoint,
+  type Registration,
+  registerFrames,
+  type TextRange,
+  type Unwinder,
+  unwinderObjectBytes,
+} from "./unwinder-registration.ts";
+
+/** What the process is like, as its files say. */
+export type TargetFacts = {
+  /** The copies of libgcc's unwinder in it. */
+  readonly unwinders: readonly Unwinder[];
+  /** Functions that a thread must not be in when it is made to call an unwinder. */
+  readonly locking: readonly TextRange[];
+};
+
+/** How often a thread at a safe point is looked for. */
+const safePointTries = 500;
+
+export type UnwinderParts = {
+  readonly pid: Pid;
+  readonly memory: ProcessMemory;
+  readonly facts: TargetFacts;
+  readonly mirror: Mirror | undefined;
+  /** Borrows a held thread for remote calls. */
+  readonly remote: (threads: StoppedThreads, tid: Tid) => RemoteThread;
+  /** The agent, which makes no calls. */
+  readonly agentTid: () => Tid | undefined;
+};
+
+export class UnwinderLink {
+  readonly #parts: UnwinderParts;
+  readonly #registrations: Registration[] = [];
+  #held: StoppedThreads | undefined;
+  #returnTrap: CodeAddr | undefined;
+
+  constructor(parts: UnwinderParts, held: StoppedThreads | undefined) {
+    this.#parts = parts;
+    this.#held = held;
+  }
+
+  /** The held thread is about to be let go. */
+  released(): void {
+    this.#held = undefined;
+  }
+
+  /** Tells the unwinders of the process about a region's frames. */
+  register(region: CodeRegion): void {
+    const { facts, memory, mirror } = this.#parts;
+    const { frames } = region;
+    if (frames === undefined || mirror === undefined || facts.unwinders.length === 0) return;
+    this.#returnTrap = region.returnTrap;
+    const used = this.#registrations.length;
+    const register = (threads: StoppedThreads, tid: Tid): void => {
+      using remote = this.#parts.remote(threads, tid);
+      // The mirror's first page mirrors nothing: no stack lies that low.
+      const objects = mirror.base + BigInt(used * unwinderObjectBytes);
+      const made = registerFrames(
+        remote,
+        memory,
+        facts.unwinders,
+        frames,
+        objects,
+        region.returnTrap,
+      );
+      this.#registrations.push(...made);
+    };
+    if (this.#held !== undefined) {
+      register(this.#held, this.#held.quietest);
+      return;
+    }
+    if (!this.#atSafePoint(register)) {
+      throw new PatchbayError({
+        code: "system",
+        doing: `tell the unwinder of process ${this.#parts.pid} about generated code`,
+        why: "no thread came to a point where it holds no lock of the C library",
+        hint: "try again, or record entries alone (--no-exits)",
+      });
+    }
+  }
+
+  /** Whether a held thread can be made to call an unwinder. */
+  #isSafe(tid: Tid): boolean {
+    const { memory, facts } = this.#parts;
+    return isAtSafePoint(tid, memory, readMaps(this.#parts.pid), facts.locking);
+  }
+
+  /** Runs `work` on the first thread that is found at a safe point; whether there was one. */
+  #atSafePoint(work: (threads: StoppedThreads, tid: Tid) => void): boolean {
+    for (let tries = 0; tries < safePointTries; tries++) {
+      for (const tid of listThreads(this.#parts.pid)) {
+        if (tid === this.#parts.agentTid()) continue;
+        using threads = StoppedThreads.oneIfThere(this.#parts.pid, tid);
+        if (threads === undefined || !this.#isSafe(tid)) continue;
+        work(threads, tid);
+        return true;
+      }
+      nap(1);
+    }
+    return false;
+  }
+
+  /** A held thread that can take the registrations back; any, when there are none. */
+  findCaller(threads: StoppedThreads): Tid | undefined {
+    if (this.#registrations.length === 0) return threads.quietest;
+    return threads.tids.find((tid) => this.#isSafe(tid));
+  }
+
+  /** Takes all registrations back, on a thread that `findCaller` found. */
+  deregister(remote: RemoteThread): void {
+    if (this.#returnTrap === undefined) return;
+    deregisterFrames(remote, this.#parts.memory, this.#registrations, this.#returnTrap);
+    this.#registrations.length = 0;
+  }
+}
