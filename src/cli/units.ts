@@ -1,4 +1,4 @@
-/** Numbers as people write and read them on the command line. */
+/** Numbers as people write them on the command line. */
 import { InvalidArgumentError } from "commander";
 
 const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -24,14 +24,3 @@ export function parseSize(text: string): number {
   }
   return size;
 }
-
-/** 1234567 as "1.23 M"; small numbers as they are. */
-export function count(value: number): string {
-  if (value < 10_000) return String(Math.round(value));
-  if (value < 1e6) return `${(value / 1e3).toFixed(1)} k`;
-  if (value < 1e9) return `${(value / 1e6).toFixed(2)} M`;
-  return `${(value / 1e9).toFixed(2)} G`;
-}
-
-/** Bytes as "12.3 MB" (10^6). */
-export const bytes = (value: number): string => `${count(value).replace(/ ?([kMG])?$/, " $1B")}`;

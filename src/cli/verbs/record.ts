@@ -2,6 +2,8 @@
 import type { Command } from "commander";
 import {
   attach,
+  formatBytes,
+  formatCount,
   launch,
   PatchbayError,
   type Recording,
@@ -9,7 +11,7 @@ import {
   type RecordOptions,
   type Session,
 } from "../../index.ts";
-import { bytes, count, parseDuration, parseSize } from "../units.ts";
+import { parseDuration, parseSize } from "../units.ts";
 
 type Options = {
   readonly output: string;
@@ -121,9 +123,9 @@ function showProgress(recording: Recording, started: number): { end(): void } {
     const perSecond = 1000 / progressMs;
     const line = [
       `${((performance.now() - started) / 1000).toFixed(1)} s`,
-      `${count(now.events)} events (${count((now.events - lastEvents) * perSecond)}/s)`,
-      `${count(now.lost)} lost`,
-      `${bytes(now.bytes)} (${bytes((now.bytes - lastBytes) * perSecond)}/s)`,
+      `${formatCount(now.events)} events (${formatCount((now.events - lastEvents) * perSecond)}/s)`,
+      `${formatCount(now.lost)} lost`,
+      `${formatBytes(now.bytes)} (${formatBytes((now.bytes - lastBytes) * perSecond)}/s)`,
       `${now.threads} threads`,
     ].join(", ");
     lastBytes = now.bytes;
@@ -143,8 +145,8 @@ function showProgress(recording: Recording, started: number): { end(): void } {
 
 function describe(summary: RecordingSummary): string {
   const lines = [
-    `recorded ${count(summary.events)} events of ${count(summary.functions)} functions in ` +
-      `${summary.threads} threads, ${count(summary.lost)} lost, ${bytes(summary.bytes)} in ` +
+    `recorded ${formatCount(summary.events)} events of ${formatCount(summary.functions)} functions in ` +
+      `${summary.threads} threads, ${formatCount(summary.lost)} lost, ${formatBytes(summary.bytes)} in ` +
       `${summary.directory}; ${summary.reason}`,
   ];
   if (!summary.exits)
