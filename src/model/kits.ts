@@ -3,6 +3,7 @@ import { assert } from "../base/assert.ts";
 import { aarch64 } from "../isa/aarch64/isa.ts";
 import type { Isa, IsaName } from "../isa/isa.ts";
 import { riscv32, riscv64 } from "../isa/riscv/isa.ts";
+import { x86_64 } from "../isa/x86-64/semantics.ts";
 import { callerReturn, stackTop } from "./places.ts";
 
 export type IsaKit = {
@@ -65,7 +66,15 @@ const aarch64Kit: IsaKit = makeKit(
   "x30",
 );
 
-export const kits: Readonly<Partial<Record<IsaName, IsaKit>>> = {
+const x8664Kit: IsaKit = makeKit(x86_64, {
+  callStack: { [stackTop.toString(16)]: callerReturn },
+  bodyBytes: new Uint8Array(15).fill(0x90),
+  instructionMax: 15,
+  isListed: () => true,
+});
+
+export const kits: Readonly<Record<IsaName, IsaKit>> = {
+  "x86-64": x8664Kit,
   aarch64: aarch64Kit,
   riscv64: riscvKit(riscv64),
   riscv32: riscvKit(riscv32),

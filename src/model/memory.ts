@@ -270,15 +270,27 @@ export class Bank {
     const current = block.values.length - 1;
     const found = new Map<string, Sight>();
     for (let v = block.floors[hart] ?? 0; v <= current; v++) {
-      const floors = block.floors.map((floor, h) => (h === hart ? v : floor));
-      const blocks = state.blocks.map((b, i) => (i === index ? { ...b, floors } : b));
-      const bank = this.#order === "none" ? id : this.#intern({ kind: "versions", blocks });
       const value = ensure(block.values[v], "version");
+      const bank = this.#order === "none" ? id : this.#raiseFloor(state, hart, index, v);
       const stale = value !== block.values[current];
       const key = `${value} ${bank}`;
       if (!found.has(key)) found.set(key, { bytes: this.#value(value), bank, stale });
     }
     return [...found.values()];
+  }
+
+  /** The bank after `hart` has seen version `floor` of a block: it sees no older one any more. */
+  #raiseFloor(
+    state: BankState & { kind: "versions" },
+    hart: number,
+    index: number,
+    floor: number,
+  ): number {
+    const blocks = state.blocks.map((block, i) => {
+      if (i !== index) return block;
+      return { ...block, floors: block.floors.map((old, h) => (h === hart ? floor : old)) };
+    });
+    return this.#intern({ kind: "versions", blocks });
   }
 
   #logSights(state: BankState & { kind: "log" }, hart: number, block: number): readonly Sight[] {

@@ -47,6 +47,8 @@ export type Line = {
   readonly step: number;
   /** All harts are held here. */
   readonly stopped: boolean;
+  /** Not a step of the protocol but what the machine or the lock does around it. */
+  readonly quiet: boolean;
 };
 
 /** A patcher: its lines and the events that they issue. */
@@ -75,6 +77,8 @@ export class Compiler {
   readonly #events: Event[] = [];
   #step = -1;
   #stopped = false;
+  /** Index of the first event that may still be pending. */
+  #unsettled = 0;
 
   constructor(world: World, arms: Arm[], firmware: boolean) {
     this.#world = world;
@@ -84,7 +88,7 @@ export class Compiler {
 
   /** The program of a patcher that does `tasks` under the lock of all patchers. */
   compile(tasks: readonly Task[]): Program {
-    this.#add({ op: "acquire" }, "takes the lock");
+    this.#add({ op: "acquire" }, "takes the lock", true);
     for (const task of tasks) {
       if (task.do === "free") {
         this.#add(
@@ -98,15 +102,18 @@ export class Compiler {
         this.#addStep(step, task);
       }
       // The lock that serialises changes orders them for other harts, too.
-      this.#add({ op: "settle", of: "all" }, `${task.title}: done`);
+      this.#add({ op: "settle", of: "all" }, `${task.title}: done`, true);
     }
-    this.#add({ op: "release" }, "drops the lock");
+    this.#add({ op: "release" }, "drops the lock", true);
     return { lines: this.#lines, events: this.#events };
   }
 
-  #add(instruction: Instruction, text: string): void {
+  #add(instruction: Instruction, text: string, quiet = false): void {
     const stopped = this.#stopped;
-    this.#lines.push({ instruction, text, step: Math.max(this.#step, 0), stopped });
+    if (instruction.op === "settle" && instruction.of === "all") {
+      this.#unsettled = this.#events.length;
+    }
+    this.#lines.push({ instruction, text, step: Math.max(this.#step, 0), stopped, quiet });
   }
 
   #addStep(step: BatchStep, task: Task & { do: "steps" }): void {
@@ -140,7 +147,7 @@ export class Compiler {
         const firmware = step.by === "firmware" || (this.#firmware && step.by === "interrupt");
         // membarrier is a full barrier by itself (membarrier(2)); so is an interrupt on some ISAs.
         if (step.by === "membarrier" || this.#world.machine.syncDrains) {
-          this.#add({ op: "settle", of: "all" }, `${text}: stores first`);
+          this.#add({ op: "settle", of: "all" }, `${text}: stores first`, true);
         }
         this.#add({ op: "send", by: firmware ? "firmware" : "interrupt" }, text);
         if (step.wait) this.#add({ op: "await" }, `${text}: all harts answered`);
@@ -168,18 +175,18 @@ export class Compiler {
   }
 
   #addStop(steps: readonly BatchStep[], task: Task & { do: "steps" }): void {
-    this.#add({ op: "settle", of: "all" }, "stop: stores first");
+    this.#add({ op: "settle", of: "all" }, "stop: stores first", true);
     this.#add({ op: "stop" }, "stops all harts");
     this.#stopped = true;
     for (const step of steps) this.#addStep(step, task);
-    this.#add({ op: "settle", of: "all" }, "stop: stores done");
+    this.#add({ op: "settle", of: "all" }, "stop: stores done", true);
     this.#add({ op: "resume" }, "all harts synchronise and go on");
     this.#stopped = false;
   }
 
   #wait(of: "tasks" | "harts" | "window", text: string): void {
     // Waiting for others goes through the scheduler, which orders everything before it.
-    this.#add({ op: "settle", of: "all" }, `${text}: stores first`);
+    this.#add({ op: "settle", of: "all" }, `${text}: stores first`, true);
     this.#add({ op: "mark", of }, `${text}: begins`);
     this.#add({ op: "awaitMarks", of }, `${text}: over`);
   }
@@ -224,7 +231,7 @@ export class Compiler {
     const index = this.#events.length;
     const bit = index % PENDING_MAX;
     let after = 0;
-    for (let i = Math.max(0, index - PENDING_MAX + 1); i < index; i++) {
+    for (let i = this.#unsettled; i < index; i++) {
       const earlier = ensure(this.#events[i], "event");
       if (this.#isOrdered(earlier, event, i >= stepFirst)) after |= 1 << earlier.bit;
     }
@@ -250,7 +257,7 @@ export class Compiler {
 export function checkPending(program: Program): void {
   let issued = 0;
   for (const { instruction } of program.lines) {
-    if (instruction.op === "settle") issued = 0;
+    if (instruction.op === "settle" && instruction.of === "all") issued = 0;
     if (instruction.op === "issue") issued += instruction.events.length;
     assert(issued <= PENDING_MAX, "too many stores without a barrier between them");
   }

@@ -38,6 +38,8 @@ export type SystemOptions = {
   readonly countSyncs: boolean;
 };
 
+const READS_NOTHING = -1;
+const READS_TRAP = -2;
 const staleFetch = markBit("stale-fetch");
 const markIf = (when: boolean, name: MarkName): number => (when ? markBit(name) : 0);
 
@@ -49,6 +51,7 @@ export class System implements Model {
   /** Harts that the thread can run on; 0 is where it begins. */
   readonly harts: number;
   readonly #memo = new PairMap();
+  readonly #reads: number[] = [];
   readonly #moveLists: (readonly Move[])[] = [];
   readonly #preemption: boolean;
   readonly #nmi: boolean;
@@ -182,11 +185,22 @@ export class System implements Model {
     return count;
   }
 
-  #movesOf(state: Uint16Array, local: number, hart: number): readonly Move[] {
+  /** The bank that a local state reads before it moves, or one of the `READS_` numbers. */
+  #readsOf(local: number): number {
+    const known = this.#reads[local];
+    if (known !== undefined) return known;
     const reading = this.locals.reading(local);
+    const reads =
+      reading.of === "bank" ? reading.bank : reading.of === "trap" ? READS_TRAP : READS_NOTHING;
+    this.#reads[local] = reads;
+    return reads;
+  }
+
+  #movesOf(state: Uint16Array, local: number, hart: number): readonly Move[] {
+    const reads = this.#readsOf(local);
     let value = 0;
-    if (reading.of === "bank") value = this.bankState(state, reading.bank);
-    else if (reading.of === "trap") value = wordOf(state, W.armed);
+    if (reads >= 0) value = this.bankState(state, reads);
+    else if (reads === READS_TRAP) value = wordOf(state, W.armed);
     const answered = this.#countSyncs ? wordOf(state, W.answered) : 0;
     const a = (local << 3) | hart;
     const b = (value << 4) | answered;
@@ -255,8 +269,8 @@ export class System implements Model {
     }
     const isLate = (marks & staleFetch) !== 0 && this.patchers.areDone(state);
     marks |= markIf(isLate, "late");
-    const reading = this.locals.reading(local);
-    if (reading.of === "bank") state[this.patchers.bankAt + reading.bank] = move.bank;
+    const reads = this.#readsOf(local);
+    if (reads >= 0) state[this.patchers.bankAt + reads] = move.bank;
     state[at] = move.next;
     if (move.syncs) this.patchers.sync(state, hart);
     this.#unmark(state, who);

@@ -119,7 +119,7 @@ export const wordValue = (bytes: Uint8Array): bigint =>
 
 /** Lays out a world for a design on a machine; sites are in state `idle`. */
 export function buildWorld(design: Design, machine: Machine, options: WorldOptions): World {
-  const kit = ensure(kits[design.isa], design.isa);
+  const kit = kits[design.isa];
   const objects = [...Object.keys(design.code), ...design.ops.map((ops) => `ops:${ops.name}`)];
   assert(objects.length <= 16, "too many objects in a design");
   const { code, targets } = placeCode(design, { ...design.places, ...options.places });

@@ -52,6 +52,8 @@ export type Design = {
   readonly ops: readonly Ops[];
   /** Registers that the site may clobber on the way to the body. */
   readonly scratch: readonly string[];
+  /** Instructions that no state has and that may be met on the way, since they do nothing. */
+  readonly harmless?: readonly { readonly offset: number; readonly bytes: readonly number[] }[];
   /** What returns from traps and interrupts do to a pc inside of the window. */
   readonly trapReturn?: TrapReturn;
 };

@@ -1,0 +1,112 @@
+/** x86-64 designs: windows of five bytes that call a trampoline or jump to a thunk. */
+import { ensure } from "../../base/assert.ts";
+import type { Design, DesignState } from "../design.ts";
+import type { Layout } from "../layout.ts";
+import { dynamicTrampoline, entries } from "../trampolines.ts";
+import { longNops, nop1x5 } from "../x86-64-layouts.ts";
+
+type Window = DesignState["window"];
+
+const layout = ensure(longNops.get(5), "the layout of one 5-byte no-op");
+
+/** Bytes that a layout makes; a target out of reach is an error of the design. */
+const made = (result: ReturnType<Layout["call"]>): Uint8Array => {
+  if (!result.ok) throw new Error(`assertion failed: ${result.error.kind}`);
+  return result.value;
+};
+
+const callTo =
+  (name: string): Window =>
+  (at, targets) =>
+    made(layout.call(at, ensure(targets.get(name), name)));
+
+const jumpTo =
+  (name: string): Window =>
+  (at, targets) =>
+    made(layout.jump(at, ensure(targets.get(name), name)));
+
+const twoOps = [{ name: "a" }, { name: "b" }];
+const owns = (name: string): readonly string[] => [`tramp ${name}`, `ops:${name}`];
+
+const trampolines = {
+  "tramp a": dynamicTrampoline(entries.x86, "a"),
+  "tramp b": dynamicTrampoline(entries.x86, "b"),
+};
+
+/** One 5-byte no-op, as the kernel and clang have it, or a call. */
+export const x86Call: Design = {
+  id: "x86-64/nop5-call",
+  isa: "x86-64",
+  summary: "one 5-byte no-op <-> call rel32",
+  windowSize: 5,
+  align: 16,
+  states: {
+    idle: { window: () => layout.idle() },
+    a: { window: callTo("tramp a"), owns: owns("a") },
+    b: { window: callTo("tramp b"), owns: owns("b") },
+  },
+  code: trampolines,
+  ops: twoOps,
+  scratch: ["r10", "r11"],
+};
+
+/** The same with a jump to a thunk of the site's own. */
+export const x86Jump: Design = {
+  ...x86Call,
+  id: "x86-64/nop5-jump",
+  summary: "one 5-byte no-op <-> jmp rel32",
+  states: {
+    idle: { window: () => layout.idle() },
+    a: { window: jumpTo("tramp a"), owns: owns("a") },
+    b: { window: jumpTo("tramp b"), owns: owns("b") },
+  },
+  code: {
+    "tramp a": dynamicTrampoline(entries.x86Jump, "a"),
+    "tramp b": dynamicTrampoline(entries.x86Jump, "b"),
+  },
+};
+
+/** 66 ... 66 90: one no-op of every length up to five, wherever it begins. */
+const prefixedNops = [0, 1, 2, 3, 4].flatMap((offset) =>
+  Array.from({ length: 5 - offset }, (_, prefixes) => ({
+    offset,
+    bytes: [...Array.from({ length: prefixes }, () => 0x66), 0x90],
+  })),
+);
+
+/** gcc's five 1-byte no-ops: a thread can stand between any two of them. */
+export const x86FiveNops: Design = {
+  ...x86Call,
+  id: "x86-64/nop1x5-call",
+  summary: "five 1-byte no-ops <-> call rel32",
+  states: {
+    idle: { window: () => new Uint8Array(nop1x5.windowSize).fill(0x90) },
+    a: { window: callTo("tramp a"), owns: owns("a") },
+    b: { window: callTo("tramp b"), owns: owns("b") },
+  },
+  harmless: prefixedNops,
+};
+
+/** `jmp +3` over the tail as the idle state, as XRay's sleds have it. */
+export const x86ShortJumpIdle: Design = {
+  ...x86Call,
+  id: "x86-64/jmp2-call",
+  summary: "jmp +3 over three bytes <-> call rel32",
+  states: {
+    idle: { window: () => Uint8Array.of(0xeb, 3, 0, 0, 0) },
+    a: { window: callTo("tramp a"), owns: owns("a") },
+    b: { window: callTo("tramp b"), owns: owns("b") },
+  },
+};
+
+/**
+ * The same with trampolines at addresses whose distance from the site has 03 as its low byte, like
+ * `jmp +3`: then enabling changes the first byte and the tail alone.
+ */
+export const x86OneByteSwitch: Design = {
+  ...x86ShortJumpIdle,
+  id: "x86-64/jmp2-call-03",
+  summary: "jmp +3 over three bytes <-> call rel32 whose low byte is 03",
+  // The site ends at ...05; the distance's low byte is 03.
+  places: { "tramp a": 0x0181_2308n, "tramp b": 0x0292_4508n },
+};
