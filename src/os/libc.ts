@@ -73,6 +73,9 @@ export const spawnAttributesDefault: (attributes: Uint8Array, set: Uint8Array) =
 export const spawnActionsInit: (actions: Uint8Array) => number = declare(
   "int posix_spawn_file_actions_init(_Inout_ uint8_t *actions)",
 );
+export const spawnActionsDup: (actions: Uint8Array, fd: number, as: number) => number = declare(
+  "int posix_spawn_file_actions_adddup2(_Inout_ uint8_t *actions, int fd, int as)",
+);
 export const spawnActionsOpen: (
   actions: Uint8Array,
   fd: number,

@@ -11,6 +11,7 @@ import { PatchbayError } from "../base/error.ts";
 import {
   errorName,
   posixSpawn,
+  spawnActionsDup,
   spawnActionsInit,
   spawnActionsOpen,
   spawnAttributesDefault,
@@ -44,6 +45,8 @@ export function spawnStopped(command: readonly string[], options: SpawnOptions =
   const attributes = new Uint8Array(opaqueBytes);
   must(spawnActionsInit(actions), doing);
   must(spawnAttributesInit(attributes), doing);
+  // Node marks its own standard streams close-on-exec; a dup2 to itself takes the mark away.
+  for (const fd of [0, 1, 2]) must(spawnActionsDup(actions, fd, fd), doing);
   if (options.stdout !== undefined) {
     must(spawnActionsOpen(actions, 1, options.stdout, openWriteCreateTruncate, 0o644), doing);
   }
