@@ -75,7 +75,8 @@ export class TraceDirectory {
   readonly path: string;
   readonly #uuid: Uint8Array;
   readonly #start: SessionStart;
-  readonly #functions: TracedFunction[] = [];
+  /** By site: what is told later of a site adds to it. */
+  readonly #functions = new Map<number, TracedFunction>();
   readonly #streams = new Set<ThreadStream>();
   readonly #names = new Set<string>();
   #bytes = 0;
@@ -98,7 +99,7 @@ export class TraceDirectory {
     withFiles(`write the functions of the trace ${this.path}`, () => {
       const lines = functions.map(encodeFunction).join("");
       appendFileSync(join(this.path, traceFiles.functions), lines);
-      for (const f of functions) this.#functions.push(f);
+      for (const f of functions) this.#functions.set(f.site, f);
       this.#writeMetadata(undefined);
     });
   }
@@ -141,7 +142,10 @@ export class TraceDirectory {
   }
 
   #writeMetadata(end: SessionEnd | undefined): void {
-    this.#replace(traceFiles.metadata, encodeMetadata(this.#session(end), this.#functions));
+    this.#replace(
+      traceFiles.metadata,
+      encodeMetadata(this.#session(end), [...this.#functions.values()]),
+    );
   }
 
   #replace(name: string, text: string): void {
