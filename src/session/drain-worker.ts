@@ -61,8 +61,9 @@ const handlers: DrainHandlers = {
   failure: () => failure?.toJSON() ?? null,
   finish: (end) => {
     finished = true;
+    if (failure !== undefined) throw failure;
     const drain = getDrain();
-    if (failure === undefined) drain.finish(end);
+    drain.finish(end);
     return drain.totals;
   },
 };

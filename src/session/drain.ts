@@ -7,6 +7,7 @@
  * positions are marked now and then, because an event carries no more than 38 bits of its time.
  */
 import { type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
 import { MappedFile } from "../os/mapped-file.ts";
 import { listThreads, ProcessMemory, threadName } from "../os/proc.ts";
 import { tscNow } from "../os/tsc.ts";
@@ -228,11 +229,22 @@ export class Drain {
   #forget(tid: Tid): void {
     const { entries, entryBytes, probes, tid: tidOffset } = threadTable;
     const at = this.#start.table + BigInt((tid & (entries - 1)) * entryBytes);
-    const row = this.#memory.read(at, probes * entryBytes);
+    const row = this.#readUnlessUnmapped(at, probes * entryBytes);
+    if (row === undefined) return;
     const view = new DataView(row.buffer);
     for (let index = 0; index < probes; index++) {
       if (view.getUint32(index * entryBytes + tidOffset, true) !== tid) continue;
       this.#memory.write(at + BigInt(index * entryBytes + tidOffset), new Uint8Array(4));
+    }
+  }
+
+  /** Memory of the target; undefined when it is no longer there: Patchbay may be leaving. */
+  #readUnlessUnmapped(at: bigint, length: number): Uint8Array | undefined {
+    try {
+      return this.#memory.read(at, length);
+    } catch (error) {
+      if (error instanceof PatchbayError && error.code === "system") return undefined;
+      throw error;
     }
   }
 

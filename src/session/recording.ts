@@ -235,18 +235,26 @@ export class Recording {
     const status = await session.status();
     const failure = await drain.call("failure");
     if (status.kind !== "running") await this.#end(describeExit(status), status);
-    else if (failure !== null) await this.#end(failure.why, status, new PatchbayError(failure));
+    else if (failure !== null) await this.#end(failure.why, status);
     else if (this.#stopping === undefined) this.#scheduleWatch();
   }
 
-  /** Ends the recording: the process is as it was before, the trace is whole. */
+  /** Whether it has ended or is about to: who was to be told of a failure has been told. */
+  get isEnding(): boolean {
+    return this.#stopping !== undefined;
+  }
+
+  /**
+   * Ends the recording: the process is as it was before, the trace is whole. Fails where data was
+   * lost that nothing counts (a full disk); the process is as it was all the same.
+   */
   async stop(reason = "stopped"): Promise<RecordingSummary> {
     const status = await this.#parts.session.status();
     return this.#end(status.kind === "running" ? reason : describeExit(status), status);
   }
 
-  #end(reason: string, exit: ExitStatus, failure?: PatchbayError): Promise<RecordingSummary> {
-    this.#stopping ??= this.#finish(reason, exit, failure).then(
+  #end(reason: string, exit: ExitStatus): Promise<RecordingSummary> {
+    this.#stopping ??= this.#finish(reason, exit).then(
       (summary) => {
         this.#settle.resolve(summary);
         return summary;
@@ -259,11 +267,7 @@ export class Recording {
     return this.#stopping;
   }
 
-  async #finish(
-    reason: string,
-    exit: ExitStatus,
-    failure?: PatchbayError,
-  ): Promise<RecordingSummary> {
+  async #finish(reason: string, exit: ExitStatus): Promise<RecordingSummary> {
     clearTimeout(this.#watch);
     const { drain, target, clock, directory, exits } = this.#parts;
     const functions = this.#functions();
@@ -272,7 +276,6 @@ export class Recording {
       await this.#locating;
       const wallNs = BigInt(Date.now()) * 1_000_000n;
       const totals = await drain.call("finish", { wallNs, reason, clock: measureClock(clock) });
-      if (failure !== undefined) throw failure;
       const { protocols, agentless, pauseMs } = this.#changes;
       return {
         ...totals,

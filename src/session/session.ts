@@ -174,7 +174,8 @@ export class Session {
       await this.#recording.register("record", { kind: "record", exits }, options.filter);
       await this.run();
     } catch (error) {
-      await this.#recording.stop("recording could not begin");
+      // Why it could not begin is what counts, not that there is no trace to finish.
+      await this.#recording.stop("recording could not begin").catch(() => undefined);
       throw error;
     }
     return this.#recording;
@@ -222,9 +223,14 @@ export class Session {
 
   /** Ends a recording that is going on and lets the process go as it was. */
   async close(): Promise<void> {
-    await this.#recording?.stop("the session was closed");
-    await this.run();
-    await this.#worker.end();
+    const recording = this.#recording;
+    try {
+      if (recording?.isEnding === true) await recording.ended.catch(() => undefined);
+      else await recording?.stop("the session was closed");
+    } finally {
+      await this.run();
+      await this.#worker.end();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
