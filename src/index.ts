@@ -20,8 +20,10 @@ export {
   runLitmus,
 } from "./model/litmus/run.ts";
 export type { SpawnOptions } from "./os/spawn.ts";
+export { type Exporter, exporters } from "./report/exporters.ts";
 export { formatGraph, formatGraphJson, type GraphOptions } from "./report/graph.ts";
 export { formatInfo, readInfo, type TraceInfo } from "./report/info.ts";
+export type { TreeOptions } from "./report/read-call-tree.ts";
 export {
   type FunctionReport,
   formatReport,
@@ -35,6 +37,12 @@ export {
 export type { Selection } from "./report/selection.ts";
 export type { ThreadSummary, TraceSummary } from "./report/summary.ts";
 export { type Ink, type Paint, plain } from "./report/table.ts";
+export {
+  formatTree,
+  formatTreeJson,
+  type TreeNode,
+  type TreeTextOptions,
+} from "./report/tree-text.ts";
 export { formatBytes, formatCount, formatDuration, parseDurationNs } from "./report/units.ts";
 export type { CataloguedFunction, SiteFilter } from "./session/catalogue.ts";
 export { describeAnswer } from "./session/describe-answer.ts";

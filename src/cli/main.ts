@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
+import { registerExport } from "./verbs/export.ts";
 import { registerGraph } from "./verbs/graph.ts";
 import { registerInfo } from "./verbs/info.ts";
 import { registerLitmus } from "./verbs/litmus.ts";
@@ -16,6 +17,7 @@ import { registerSites } from "./verbs/sites.ts";
 export class AnswerNo extends Error {}
 
 const verbs: readonly ((program: Command) => void)[] = [
+  registerExport,
   registerGraph,
   registerInfo,
   registerLitmus,

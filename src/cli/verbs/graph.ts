@@ -1,6 +1,12 @@
 /** `patchbay graph`: the calls as they nest. */
 import type { Command } from "commander";
-import { formatGraph, formatGraphJson, openTrace } from "../../index.ts";
+import {
+  formatGraph,
+  formatGraphJson,
+  formatTree,
+  formatTreeJson,
+  openTrace,
+} from "../../index.ts";
 import { paintFor, writeAll } from "../output.ts";
 import {
   addSelection,
@@ -17,6 +23,7 @@ type Flags = SelectionFlags & {
   readonly to?: number;
   readonly perThread: boolean;
   readonly time: boolean;
+  readonly tree: boolean;
   readonly json: boolean;
 };
 
@@ -32,6 +39,7 @@ export function registerGraph(program: Command): void {
     .option("--to <time>", "only what happens before that", duration)
     .option("--per-thread", "one thread after the other, not all by time", false)
     .option("--time", "say when each call began or ended", false)
+    .option("--tree", "add calls up by the path that leads to them", false)
     .option("--json", "print one JSON object a line", false)
     .action(run);
 }
@@ -48,5 +56,9 @@ function run(dir: string, flags: Flags): void {
   };
   const trace = openTrace(dir);
   const paint = paintFor(process.stdout);
-  writeAll(flags.json ? formatGraphJson(trace, options) : formatGraph(trace, options, paint));
+  if (flags.tree) {
+    writeAll(flags.json ? formatTreeJson(trace, options) : formatTree(trace, options, paint));
+  } else {
+    writeAll(flags.json ? formatGraphJson(trace, options) : formatGraph(trace, options, paint));
+  }
 }

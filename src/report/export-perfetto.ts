@@ -1,0 +1,288 @@
+/**
+ * Perfetto's protobuf format (protos/perfetto/trace/trace_packet.proto and track_event/*.proto of
+ * its sources): a track for the process and one for each thread, slices that begin and end, names
+ * interned once for each thread, and a counter of lost events. Times are nanoseconds of the wall
+ * clock; a snapshot says that the trace's clock is the same.
+ */
+import { type CallEnd, callEnd } from "../trace/call-stack.ts";
+import { wallNsAt } from "../trace/clock.ts";
+import { sessionClock } from "../trace/session.ts";
+import type { Trace } from "../trace/trace.ts";
+import { type TraceThread, traceOrigin, traceThreads } from "../trace/trace-reader.ts";
+import { ByteWriter } from "./byte-writer.ts";
+import { type ExportOptions, type ExportVisitor, exportThreads, shownSites } from "./export.ts";
+import { Message } from "./protobuf.ts";
+import { tickNs } from "./summary.ts";
+
+/** Field numbers, of the messages that are written here. */
+const tracePacket = {
+  clockSnapshot: 6,
+  timestamp: 8,
+  sequenceId: 10,
+  trackEvent: 11,
+  internedData: 12,
+  sequenceFlags: 13,
+  defaults: 59,
+  trackDescriptor: 60,
+} as const;
+const trackDescriptor = { uuid: 1, name: 2, process: 3, thread: 4, parent: 5, counter: 8 } as const;
+const processDescriptor = { pid: 1, commandLine: 2, name: 6 } as const;
+const threadDescriptor = { pid: 1, tid: 2, name: 5 } as const;
+const trackEvent = {
+  debugAnnotations: 4,
+  type: 9,
+  nameId: 10,
+  trackUuid: 11,
+  name: 23,
+  counterValue: 30,
+  sourceLocationId: 34,
+} as const;
+const internedData = { eventNames: 2, sourceLocations: 4 } as const;
+const internedName = { id: 1, name: 2 } as const;
+const sourceLocation = { id: 1, file: 2, functionName: 3, line: 4 } as const;
+const debugAnnotation = { stringValue: 6, name: 10 } as const;
+const packetDefaults = { trackEvent: 11 } as const;
+const eventDefaults = { trackUuid: 11 } as const;
+const clockSnapshot = { clocks: 1 } as const;
+const clock = { id: 1, timestamp: 2 } as const;
+
+const eventType = { begin: 1, end: 2, instant: 3, counter: 4 } as const;
+const sequenceFlag = { cleared: 1, needsState: 2 } as const;
+/** Built-in clocks of clock_snapshot.proto; packets that name none are on the second one. */
+const realtime = 1;
+const boottime = 6;
+const processUuid = 1;
+/** Field 1 of the file's message `Trace`, length-delimited. */
+const packetTag = 0x0a;
+
+/** Pieces of the file. */
+export function* exportPerfetto(trace: Trace, options: ExportOptions): Generator<Uint8Array> {
+  const out = new ByteWriter();
+  const writer = new PacketWriter(out);
+  const begin = traceOrigin(traceThreads(trace));
+  const origin = splitNs(wallNsAt(sessionClock(trace.session), begin));
+  writeClocks(writer, origin);
+  writeProcess(trace, writer);
+  yield* exportThreads(trace, options, out, (thread) =>
+    threadVisitor(trace, options, writer, origin, thread),
+  );
+}
+
+/** Frames packets with their lengths. */
+class PacketWriter {
+  readonly packet = new Message();
+  readonly event = new Message();
+  readonly #out: ByteWriter;
+
+  constructor(out: ByteWriter) {
+    this.#out = out;
+  }
+
+  /** Ends the packet that was put together in `packet`. */
+  end(): void {
+    this.#out.byte(packetTag);
+    this.#out.varint(this.packet.length);
+    this.packet.writeTo(this.#out);
+    this.packet.clear();
+  }
+}
+
+/** Nanoseconds since 1970 exceed 2^53: high * 2^28 + low. */
+type SplitNs = { readonly high: number; readonly low: number };
+const splitNs = (ns: bigint): SplitNs => {
+  const word = BigInt.asUintN(64, ns);
+  return { high: Number(word >> 28n), low: Number(word & 0xfff_ffffn) };
+};
+
+function writeClocks(writer: PacketWriter, origin: SplitNs): void {
+  const { packet } = writer;
+  packet.number(tracePacket.sequenceId, 1);
+  packet.message(tracePacket.clockSnapshot, (snapshot) => {
+    for (const id of [realtime, boottime]) {
+      snapshot.message(clockSnapshot.clocks, (entry) => {
+        entry.number(clock.id, id);
+        entry.long(clock.timestamp, origin.high, origin.low);
+      });
+    }
+  });
+  writer.end();
+}
+
+function writeProcess(trace: Trace, writer: PacketWriter): void {
+  const { pid, command } = trace.session;
+  const { packet } = writer;
+  packet.number(tracePacket.sequenceId, 1);
+  packet.message(tracePacket.trackDescriptor, (track) => {
+    track.number(trackDescriptor.uuid, processUuid);
+    track.message(trackDescriptor.process, (process) => {
+      process.number(processDescriptor.pid, pid);
+      for (const word of command) process.text(processDescriptor.commandLine, word);
+      process.text(processDescriptor.name, command[0] ?? "");
+    });
+  });
+  writer.end();
+}
+
+/** One thread's packets form a sequence: its track and its clock are stated once. */
+function threadVisitor(
+  trace: Trace,
+  options: ExportOptions,
+  writer: PacketWriter,
+  origin: SplitNs,
+  thread: TraceThread,
+): ExportVisitor {
+  const track = new ThreadTrack(trace, writer, origin, thread);
+  const shows = shownSites(trace, options);
+  return {
+    enter: (site, time) => {
+      if (shows(site)) track.begin(site, time);
+    },
+    leave: (site, _start, end, _self, _index, how) => {
+      if (shows(site)) track.end(end, how);
+    },
+    point: (site, time) => {
+      if (shows(site)) track.instant(site, time);
+    },
+    orphan: () => undefined,
+    gap: (lost, _from, to) => track.lost(lost, to),
+    finish: () => undefined,
+  };
+}
+
+const endings: Readonly<Record<CallEnd, string>> = {
+  [callEnd.returned]: "",
+  [callEnd.unwound]: "unwound",
+  [callEnd.left]: "left",
+  [callEnd.lost]: "lost",
+  [callEnd.open]: "open",
+};
+
+class ThreadTrack {
+  readonly #trace: Trace;
+  readonly #writer: PacketWriter;
+  readonly #origin: SplitNs;
+  readonly #ns: number;
+  readonly #sequence: number;
+  readonly #uuid: number;
+  readonly #ids = new Map<number, number>();
+  #lost = 0;
+
+  constructor(trace: Trace, writer: PacketWriter, origin: SplitNs, thread: TraceThread) {
+    this.#trace = trace;
+    this.#writer = writer;
+    this.#origin = origin;
+    this.#ns = tickNs(trace);
+    this.#sequence = thread.index + 2;
+    this.#uuid = 2 * thread.index + 2;
+    this.#describe(thread);
+  }
+
+  get #counterUuid(): number {
+    return this.#uuid + 1;
+  }
+
+  begin(site: number, time: number): void {
+    this.#slice(eventType.begin, site, time);
+  }
+
+  instant(site: number, time: number): void {
+    this.#slice(eventType.instant, site, time);
+  }
+
+  end(time: number, how: CallEnd): void {
+    const { event } = this.#writer;
+    event.number(trackEvent.type, eventType.end);
+    if (how !== callEnd.returned) {
+      event.message(trackEvent.debugAnnotations, (annotation) => {
+        annotation.text(debugAnnotation.name, "end");
+        annotation.text(debugAnnotation.stringValue, endings[how]);
+      });
+    }
+    this.#finishEvent(time);
+  }
+
+  /** The counter of lost events goes up; by one where nobody knows how many they were. */
+  lost(count: number, time: number): void {
+    this.#lost += count === Infinity ? 1 : count;
+    const { event } = this.#writer;
+    event.number(trackEvent.type, eventType.counter);
+    event.number(trackEvent.trackUuid, this.#counterUuid);
+    event.number(trackEvent.counterValue, this.#lost);
+    this.#finishEvent(time);
+  }
+
+  #slice(type: number, site: number, time: number): void {
+    const known = this.#ids.get(site);
+    const id = known ?? this.#ids.size + 1;
+    if (known === undefined) {
+      this.#ids.set(site, id);
+      this.#intern(site, id);
+    }
+    const { event } = this.#writer;
+    event.number(trackEvent.type, type);
+    event.number(trackEvent.nameId, id);
+    if (this.#trace.functions.find(site)?.file !== undefined) {
+      event.number(trackEvent.sourceLocationId, id);
+    }
+    this.#finishEvent(time);
+  }
+
+  /** The name goes into the packet that mentions it first. */
+  #intern(site: number, id: number): void {
+    const f = this.#trace.functions.find(site);
+    const name = this.#trace.functions.name(site);
+    this.#writer.packet.message(tracePacket.internedData, (interned) => {
+      interned.message(internedData.eventNames, (entry) => {
+        entry.number(internedName.id, id);
+        entry.text(internedName.name, name);
+      });
+      if (f?.file === undefined) return;
+      interned.message(internedData.sourceLocations, (entry) => {
+        entry.number(sourceLocation.id, id);
+        entry.text(sourceLocation.file, f.file ?? "");
+        entry.text(sourceLocation.functionName, name);
+        if (f.line !== undefined) entry.number(sourceLocation.line, f.line);
+      });
+    });
+  }
+
+  #finishEvent(time: number): void {
+    const { packet, event } = this.#writer;
+    const { high, low } = this.#origin;
+    packet.long(tracePacket.timestamp, high, low + Math.round(time * this.#ns));
+    packet.number(tracePacket.sequenceId, this.#sequence);
+    packet.number(tracePacket.sequenceFlags, sequenceFlag.needsState);
+    packet.nested(tracePacket.trackEvent, event);
+    event.clear();
+    this.#writer.end();
+  }
+
+  #describe({ first }: TraceThread): void {
+    const { packet } = this.#writer;
+    packet.number(tracePacket.sequenceId, this.#sequence);
+    packet.number(tracePacket.sequenceFlags, sequenceFlag.cleared);
+    packet.message(tracePacket.defaults, (defaults) => {
+      defaults.message(packetDefaults.trackEvent, (event) => {
+        event.number(eventDefaults.trackUuid, this.#uuid);
+      });
+    });
+    packet.message(tracePacket.trackDescriptor, (track) => {
+      track.number(trackDescriptor.uuid, this.#uuid);
+      track.number(trackDescriptor.parent, processUuid);
+      track.message(trackDescriptor.thread, (descriptor) => {
+        descriptor.number(threadDescriptor.pid, first.pid);
+        descriptor.number(threadDescriptor.tid, first.tid);
+        descriptor.text(threadDescriptor.name, first.threadName);
+      });
+    });
+    this.#writer.end();
+    packet.number(tracePacket.sequenceId, this.#sequence);
+    packet.message(tracePacket.trackDescriptor, (track) => {
+      track.number(trackDescriptor.uuid, this.#counterUuid);
+      track.number(trackDescriptor.parent, this.#uuid);
+      track.text(trackDescriptor.name, "lost events");
+      track.message(trackDescriptor.counter, () => undefined);
+    });
+    this.#writer.end();
+  }
+}
