@@ -34,7 +34,7 @@ function run(files: readonly string[], flags: Flags): void {
     try {
       const machine = flags.machine === undefined ? {} : { machine: flags.machine };
       const results = runLitmus(read(file), {
-        ...{ fileName: file, witnesses: flags.witness || flags.json },
+        ...{ fileName: file, witnesses: flags.witness },
         ...machine,
       });
       for (const result of results) print(file, result, flags);

@@ -108,13 +108,15 @@ function modify(args: Arg[], how: string, amount: string): void {
 /** Mnemonics whose last operand is a place in the code. */
 const branches = /^(b|bl|b\.\w+|cbn?z|tbn?z|adrp?)$/;
 
-function parseTarget(text: string, pc: bigint, names: Names): Arg | string {
+/** ADRP counts from the 4 KiB page that it stands in to the page of its target. */
+function parseTarget(text: string, pc: bigint, names: Names, mask: bigint): Arg | string {
   const relative = /^\.([+-]\d+)?$/.exec(text);
-  if (relative !== null) return Number(relative[1] ?? 0);
-  const address = names.label(text);
-  return address === undefined ? `there is no label ${text}` : Number(address - pc);
+  const address = relative === null ? names.label(text) : pc + BigInt(relative[1] ?? 0);
+  if (address === undefined) return `there is no label ${text}`;
+  return Number((address & mask) - (pc & mask));
 }
 
+type Reading = ReturnType<typeof aarch64.table.read>;
 type Problem = { readonly problem: string };
 
 function parseArgs(mnemonic: string, rest: string, pc: bigint, names: Names): Arg[] | Problem {
@@ -134,7 +136,7 @@ function parseArgs(mnemonic: string, rest: string, pc: bigint, names: Names): Ar
     }
     const isLiteral = /^ldr(sw)?$/.test(mnemonic) && at === 1 && names.label(written) !== undefined;
     if ((branches.test(mnemonic) && at === texts.length - 1) || isLiteral) {
-      const parsed = parseTarget(written, pc, names);
+      const parsed = parseTarget(written, pc, names, mnemonic === "adrp" ? -4096n : -1n);
       if (typeof parsed === "string") return { problem: parsed };
       args.push(parsed);
       continue;
@@ -174,13 +176,22 @@ function assemblePrefetch(rest: string): Uint8Array | string {
   return wordBytes((0xf9800000 | (register.n << 5) | operation) >>> 0);
 }
 
+/** MOV between registers is ORR, except to and from the stack pointer (Arm ARM C6.2 MOV). */
+function readMove(mnemonic: string, args: readonly Arg[]): Reading | undefined {
+  const [to, from] = args;
+  if (mnemonic !== "mov" || typeof to !== "object" || typeof from !== "object") return undefined;
+  if (to.kind === "x" && from.kind === "x") return aarch64.table.read("orr", [to, xzr, from]);
+  if (to.kind === "w" && from.kind === "w") return aarch64.table.read("orr", [to, wzr, from]);
+  return undefined;
+}
+
 function assemble(text: string, pc: bigint, names: Names): Uint8Array | string {
   const { mnemonic, rest } = normalise(text);
   if (mnemonic === "prfm") return assemblePrefetch(rest);
   if (mnemonic === ".inst" || mnemonic === ".word") return wordBytes(Number(parseNumber(rest)));
   const args = parseArgs(mnemonic, rest, pc, names);
   if ("problem" in args) return args.problem;
-  const reading = aarch64.table.read(mnemonic, args);
+  const reading = readMove(mnemonic, args) ?? aarch64.table.read(mnemonic, args);
   if (typeof reading === "string") return reading;
   return wordBytes(encodeForm(reading.form, reading.fields));
 }

@@ -56,7 +56,7 @@ function assemble(isa: RiscvIsa, text: string, pc: bigint, names: Names): Uint8A
     if (typeof parsed === "string" && parsed.includes(" ")) return parsed;
     args.push(parsed);
   }
-  if (mnemonic === "fence" && args.length === 0) args.push("rw", "rw");
+  if (mnemonic === "fence" && args.length === 0) args.push("iorw", "iorw");
   const reading = isa.table.read(mnemonic, args);
   if (typeof reading === "string") return reading;
   const word = encodeForm(reading.form, reading.fields);

@@ -6,6 +6,7 @@
  */
 
 import { codeAddr } from "../../base/brand.ts";
+import type { Effect } from "../../isa/effects.ts";
 import { Assembler } from "../../isa/x86-64/assembler.ts";
 import { decode } from "../../isa/x86-64/decode.ts";
 import { instructionBytesMax } from "../../isa/x86-64/decode-into.ts";
@@ -20,11 +21,11 @@ import {
   mem64,
   type Operand,
 } from "../../isa/x86-64/operands.ts";
-import { gpr, r8, r16, r32, r64 } from "../../isa/x86-64/registers.ts";
+import { type Gpr, gpr, r8, r16, r32, r64 } from "../../isa/x86-64/registers.ts";
+import { effectsOf } from "../../isa/x86-64/semantics.ts";
 import { lockable, type Mnemonic } from "../../isa/x86-64/table.ts";
 import type { Decoding, LitmusIsa, Names, RegisterName } from "./isa.ts";
 import { parseNumber } from "./lexer.ts";
-import { findX86Register, x86Effects } from "./x86-semantics.ts";
 
 type Size = 8 | 16 | 32 | 64;
 
@@ -33,22 +34,23 @@ const makers: Readonly<Record<Size, MemMaker>> = { 8: mem8, 16: mem16, 32: mem32
 
 const isMnemonic = (name: string): name is Mnemonic => getForms(name).length > 0;
 
-const findRegister = (name: string): Operand | undefined =>
-  [r8, r16, r32, r64].flatMap((bank) => Object.values(bank)).find((r) => r.name === name);
+const registers: readonly Gpr[] = [r8, r16, r32, r64].flatMap((bank) => Object.values(bank));
+
+const findRegister = (name: string): Gpr | undefined =>
+  registers.find((register) => register.name === name && !register.high);
 
 /** `8(%rax)`, `[rax]`, `(x)`, `x`: memory of `size` bits. */
 function parseMemory(text: string, size: Size | 0, names: Names): Operand | string {
   const make = size === 0 ? mem : makers[size];
   const [, offset = "", inside] = /^(-?\w*)[[(]%?([\w.]+)[)\]]$/.exec(text) ?? [];
   const place = inside ?? text;
-  const register = findX86Register(place);
+  const register = findRegister(place);
   if (register === undefined) {
     const address = names.variable(place);
     if (address === undefined) return `${place} is neither a register nor a variable`;
     return make({ disp: Number(address) });
   }
-  const number = Object.values(r64).find(({ name }) => name === register.name)?.number ?? 0;
-  return make(gpr(64, number), offset === "" ? {} : { disp: Number(parseNumber(offset)) });
+  return make(gpr(64, register.number), offset === "" ? {} : { disp: Number(parseNumber(offset)) });
 }
 
 const isMemory = (text: string): boolean => /[[(]/.test(text);
@@ -56,8 +58,8 @@ const isMemory = (text: string): boolean => /[[(]/.test(text);
 /** The size that an instruction's registers or its suffix say. */
 function sizeOf(operands: readonly string[], suffix: Size | undefined): Size {
   for (const text of operands) {
-    const register = findX86Register(text.replace("%", ""));
-    if (!isMemory(text) && register !== undefined) return register.bits;
+    const register = findRegister(text.replace("%", ""));
+    if (!isMemory(text) && register !== undefined) return register.size;
   }
   return suffix ?? 32;
 }
@@ -142,18 +144,24 @@ function assemble(text: string, pc: bigint, names: Names): Uint8Array | string {
   return a.finish().bytes;
 }
 
+/** IRET serialises (SDM Vol. 3A, "Serializing Instructions"). */
+const interruptReturn: readonly Effect[] = [
+  { kind: "barrier", barrier: { name: "serialize", by: "iret" } },
+];
+
 function decodeAt(bytes: Uint8Array, pc: bigint): Decoding {
   const decoded = decode(bytes, 0, codeAddr(pc));
   if (decoded === undefined) return bytes.length < instructionBytesMax ? "incomplete" : "illegal";
   const text = format(decoded);
-  const effects = x86Effects(text, decoded.length);
-  const known = effects ?? [{ kind: "trap", cause: "illegal", code: 0n } as const];
+  const returns = text === "iretq";
+  const effects: readonly Effect[] | undefined = returns ? interruptReturn : effectsOf(decoded);
   return {
     size: decoded.length,
     text,
-    effects: known,
+    // What is not known here ends the thread: half an instruction, torn by a store.
+    effects: effects ?? [{ kind: "trap", cause: "illegal", code: 0n }],
     picks: false,
-    returns: text === "iretq",
+    returns,
     listed: false,
     acquirePc: false,
   };
@@ -166,8 +174,8 @@ export const x86Litmus: LitmusIsa = {
   stackPointer: "rsp",
   breakpointReturnsBehind: true,
   register(name): RegisterName | undefined {
-    const found = findX86Register(name.replace("%", "").toLowerCase());
-    return found === undefined ? undefined : { name: found.name, bits: found.bits };
+    const found = findRegister(name.replace("%", "").toLowerCase());
+    return found === undefined ? undefined : { name: gpr(64, found.number).name, bits: found.size };
   },
   assemble,
   decode: decodeAt,

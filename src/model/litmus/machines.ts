@@ -9,11 +9,16 @@ import { type X86Rules, x86Axioms } from "./axioms-x86.ts";
 import type { Axioms } from "./execution.ts";
 import type { LitmusArch } from "./test-file.ts";
 
+/** A machine by name, for lists. */
 export type LitmusMachine = {
   readonly name: string;
   readonly arch: LitmusArch;
   /** One line: whose rules these are. */
   readonly summary: string;
+};
+
+/** A machine with its rules. */
+export type MachineModel = LitmusMachine & {
   readonly axioms: Axioms;
   /** Bytes of an aligned block that one fetch sees at one moment. */
   readonly fetchBytes: number;
@@ -21,7 +26,7 @@ export type LitmusMachine = {
   readonly cacheType?: { readonly dic: boolean; readonly idc: boolean };
 };
 
-const armv8 = (dic: boolean, idc: boolean): LitmusMachine => ({
+const armv8 = (dic: boolean, idc: boolean): MachineModel => ({
   name: `armv8-dic${dic ? 1 : 0}-idc${idc ? 1 : 0}`,
   arch: "AArch64",
   summary: `Armv8-A, CTR_EL0.DIC = ${dic ? 1 : 0}, IDC = ${idc ? 1 : 0}`,
@@ -42,7 +47,7 @@ const riscv = (
   summary: string,
   rules: Partial<FetchRules>,
   fetchBytes = 4,
-): LitmusMachine => ({
+): MachineModel => ({
   name: `riscv-${name}`,
   arch: "RISCV",
   summary,
@@ -50,12 +55,7 @@ const riscv = (
   fetchBytes,
 });
 
-const x86 = (
-  name: string,
-  summary: string,
-  fetchBytes: number,
-  rules: X86Rules,
-): LitmusMachine => ({
+const x86 = (name: string, summary: string, fetchBytes: number, rules: X86Rules): MachineModel => ({
   name: `x86-${name}`,
   arch: "X86_64",
   summary,
@@ -63,8 +63,7 @@ const x86 = (
   fetchBytes,
 });
 
-/** Every machine; a test runs on those of its architecture. */
-export const litmusMachines: readonly LitmusMachine[] = [
+const models: readonly MachineModel[] = [
   armv8(false, false),
   armv8(false, true),
   armv8(true, false),
@@ -86,5 +85,9 @@ export const litmusMachines: readonly LitmusMachine[] = [
   }),
 ];
 
-export const findMachine = (name: string): LitmusMachine | undefined =>
-  litmusMachines.find((machine) => machine.name === name);
+/** Every machine; a test runs on those of its architecture. */
+export const litmusMachines: readonly LitmusMachine[] = models;
+
+/** The models of an architecture, or those of them that are called `name`. */
+export const findModels = (arch: LitmusArch, name?: string): readonly MachineModel[] =>
+  models.filter((model) => model.arch === arch && (name === undefined || model.name === name));

@@ -58,6 +58,7 @@ export function checkNames(image: Image, proposition: Proposition, line: number)
     if (place.kind === "memory") image.variable(place.name, line);
     else readRegister(image, place, undefined, line);
   }
+  checkValues(image, proposition);
   for (const { thread, type, label } of faultsIn(proposition)) {
     if (thread >= image.threads)
       throw refusal(image.test.name, line, `there is no thread ${thread}`);
@@ -69,6 +70,25 @@ export function checkNames(image: Image, proposition: Proposition, line: number)
       if (!known.includes(part))
         throw refusal(image.test.name, line, `faults ${type} are not modelled`);
     }
+  }
+}
+
+/** Also makes the instructions that a condition names known by their names. */
+function checkValues(image: Image, proposition: Proposition): void {
+  switch (proposition.op) {
+    case "and":
+    case "or":
+    case "implies":
+      checkValues(image, proposition.a);
+      checkValues(image, proposition.b);
+      return;
+    case "not":
+      checkValues(image, proposition.a);
+      return;
+    case "equals":
+      image.valueOf(proposition.value, proposition.line);
+      return;
+    default:
   }
 }
 

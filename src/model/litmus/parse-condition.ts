@@ -6,7 +6,14 @@
 
 import { type Section, TokenReader, tokenize } from "./lexer.ts";
 import { parseElement, parseValue } from "./parse-value.ts";
-import type { FaultText, LitmusTest, Place, Proposition, Quantifier } from "./test-file.ts";
+import type {
+  FaultText,
+  LitmusArch,
+  LitmusTest,
+  Place,
+  Proposition,
+  Quantifier,
+} from "./test-file.ts";
 
 type Condition = Pick<LitmusTest, "locations" | "filter" | "quantifier" | "condition">;
 
@@ -33,69 +40,77 @@ function parseFault(tokens: TokenReader): FaultText {
   return { thread: Number(head), label, place, type };
 }
 
-const registerNames = new RegExp(
-  [
-    String.raw`[XWxw]\d+|SP|XZR|WZR`,
-    String.raw`[ast]\d+|zero|ra|sp|gp|tp`,
-    String.raw`[er]?[abcd]x|[er]?[sd]i|[er]?[sb]p|r\d+[dwb]?`,
-  ]
-    .map((names) => `^(?:${names})$`)
-    .join("|"),
-  "i",
-);
+/** Registers by the words that conditions use; in `1:X0=1:X2` they tell places from labels. */
+const registerNames: Readonly<Record<LitmusArch, RegExp>> = {
+  AArch64: /^(?:[xw]\d+|w?sp|[xw]zr|lr)$/i,
+  RISCV: /^(?:x\d+|[ast]\d+|zero|ra|sp|gp|tp|fp)$/,
+  X86_64: /^%?(?:[er]?[abcd]x|[er]?[sd]i|[er]?[sb]p|r\d+[dwb]?)$/i,
+};
 
-/** Whether `1:X0` (and not the label `1:L0`) is what follows: registers of every ISA. */
-const isRegisterName = (word: string): boolean => registerNames.test(word);
+/** Parses with the registers of one architecture. */
+class ConditionParser {
+  readonly #tokens: TokenReader;
+  readonly #registers: RegExp;
 
-function parseAtom(tokens: TokenReader): Proposition {
-  const { line } = tokens;
-  if (tokens.accept("true")) return { op: "true" };
-  if (tokens.accept("false")) return { op: "false" };
-  if (isFault(tokens)) return { op: "fault", fault: parseFault(tokens), line };
-  const place = parseElement(tokens);
-  const negated = tokens.accept("!=") || tokens.accept("<>");
-  if (!negated && !tokens.accept("==")) tokens.expect("=");
-  if (tokens.isAt("{")) tokens.fail("arrays are compared element by element");
-  const atom = parseRightSide(tokens, place, line);
-  return negated ? { op: "not", a: atom } : atom;
-}
-
-/** What a place is compared with: a value, or another place (`0:X1=1:X2`, `[x]=[y]`, `x=*y`). */
-function parseRightSide(tokens: TokenReader, place: Place, line: number): Proposition {
-  const register = tokens.peek(1)?.text === ":" && isRegisterName(tokens.peek(2)?.text ?? "");
-  if (tokens.isAt("[") || tokens.accept("*") || register) {
-    return { op: "same", a: place, b: parseElement(tokens), line };
+  constructor(tokens: TokenReader, arch: LitmusArch) {
+    this.#tokens = tokens;
+    this.#registers = registerNames[arch];
   }
-  return { op: "equals", place, value: parseValue(tokens), line };
-}
 
-function parseNegation(tokens: TokenReader): Proposition {
-  if (tokens.accept("~") || tokens.accept("not")) return { op: "not", a: parseNegation(tokens) };
-  if (!tokens.accept("(")) return parseAtom(tokens);
-  const inner = parseProposition(tokens);
-  tokens.expect(")");
-  return inner;
-}
-
-function parseAnd(tokens: TokenReader): Proposition {
-  let left = parseNegation(tokens);
-  while (tokens.accept("/\\") || tokens.accept("and")) {
-    left = { op: "and", a: left, b: parseNegation(tokens) };
+  proposition(): Proposition {
+    const left = this.#or();
+    return this.#tokens.accept("=>") ? { op: "implies", a: left, b: this.proposition() } : left;
   }
-  return left;
-}
 
-function parseOr(tokens: TokenReader): Proposition {
-  let left = parseAnd(tokens);
-  while (tokens.accept("\\/") || tokens.accept("or")) {
-    left = { op: "or", a: left, b: parseAnd(tokens) };
+  #or(): Proposition {
+    let left = this.#and();
+    while (this.#tokens.accept("\\/") || this.#tokens.accept("or")) {
+      left = { op: "or", a: left, b: this.#and() };
+    }
+    return left;
   }
-  return left;
-}
 
-function parseProposition(tokens: TokenReader): Proposition {
-  const left = parseOr(tokens);
-  return tokens.accept("=>") ? { op: "implies", a: left, b: parseProposition(tokens) } : left;
+  #and(): Proposition {
+    let left = this.#negation();
+    while (this.#tokens.accept("/\\") || this.#tokens.accept("and")) {
+      left = { op: "and", a: left, b: this.#negation() };
+    }
+    return left;
+  }
+
+  #negation(): Proposition {
+    const tokens = this.#tokens;
+    if (tokens.accept("~") || tokens.accept("not")) return { op: "not", a: this.#negation() };
+    if (!tokens.accept("(")) return this.#atom();
+    const inner = this.proposition();
+    tokens.expect(")");
+    return inner;
+  }
+
+  #atom(): Proposition {
+    const tokens = this.#tokens;
+    const { line } = tokens;
+    if (tokens.accept("true")) return { op: "true" };
+    if (tokens.accept("false")) return { op: "false" };
+    if (isFault(tokens)) return { op: "fault", fault: parseFault(tokens), line };
+    const place = parseElement(tokens);
+    const negated = tokens.accept("!=") || tokens.accept("<>");
+    if (!negated && !tokens.accept("==")) tokens.expect("=");
+    if (tokens.isAt("{")) tokens.fail("arrays are compared element by element");
+    const atom = this.#comparison(place, line);
+    return negated ? { op: "not", a: atom } : atom;
+  }
+
+  /** What a place is compared with: a value, or another place (`0:X1=1:X2`, `[x]=[y]`, `x=*y`). */
+  #comparison(place: Place, line: number): Proposition {
+    const tokens = this.#tokens;
+    const register =
+      tokens.peek(1)?.text === ":" && this.#registers.test(tokens.peek(2)?.text ?? "");
+    if (tokens.isAt("[") || tokens.accept("*") || register) {
+      return { op: "same", a: place, b: parseElement(tokens), line };
+    }
+    return { op: "equals", place, value: parseValue(tokens), line };
+  }
 }
 
 /** `locations [x; 0:X1; y int*;]`; types and faults are for printing only and are skipped. */
@@ -125,16 +140,17 @@ function parseQuantifier(tokens: TokenReader): Quantifier {
 }
 
 /** Parses the section; `name` is for messages. */
-export function parseConditionSection(name: string, section: Section): Condition {
+export function parseConditionSection(name: string, arch: LitmusArch, section: Section): Condition {
   const tokens = new TokenReader(name, tokenize(name, section));
+  const parser = new ConditionParser(tokens, arch);
   const locations: Place[] = [];
   while (tokens.accept("locations")) {
     locations.push(...parseLocations(tokens));
     tokens.accept(";");
   }
-  const filter = tokens.accept("filter") ? parseProposition(tokens) : undefined;
+  const filter = tokens.accept("filter") ? parser.proposition() : undefined;
   const quantifier = parseQuantifier(tokens);
-  const condition = parseProposition(tokens);
+  const condition = parser.proposition();
   tokens.accept(";");
   if (!tokens.done) tokens.fail("there is something after the condition");
   return { locations, filter, quantifier, condition };

@@ -195,7 +195,7 @@ export function parseLitmus(text: string, fileName = "test"): LitmusTest {
     ...header,
     ...parseInit(fileName, sections.init),
     columns: parseProgram(fileName, sections.program),
-    ...parseConditionSection(fileName, sections.condition),
+    ...parseConditionSection(fileName, header.arch, sections.condition),
   };
 }
 

@@ -11,7 +11,7 @@ import type { LitmusIsa } from "./isa.ts";
 import { aarch64Litmus } from "./isa-aarch64.ts";
 import { riscvLitmus } from "./isa-riscv.ts";
 import { x86Litmus } from "./isa-x86.ts";
-import { findMachine, type LitmusMachine, litmusMachines } from "./machines.ts";
+import { findModels, type MachineModel } from "./machines.ts";
 import { findUnsynchronised } from "./modification.ts";
 import {
   cellOf,
@@ -89,7 +89,7 @@ const storesMax = 400;
 const visitsMax = 6;
 
 /** CTR_EL0 (Arm ARM, "CTR_EL0"): IDC is bit 28, DIC bit 29; lines of 64 bytes. */
-function systemRegisters({ cacheType }: LitmusMachine): ReadonlyMap<string, bigint> {
+function systemRegisters({ cacheType }: MachineModel): ReadonlyMap<string, bigint> {
   if (cacheType === undefined) return new Map();
   const idc = cacheType.idc ? 1n << 28n : 0n;
   const dic = cacheType.dic ? 1n << 29n : 0n;
@@ -172,7 +172,7 @@ function observedCells(
 }
 
 /** Runs a laid-out test on one machine. */
-function runOn(image: Image, machine: LitmusMachine, drawn: boolean): LitmusResult {
+function runOn(image: Image, machine: MachineModel, drawn: boolean): LitmusResult {
   const { test } = image;
   const { fetchBytes } = machine;
   const registers = systemRegisters(machine);
@@ -220,7 +220,7 @@ const unpredictable = (place: string): string =>
 
 function summarise(
   { test }: Image,
-  machine: LitmusMachine,
+  machine: MachineModel,
   states: readonly LitmusState[],
   candidates: number,
   warnings: readonly string[],
@@ -243,36 +243,42 @@ function summarise(
   };
 }
 
+/** Variants of herd's that change nothing here, beside DIC and IDC. */
+const plainVariants: ReadonlySet<string> = new Set(["self", "ifetch", "mixed", "fatal"]);
+
 /** DIC and IDC as a header says them: `CacheType=DIC1.IDC1`, `Variant=self,IDC`. */
 function headerMachine(test: LitmusTest): string | undefined {
-  if (test.arch !== "AArch64") return undefined;
   const flags = { dic: 0, idc: 0 };
+  const pattern = /(no-?)?(dic|idc)\s*[=:]?\s*([01]?)/g;
   for (const key of ["cachetype", "variant"]) {
-    const value = test.info.get(key)?.value.toLowerCase() ?? "";
-    for (const [, no, name, digit] of value.matchAll(/(no-?)?(dic|idc)\s*[=:]?\s*([01]?)/g)) {
+    const entry = test.info.get(key);
+    const value = entry?.value.toLowerCase() ?? "";
+    for (const [, no, name, digit] of value.matchAll(pattern)) {
       flags[name === "dic" ? "dic" : "idc"] = no !== undefined || digit === "0" ? 0 : 1;
     }
+    const rest = value.replaceAll(pattern, "").match(/[\w-]+/g) ?? [];
+    const unknown = rest.find((word) => !plainVariants.has(word));
+    if (unknown !== undefined) {
+      throw refusal(test.name, entry?.line ?? 1, `${key} ${unknown} is not modelled`);
+    }
   }
-  return `armv8-dic${flags.dic}-idc${flags.idc}`;
+  return test.arch === "AArch64" ? `armv8-dic${flags.dic}-idc${flags.idc}` : undefined;
 }
 
 /** The machines of a call: the one that is named, the test's own, or all of its architecture. */
-function chooseMachines(test: LitmusTest, name: string | undefined): readonly LitmusMachine[] {
-  const wanted = name ?? headerMachine(test);
-  if (wanted === undefined || wanted === "all") {
-    return litmusMachines.filter((machine) => machine.arch === test.arch);
-  }
-  const machine = findMachine(wanted);
-  const known = litmusMachines.filter(({ arch }) => arch === test.arch).map((m) => m.name);
-  if (machine === undefined || machine.arch !== test.arch) {
-    throw new PatchbayError({
-      code: "bad-usage",
-      doing: `run litmus test ${test.name}`,
-      why: `there is no machine ${wanted} for ${test.arch}`,
-      hint: `one of ${known.join(", ")}, all`,
-    });
-  }
-  return [machine];
+function chooseMachines(test: LitmusTest, name: string | undefined): readonly MachineModel[] {
+  const own = headerMachine(test);
+  const wanted = name ?? own;
+  const found = findModels(test.arch, wanted === "all" ? undefined : wanted);
+  if (found.length > 0) return found;
+  throw new PatchbayError({
+    code: "bad-usage",
+    doing: `run litmus test ${test.name}`,
+    why: `there is no machine ${wanted} for ${test.arch}`,
+    hint: `one of ${findModels(test.arch)
+      .map((machine) => machine.name)
+      .join(", ")}, all`,
+  });
 }
 
 const checkProposition = (image: Image, proposition: Proposition | undefined): void => {
