@@ -147,7 +147,7 @@ export const group5: Meaning = (o) => {
 export const group3: Meaning = (o) => {
   const bits = byteOr(o);
   if (o.isLocked) return undefined;
-  if (o.digit < 2) {
+  if (o.digit === 0) {
     const { before, value } = o.readE(bits);
     return [...before, ...alu.test(bits, value, o.immediate(bits))];
   }
@@ -180,8 +180,12 @@ const fences: Readonly<Record<number, readonly Effect[]>> = {
 };
 
 export const group15: Meaning = (o) => {
-  if (o.digit === 7 && o.isMemory) return [{ kind: "cache", fn: "clflush", addr: o.address() }];
-  return o.decoded.parts.pp === 0 ? fences[o.decoded.parts.modrm] : undefined;
+  const { pp, modrm } = o.decoded.parts;
+  if (!o.isMemory) return pp === 0 ? fences[modrm] : undefined;
+  const addr = o.address();
+  if (o.digit === 7 && pp === 0) return [{ kind: "cache", fn: "clflush", addr }];
+  if (o.digit === 7 && pp === 1) return [{ kind: "cache", fn: "clflushopt", addr }];
+  return o.digit === 6 && pp === 1 ? [{ kind: "cache", fn: "clwb", addr }] : undefined;
 };
 
 export const hint = (name: string): Effect[] => [{ kind: "hint", name }];

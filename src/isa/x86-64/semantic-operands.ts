@@ -10,7 +10,6 @@ import {
   constant,
   type Effect,
   type Expr,
-  letTemp,
   pc,
   reg,
   set,
@@ -186,11 +185,10 @@ export const toBytes = (bits: Bits): AccessBytes =>
 export const nextAddress = (o: Operands): Expr => plus(pc, o.decoded.length);
 
 /** Pushes 8 bytes. */
-export const push = (value: Expr): Effect[] => [
-  letTemp("top", plus(reg("rsp"), -8)),
-  { kind: "store", addr: temp("top"), value, bytes: 8 },
-  set("rsp", temp("top")),
-];
+export const push = (value: Expr): Effect[] => {
+  const top = plus(reg("rsp"), -8);
+  return [{ kind: "store", addr: top, value, bytes: 8 }, set("rsp", top)];
+};
 
 /** Loads the top of the stack into the temporary `t` and takes `more` bytes beside it off. */
 export const pop = (more = 0): Effect[] => [

@@ -4,7 +4,7 @@
  * byte) and A-3 (two bytes, after 0F).
  */
 
-import { binary, constant, reg, set, sext, temp, unary, zext } from "../effects.ts";
+import { binary, constant, ite, reg, set, sext, temp, unary, zext } from "../effects.ts";
 import * as alu from "./semantic-arithmetic.ts";
 import * as meaning from "./semantic-meanings.ts";
 import { type Bits, nextAddress, plus, pop, push } from "./semantic-operands.ts";

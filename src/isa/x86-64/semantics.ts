@@ -59,7 +59,7 @@ export const x86_64: Isa<X86Instruction> = {
   decode: (bytes, offset) => {
     const decoded = decode(bytes, offset, codeAddr(0n));
     if (decoded === undefined || effectsOf(decoded) === undefined) return undefined;
-    const [mnemonic = ""] = format(decoded).split(" ");
+    const [, mnemonic = ""] = /^(?:(?:lock|repn?e?|bnd|data16) )*(\S+)/.exec(format(decoded)) ?? [];
     return { mnemonic, size: decoded.length, operands: { decoded } };
   },
   effects: (insn) => ensure(effectsOf(insn.operands.decoded), "decoded, so its effects are known"),

@@ -36,6 +36,8 @@ export type Trial<I extends Instruction> = {
   readonly insns: readonly I[];
   /** Registers that have to hold the address of a landing pad. */
   readonly targets?: readonly string[];
+  /** Registers whose value afterwards the manual leaves open. */
+  readonly open?: readonly string[];
 };
 
 export type Driver<I extends Instruction> = {
