@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
+import { registerDemo } from "./verbs/demo.ts";
 import { registerExport } from "./verbs/export.ts";
 import { registerGraph } from "./verbs/graph.ts";
 import { registerInfo } from "./verbs/info.ts";
@@ -17,6 +18,7 @@ import { registerSites } from "./verbs/sites.ts";
 export class AnswerNo extends Error {}
 
 const verbs: readonly ((program: Command) => void)[] = [
+  registerDemo,
   registerExport,
   registerGraph,
   registerInfo,
