@@ -17,8 +17,9 @@ type NmRow = { readonly addr: number; readonly size: number; readonly name: stri
 /** Functions as nm lists them. */
 function nmFunctions(path: string, ...flags: readonly string[]): NmRow[] {
   return linesOf(outputOf("nm", ["-S", ...flags, path])).flatMap((line) => {
-    const match = /^([0-9a-f]+) ([0-9a-f]+) [tTi] (.*)$/.exec(line);
-    if (match === null) return [];
+    const match = /^([0-9a-f]+) ([0-9a-f]+) [tTWi] (.*)$/.exec(line);
+    // A weak object that glibc's probes define: nm does not tell those from functions.
+    if (match === null || line.endsWith(" _.stapsdt.base")) return [];
     const [, addr = "", size = "", name = ""] = match;
     return { addr: Number.parseInt(addr, 16), size: Number.parseInt(size, 16), name };
   });
@@ -36,7 +37,7 @@ describe.skipIf(!tools.every(hasTool))("a compiled program", () => {
       const theirs = nmFunctions(path).map(
         ({ addr, size, name }) => `${addr} ${size} ${name.replace(/@.*/, "")}`,
       );
-      expect(theirs.length).toBeGreaterThan(5);
+      expect(theirs.length).toBeGreaterThan(4);
       expect(theirs.filter((row) => !ours.has(row))).toEqual([]);
     });
 

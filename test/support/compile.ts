@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { onTestFinished } from "vitest";
+import { afterAll } from "vitest";
 
 /** Whether `tool` is installed. */
 export const hasTool = (tool: string): boolean =>
@@ -14,10 +14,16 @@ export const hasTool = (tool: string): boolean =>
 export const fixture = (name: string): string =>
   fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
 
-/** A folder that is removed when the test that asked for it has ended. */
+const folders: string[] = [];
+
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A folder that is removed when the tests of the file that asked for it have ended. */
 export function scratchFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "patchbay-test-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 

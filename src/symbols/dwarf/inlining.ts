@@ -180,7 +180,7 @@ function walkFunctions(info: DebugInfo, unit: Unit, visit: (entry: Entry) => voi
     const offset = reader.at;
     const code = reader.uleb();
     if (code === 0) {
-      depth--;
+      depth = Math.max(0, depth - 1);
       continue;
     }
     const shape = shapes.get(code) ?? reader.fail(`no abbreviation ${code}`);
@@ -282,7 +282,10 @@ export function findInlining(
     /** Functions around the place, by depth. */
     const around: Entry[] = [];
     walkFunctions(info, unit, (entry) => {
-      while ((around.at(-1)?.depth ?? -1) >= entry.depth) around.pop();
+      for (let last = around.at(-1); last !== undefined && last.depth >= entry.depth; ) {
+        around.pop();
+        last = around.at(-1);
+      }
       if (entry.tag === tag.subprogram) {
         around.push(entry);
         return;
