@@ -15,18 +15,16 @@ export function* exportChrome(trace: Trace, options: ExportOptions): Generator<U
   const out = new ByteWriter();
   const program = trace.session.command[0] ?? "";
   out.text('{"displayTimeUnit":"ns","traceEvents":[\n');
-  out.text(
-    `{"ph":"M","name":"process_name","pid":${trace.session.pid},"args":{"name":${JSON.stringify(program)}}}`,
-  );
+  const { pid } = trace.session;
+  out.text(JSON.stringify({ ph: "M", name: "process_name", pid, args: { name: program } }));
   const reader = yield* exportThreads(trace, options, out, (thread) =>
     chromeVisitor(trace, options, out, thread),
   );
   for (const thread of reader.readers) {
     if (thread === undefined) continue;
-    const name = JSON.stringify(thread.threadName);
-    out.text(
-      `,\n{"ph":"M","name":"thread_name","pid":${thread.pid},"tid":${thread.tid},"args":{"name":${name}}}`,
-    );
+    const { pid, tid, threadName: name } = thread;
+    const metadata = { ph: "M", name: "thread_name", pid, tid, args: { name } };
+    out.text(`,\n${JSON.stringify(metadata)}`);
   }
   out.text("\n]}\n");
   yield out.take();

@@ -23,7 +23,7 @@ export type TreeNode = {
   readonly selfNs: number;
 };
 
-const widths = { total: 10, self: 10, calls: 11 } as const;
+const widths: readonly number[] = [10, 10, 11];
 
 /** The tree for a person, in lines: of each call's inner ones the longest first. */
 export function* formatTree(
@@ -33,8 +33,8 @@ export function* formatTree(
 ): Generator<string> {
   const read = readCallTree(trace, options);
   const ns = tickNs(trace);
-  const row = (total: string, self: string, calls: string): string =>
-    `${total.padStart(widths.total)} ${self.padStart(widths.self)} ${calls.padStart(widths.calls)}  `;
+  const row = (...cells: readonly string[]): string =>
+    `${cells.map((cell, i) => cell.padStart(widths[i] ?? 0)).join(" ")}  `;
   yield `${paint("heading", `${row("total", "self", "calls")}function`)}\n`;
   const lines = new LineBuffer();
   const branches: string[] = [];

@@ -94,7 +94,7 @@ export class TraceDirectory {
     return this.#bytes;
   }
 
-  /** Adds functions that events will name from now on, before the first of these events is added. */
+  /** Adds functions, before the first event that names one of them is added. */
   addFunctions(functions: readonly TracedFunction[]): void {
     withFiles(`write the functions of the trace ${this.path}`, () => {
       const lines = functions.map(encodeFunction).join("");
@@ -104,7 +104,7 @@ export class TraceDirectory {
     });
   }
 
-  /** Opens a file for the packets of thread `tid`; a second thread with its id gets a second one. */
+  /** Opens a file for the packets of thread `tid`; another thread with its id gets another one. */
   stream(tid: number): ThreadStream {
     let name = `thread-${tid}`;
     for (let n = 2; this.#names.has(name); n++) name = `thread-${tid}.${n}`;

@@ -67,7 +67,7 @@ export const unknownFrame = -1;
 
 const framesFirst = 256;
 
-/** The arrays are public for the one loop that cannot afford calls; see `trace/thread-reader.ts`. */
+/** The arrays are public for the one loop that can't afford calls, in `trace/thread-reader.ts`. */
 export class CallStack {
   sites: Int32Array = new Int32Array(framesFirst);
   /** Ticks of the entry; of an unknown frame, from when on the time is nobody's. */

@@ -1,7 +1,7 @@
 /**
  * The trace's description for CTF readers, in TSDL (CTF 1.8.3, section 7): the packet's head as
- * `trace/packet.ts` writes it, events as `ring/layout.ts` and `ring/long-event.ts` lay them out, and
- * an enumeration that gives each site its function's name.
+ * `trace/packet.ts` writes it, events as `ring/layout.ts` and `ring/long-event.ts` lay them out,
+ * and an enumeration that gives each site its function's name.
  */
 import { eventKind, kindBits, siteBits, timeBits } from "../ring/layout.ts";
 import { longBase, longForm } from "../ring/long-event.ts";

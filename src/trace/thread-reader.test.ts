@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CallLog, type LoggedCall } from "../../test/support/call-log.ts";
+import { type LoggedCall, readFirst as read } from "../../test/support/call-log.ts";
 import { type History, historyOf, moves, type TrueCall } from "../../test/support/random-calls.ts";
 import {
   encodeStream,
   packetOf,
+  packetsOf,
   slotOf,
   type TestEvent,
   type TestPacket,
@@ -16,31 +17,9 @@ import { eventKind } from "../ring/layout.ts";
 import { encodeLongEvent, longBase, longForm } from "../ring/long-event.ts";
 import { callEnd, isComplete } from "./call-stack.ts";
 import { type LossPlace, lossPlace } from "./packet.ts";
-import { ThreadReader } from "./thread-reader.ts";
 import type { Trace } from "./trace.ts";
 
-function read(trace: Trace, windowBytes?: number): { log: CallLog; reader: ThreadReader } {
-  const log = new CallLog();
-  const stream = trace.streams[0];
-  if (stream === undefined) throw new Error("no stream");
-  const reader = new ThreadReader(trace, stream, log, 0n, windowBytes);
-  for (let next = reader.next(); next < Infinity; ) next = reader.run(Infinity);
-  return { log, reader };
-}
-
 const oneThread = (packets: readonly TestPacket[]): Trace => traceOf([{ tid: 7, packets }]);
-
-/** `events` in packets of `sizes`; what is left over makes a last one. */
-function packetsOf(history: History, sizes: readonly number[]): TestPacket[] {
-  const packets: TestPacket[] = [];
-  let at = 0;
-  for (const size of [...sizes, history.events.length]) {
-    const part = history.events.slice(at, at + size);
-    at += part.length;
-    if (part.length > 0) packets.push(packetOf(part));
-  }
-  return packets;
-}
 
 const asLogged = (call: TrueCall, end: number): LoggedCall => ({
   site: call.site,
@@ -60,7 +39,10 @@ describe("a thread's events without losses", () => {
     fc.assert(
       fc.property(moves(120), sizes, windows, (list, packetSizes, windowBytes) => {
         const history = historyOf(list);
-        const { log, reader } = read(oneThread(packetsOf(history, packetSizes)), windowBytes);
+        const { log, reader } = read(
+          oneThread(packetsOf(history.events, packetSizes)),
+          windowBytes,
+        );
         const end = history.events.at(-1)?.time ?? 0;
         expect([...log.calls].sort(byStart)).toEqual(
           history.calls.map((call) => asLogged(call, end)).sort(byStart),
@@ -372,49 +354,3 @@ function survives(history: History, kept: readonly boolean[], call: TrueCall): b
   }
   return true;
 }
-
-describe("a damaged stream", () => {
-  const history = historyOf(
-    Array.from({ length: 60 }, (_, i) => ({
-      does: i % 3 === 2 ? "return" : "call",
-      site: i % 4,
-      after: 5,
-    })),
-  );
-  const whole = encodeStream({ tid: 1, packets: packetsOf(history, [10, 7, 20]) });
-  const wholePackets = [10, 17, 37, 60];
-
-  it("is read up to the last whole packet, wherever the file ends", () => {
-    const ends = wholePackets.map((events, i) => (i + 1) * 112 + events * 8);
-    for (let length = 0; length <= whole.length; length++) {
-      const { log, reader } = read(traceOfBytes([whole.subarray(0, length)]));
-      const packets = ends.filter((end) => end <= length).length;
-      expect(reader.totals.packets).toBe(packets);
-      expect(reader.totals.slots).toBe(wholePackets[packets - 1] ?? 0);
-      expect(reader.totals.tornBytes).toBe(length - (ends[packets - 1] ?? 0));
-      expect(log.entries).toEqual(log.entries.filter((entry) => entry.time < Infinity));
-      expect(reader.totals.damages).toEqual([]);
-    }
-  });
-
-  it("is read on behind bytes that are no packet, and nothing is matched across them", () => {
-    fc.assert(
-      fc.property(
-        fc.nat({ max: whole.length - 1 }),
-        fc.integer({ min: 1, max: 255 }),
-        (at, flip) => {
-          const bytes = whole.slice();
-          bytes[at] = (bytes[at] ?? 0) ^ flip;
-          const { log } = read(traceOfBytes([bytes]));
-          for (const call of log.calls) expect(call.end).toBeGreaterThanOrEqual(call.start);
-        },
-      ),
-    );
-    const bytes = whole.slice();
-    bytes[112 + 80] = 0;
-    const { log, reader } = read(traceOfBytes([bytes]));
-    expect(reader.totals).toMatchObject({ packets: 3, slots: 53 });
-    expect(reader.totals.damages).toHaveLength(1);
-    expect(log.gaps).toMatchObject([{ lost: Infinity }]);
-  });
-});

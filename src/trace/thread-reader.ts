@@ -177,7 +177,7 @@ export class ThreadReader {
     this.#source.close();
   }
 
-  /** All but plain entries and fitting exits. Gives the slots that were used, 0 to wait for more. */
+  /** All but plain entries and fitting exits. Gives the slots it used, 0 to wait for more. */
   #rare(kind: number, site: number, time: number, last: number, at: number): number {
     switch (kind) {
       case eventKind.entry:

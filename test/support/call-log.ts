@@ -1,5 +1,7 @@
 /** A visitor that writes down what it is told. */
 import type { CallEnd, CallVisitor, LongPayload } from "../../src/trace/call-stack.ts";
+import { ThreadReader } from "../../src/trace/thread-reader.ts";
+import type { Trace } from "../../src/trace/trace.ts";
 
 export type LoggedCall = {
   readonly site: number;
@@ -36,4 +38,17 @@ export class CallLog implements CallVisitor {
     const words = [...payload.words.subarray(payload.from, payload.to)];
     this.payloads.push({ form: payload.form, words });
   }
+}
+
+/** Reads the first thread of a trace, with times as its clock has them. */
+export function readFirst(
+  trace: Trace,
+  windowBytes?: number,
+): { log: CallLog; reader: ThreadReader } {
+  const log = new CallLog();
+  const stream = trace.streams[0];
+  if (stream === undefined) throw new Error("no stream");
+  const reader = new ThreadReader(trace, stream, log, 0n, windowBytes);
+  for (let next = reader.next(); next < Infinity; ) next = reader.run(Infinity);
+  return { log, reader };
 }

@@ -64,6 +64,18 @@ export const packetOf = (
   ...more,
 });
 
+/** `events` in packets of these sizes; what is left over makes a last one. */
+export function packetsOf(events: readonly TestEvent[], sizes: readonly number[]): TestPacket[] {
+  const packets: TestPacket[] = [];
+  let at = 0;
+  for (const size of [...sizes, events.length]) {
+    const part = events.slice(at, at + size);
+    at += part.length;
+    if (part.length > 0) packets.push(packetOf(part));
+  }
+  return packets;
+}
+
 /** The bytes of a thread's stream file. */
 export function encodeStream(thread: TestThread, uuid: Uint8Array = testUuid): Uint8Array {
   const parts = thread.packets.map((packet, sequence) => {
