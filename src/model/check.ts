@@ -13,7 +13,14 @@ import { System } from "./system.ts";
 import type { Arm } from "./thread/handler.ts";
 import { Locals } from "./thread/locals.ts";
 import { type MarkName, marksOf, violationOf } from "./violations.ts";
-import { addressNamed, buildWorld, declareWritten, type World, wordBytes } from "./world.ts";
+import {
+  addressNamed,
+  buildWorld,
+  coverKey,
+  declareWritten,
+  type World,
+  wordBytes,
+} from "./world.ts";
 
 /** What came out of a check. */
 export type Finding = {
@@ -91,9 +98,11 @@ function tasksFor(check: Check, world: World, changes: readonly Change[]): Task[
   };
   let now = "idle";
   declareState(world, design.states.idle);
-  for (const { offset, bytes } of design.harmless ?? []) {
+  for (const { offset, bytes, size } of design.harmless ?? []) {
     for (const { at } of world.sites) {
-      declareWritten(world, at + BigInt(offset), Uint8Array.from(bytes));
+      const pc = at + BigInt(offset);
+      if (size === undefined) declareWritten(world, pc, Uint8Array.from(bytes));
+      else world.covers.add(coverKey(pc, ensure(bytes[0], "a first byte"), size));
     }
   }
   for (const { to, free } of changes) {

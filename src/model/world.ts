@@ -75,6 +75,8 @@ export type World = {
   readonly objects: readonly string[];
   /** Instructions by `pc:bytes` that the states of the sites mean to have. */
   readonly written: Set<string>;
+  /** First byte of harmless instructions whose other bytes can be anything, by `coverKey`. */
+  readonly covers: Set<string>;
 };
 
 const alignDown = (value: bigint, align: bigint): bigint => value - (value % align);
@@ -144,6 +146,7 @@ export function buildWorld(design: Design, machine: Machine, options: WorldOptio
     targets,
     objects,
     written: new Set(),
+    covers: new Set(),
   };
 }
 
@@ -344,5 +347,14 @@ export function declareWritten(world: World, at: bigint, bytes: Uint8Array): voi
   }
 }
 
-export const writtenKey = (pc: bigint, bytes: Uint8Array): string =>
+/** Whether somebody wrote the instruction `bytes` that is met at `pc`. */
+export const isWritten = (world: World, pc: bigint, bytes: Uint8Array): boolean =>
+  world.written.has(writtenKey(pc, bytes)) ||
+  world.covers.has(coverKey(pc, bytes[0] ?? 0, bytes.length));
+
+/** An instruction of `size` bytes at `pc` that is known by its first byte. */
+export const coverKey = (pc: bigint, first: number, size: number): string =>
+  `${pc.toString(16)}:${first}:${size}`;
+
+const writtenKey = (pc: bigint, bytes: Uint8Array): string =>
   `${pc.toString(16)}:${hexBytes(bytes)}`;

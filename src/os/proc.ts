@@ -144,6 +144,10 @@ export const readAuxv = (pid: Pid): ReadonlyMap<number, bigint> =>
     return entries;
   });
 
+/** The processors' vendor as CPUID gives it ("GenuineIntel"); "" where it isn't told. */
+export const cpuVendor = (): string =>
+  /^vendor_id\s*:\s*(\S+)/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";
+
 /**
  * The memory of a process through /proc/PID/mem: reads and writes whatever is mapped, writes
  * through page protections too. Stays valid for the same process image until closed; its stores

@@ -10,6 +10,16 @@ import type { Trampoline } from "./trampolines.ts";
 /** Addresses of code by name: the trampolines and targets of a design. */
 export type Targets = ReadonlyMap<string, CodeAddr>;
 
+/**
+ * An instruction at `offset` of the window that does nothing there. With `size` it is any
+ * instruction of so many bytes that begins with `bytes`, whatever the others are.
+ */
+export type Harmless = {
+  readonly offset: number;
+  readonly bytes: readonly number[];
+  readonly size?: number;
+};
+
 /** One state that a site can be in: what the window holds, and what the data words beside it do. */
 export type DesignState = {
   /** The window's bytes for a site at `at`; a fresh array. */
@@ -53,7 +63,7 @@ export type Design = {
   /** Registers that the site may clobber on the way to the body. */
   readonly scratch: readonly string[];
   /** Instructions that no state has and that may be met on the way, since they do nothing. */
-  readonly harmless?: readonly { readonly offset: number; readonly bytes: readonly number[] }[];
+  readonly harmless?: readonly Harmless[];
   /** What returns from traps and interrupts do to a pc inside of the window. */
   readonly trapReturn?: TrapReturn;
 };

@@ -8,9 +8,10 @@
 import { hostname } from "node:os";
 import { type Pid, pid as toPid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { commandLine, isAlive, readStat } from "../os/proc.ts";
+import { commandLine, cpuVendor, isAlive, readStat } from "../os/proc.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { type ClockReading, readClocks, tscFrequency } from "../os/tsc.ts";
+import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import type { TraceClock } from "../trace/clock.ts";
@@ -42,6 +43,8 @@ export type RecordOptions = {
   readonly threadsMax?: number;
   /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
   readonly flightRecorder?: boolean;
+  /** Whose manual the choice of patching protocols relies on; this machine's unless said otherwise. */
+  readonly vendorRules?: VendorRules;
 };
 
 const ringBytesDefault = 4 << 20;
@@ -50,6 +53,10 @@ const threadsDefault = 1024;
 const programBytesDefault = 16 << 20;
 /** Shortest span over which the clock's speed is measured, in ms. */
 const calibrationMs = 25;
+
+/** The rules of this machine's vendor; Hygon makes AMD's processors. */
+const machineRules = (): VendorRules =>
+  ["AuthenticAMD", "HygonGenuine"].includes(cpuVendor()) ? "amd" : "intel";
 
 /** Attaches to a running process. Nothing in it changes before something is recorded. */
 export async function attach(pid: number): Promise<Session> {
@@ -145,7 +152,7 @@ export class Session {
       this.pid,
       targetFacts(this.modules.modules),
       toSiteTable(catalogue),
-      { shape, overwrite: flightRecorder },
+      { shape, overwrite: flightRecorder, rules: options.vendorRules ?? machineRules() },
     );
     const data: DrainWorkerData = {
       wake: new SharedArrayBuffer(4),

@@ -7,6 +7,7 @@ import { codeAddr, type DataAddr, dataAddr, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
 import type { Mapping, ProcessMemory } from "../os/proc.ts";
+import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";
 import { findMirror, type Mirror } from "./address-space.ts";
 import { Agent } from "./agent.ts";
@@ -18,6 +19,8 @@ export type InjectOptions = {
   readonly shape: ArenaShape;
   /** Full rings overwrite their oldest events instead of dropping new ones. */
   readonly overwrite: boolean;
+  /** Whose manual the choice of patching protocols relies on. */
+  readonly rules: VendorRules;
 };
 
 /** Part of the target's address space that Patchbay mapped. */

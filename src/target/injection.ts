@@ -14,6 +14,7 @@ import { type RecordPlan, thunkWork } from "../codegen/x86-64/record.ts";
 import { MappedFile } from "../os/mapped-file.ts";
 import { ProcessMemory, readMaps } from "../os/proc.ts";
 import { nap, readRegisters } from "../os/ptrace.ts";
+import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { counterOffset, threadTable } from "../ring/arena.ts";
 import type { Mirror } from "./address-space.ts";
 import type { Agent } from "./agent.ts";
@@ -79,6 +80,7 @@ type Parts = {
   readonly mapped: Range[];
   readonly agent: AgentStart;
   readonly sites: SiteTable;
+  readonly rules: VendorRules;
 };
 
 export class Injection {
@@ -108,7 +110,7 @@ export class Injection {
     this.#held = held;
     this.#states = new SiteStates(sites);
     this.#agent = agent.ok ? agent.agent : undefined;
-    this.#writer = new TextWriter(pid, memory, this.#states, agent, held);
+    this.#writer = new TextWriter(pid, memory, this.#states, agent, parts.rules, held);
     const { facts, mirror } = parts;
     const remote = (threads: StoppedThreads, tid: Tid): RemoteThread => this.#remote(threads, tid);
     const agentTid = (): Tid | undefined => this.#agent?.tid;
@@ -147,7 +149,7 @@ export class Injection {
       const mirror = mapMirror(mapper, maps);
       const table = mapThreadTable(mapper);
       const { at, fd } = mapArena(mapper, pid, memory, table, options);
-      const { shape } = options;
+      const { shape, rules } = options;
       const bytes = BigInt(thunkRangesBytes);
       const ranges = mapper.map("map the list of thunks", 0n, bytes, prot.read);
       const plan: RecordPlan = {
@@ -162,7 +164,7 @@ export class Injection {
       memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
       const claim: ClaimPlan = { table, arena: at, shape };
       return new Injection(
-        { pid, facts, memory, arenaFd: fd, plan, claim, mirror, mapped, agent, sites },
+        { pid, facts, memory, arenaFd: fd, plan, claim, mirror, mapped, agent, sites, rules },
         held,
       );
     } catch (error) {

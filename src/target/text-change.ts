@@ -9,6 +9,8 @@ import {
   chooseLiveProtocol,
   type LiveProtocolName,
   liveProtocols,
+  type VendorRules,
+  type WindowFacts,
 } from "../patch/protocols/x86-64-live.ts";
 import type { InnerStep, Step } from "../patch/steps.ts";
 import { syscallNumber } from "./remote-call.ts";
@@ -72,6 +74,17 @@ const segmentIn = (code: number, phase: number): Segment | undefined => {
 /** The text as it stands. */
 export type TextReader = (address: number, length: number) => Uint8Array;
 
+/** What the choice of a protocol depends on. */
+export const windowFacts = (
+  { at, size }: Pick<Windows, "at" | "size">,
+  index: number,
+  several: Uint8Array,
+): WindowFacts => ({
+  offset: (at[index] ?? 0) % 8,
+  size: size[index] ?? 0,
+  several: several[index] === 1,
+});
+
 /**
  * Plans the change of `windows` to their bytes.
  * @param several per window, 1 where it may hold several instructions now; what has no protocol
@@ -82,13 +95,12 @@ export function planTextChange(
   windows: Windows,
   several: Uint8Array,
   read: TextReader,
+  rules: VendorRules,
 ): TextChange {
   const counts = { ...noProtocols };
   const codes = new Uint8Array(windows.count);
   for (let index = 0; index < windows.count; index++) {
-    const offset = (windows.at[index] ?? 0) % 8;
-    const size = windows.size[index] ?? 0;
-    const name = chooseLiveProtocol(offset, size, several[index] === 1);
+    const name = chooseLiveProtocol(windowFacts(windows, index, several), rules);
     assert(name !== undefined, "windows without a protocol are left out");
     codes[index] = names.indexOf(name);
     counts[name]++;

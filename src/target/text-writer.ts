@@ -7,7 +7,7 @@ import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import { type ProcessMemory, readMaps } from "../os/proc.ts";
-import { chooseLiveProtocol } from "../patch/protocols/x86-64-live.ts";
+import { chooseLiveProtocol, type VendorRules } from "../patch/protocols/x86-64-live.ts";
 import type { Agent } from "./agent.ts";
 import type { AgentStart } from "./bootstrap.ts";
 import { drainThreads, leaveWindows } from "./drain.ts";
@@ -20,6 +20,7 @@ import {
   planTextChange,
   type TextChange,
   type TextReader,
+  windowFacts,
 } from "./text-change.ts";
 import { endAround, type Windows, windowBytesMax, writeWindows } from "./text-patch.ts";
 
@@ -32,20 +33,28 @@ export type WriteResult = {
   readonly agentless?: string;
 };
 
+/** A window that was changed is one instruction, as far as it is executed. */
+const noneSeveral = new Uint8Array();
+
 export class TextWriter {
   readonly #pid: Pid;
   readonly #memory: ProcessMemory;
   readonly #states: SiteStates;
   readonly #agent: Agent | undefined;
+  readonly #rules: VendorRules;
   #agentless: string | undefined;
   #held: StoppedThreads | undefined;
 
-  /** @param held a thread that is stopped already and stands for all; see `released`. */
+  /**
+   * @param rules whose manual the choice of protocols relies on.
+   * @param held a thread that is stopped already and stands for all; see `released`.
+   */
   constructor(
     pid: Pid,
     memory: ProcessMemory,
     states: SiteStates,
     agent: AgentStart,
+    rules: VendorRules,
     held: StoppedThreads | undefined,
   ) {
     this.#pid = pid;
@@ -53,6 +62,7 @@ export class TextWriter {
     this.#states = states;
     this.#agent = agent.ok ? agent.agent : undefined;
     this.#agentless = agent.ok ? undefined : agent.why;
+    this.#rules = rules;
     this.#held = held;
   }
 
@@ -63,11 +73,9 @@ export class TextWriter {
 
   /** Brings the windows of `sites` to their new bytes, by protocols that hold nobody if possible. */
   write(sites: Uint32Array, windows: Windows): WriteResult {
-    const several = sites.map((site) => this.#states.several[site] ?? 0);
-    const hasProtocol = (index: number): boolean => {
-      const at = (windows.at[index] ?? 0) % 8;
-      return chooseLiveProtocol(at, windows.size[index] ?? 0, several[index] === 1) !== undefined;
-    };
+    const several = Uint8Array.from(sites, (site) => this.#states.several[site] ?? 0);
+    const hasProtocol = (index: number): boolean =>
+      chooseLiveProtocol(windowFacts(windows, index, several), this.#rules) !== undefined;
     const agent = this.#agentless === undefined ? this.#agent : undefined;
     const live = agent === undefined ? [] : [...sites.keys()].filter(hasProtocol);
     const held = [...sites.keys()].filter((index) => agent === undefined || !hasProtocol(index));
@@ -79,6 +87,7 @@ export class TextWriter {
         part,
         Uint8Array.from(live, (i) => several[i] ?? 0),
         this.#read,
+        this.#rules,
       );
       try {
         this.#run(agent, change, part);
@@ -148,12 +157,13 @@ export class TextWriter {
       this.#states.compiled(touched),
       new Uint8Array(touched.length),
       this.#read,
+      this.#rules,
     );
   }
 
   #hasWayBack(site: number): boolean {
-    const { at, size } = this.#states.table;
-    return chooseLiveProtocol((at[site] ?? 0) % 8, size[site] ?? 0, false) !== undefined;
+    const facts = windowFacts(this.#states.table, site, noneSeveral);
+    return chooseLiveProtocol(facts, this.#rules) !== undefined;
   }
 
   /** Puts the compiled bytes back while everybody runs, and ends the agent. */

@@ -6,13 +6,13 @@ import { ensure } from "../../base/assert.ts";
 import { hex, hexBytes } from "../../base/brand.ts";
 import type { Instruction } from "../../isa/isa.ts";
 import { markBit } from "../violations.ts";
-import { type World, writtenKey } from "../world.ts";
+import { isWritten, type World } from "../world.ts";
 import { land, siteOf } from "./land.ts";
 import { bad, type Draft, draft, type SiteLocal } from "./local.ts";
 import { carryOut } from "./registers.ts";
 
 /** One instruction that a hart may get. */
-type Fetched = {
+export type Fetched = {
   readonly bytes: Uint8Array;
   readonly bank: number;
   /** Some part of it is older than what memory has. */
@@ -25,26 +25,23 @@ type Fetched = {
   readonly insn: Instruction | undefined;
 };
 
-/** One instruction of the site, for each version of its bytes that `hart` may fetch. */
-export function executeSite(
+/** What a thread does with an instruction that it has fetched. */
+export function executeFetched(
   world: World,
   local: SiteLocal,
-  hart: number,
-  bank: number,
+  fetched: Fetched,
   trails: { readonly kept: boolean; readonly answered: number },
-): readonly Draft[] {
-  return fetchAll(world, local, hart, bank).map((fetched) => {
-    const { bytes, insn, raced, stale } = fetched;
-    const marks = (stale ? markBit("stale-fetch") : 0) | (raced ? markBit("raced") : 0);
-    const more = { marks, bank: fetched.bank };
-    const text = describeFetch(world, local, fetched);
-    if (insn === undefined || !world.written.has(writtenKey(local.pc, bytes))) {
-      return bad("unwritten-instruction", text, more);
-    }
-    if (raced && world.machine.listed && !fetched.listed) return bad("unpredictable", text, more);
-    const trail = trails.kept ? extendTrail(world, local, insn, trails.answered) : "";
-    return runInstruction(world, local, insn, { text, trail, more });
-  });
+): Draft {
+  const { bytes, insn, raced, stale } = fetched;
+  const marks = (stale ? markBit("stale-fetch") : 0) | (raced ? markBit("raced") : 0);
+  const more = { marks, bank: fetched.bank };
+  const text = describeFetch(world, local, fetched);
+  if (insn === undefined || !isWritten(world, local.pc, bytes)) {
+    return bad("unwritten-instruction", text, more);
+  }
+  if (raced && world.machine.listed && !fetched.listed) return bad("unpredictable", text, more);
+  const trail = trails.kept ? extendTrail(world, local, insn, trails.answered) : "";
+  return runInstruction(world, local, insn, { text, trail, more });
 }
 
 function runInstruction(
@@ -77,7 +74,13 @@ function extendTrail(world: World, local: SiteLocal, insn: Instruction, answered
   return `${local.trail}${answered}|${offset}|${world.isa.format(insn, local.pc)};`;
 }
 
-function fetchAll(world: World, local: SiteLocal, hart: number, bank: number): readonly Fetched[] {
+/** The instruction at a thread's pc, in each version that `hart` may fetch. */
+export function fetchAll(
+  world: World,
+  local: SiteLocal,
+  hart: number,
+  bank: number,
+): readonly Fetched[] {
   const site = siteOf(world, local.site);
   const memory = ensure(world.banks[site.bank], "bank");
   const found = new Map<string, Fetched>();

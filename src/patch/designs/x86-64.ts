@@ -87,6 +87,31 @@ export const x86FiveNops: Design = {
   harmless: prefixedNops,
 };
 
+/**
+ * `test eax, imm32`, whatever its immediate is: the cover of the live engine's protocols. It sets
+ * the flags, which no caller passes (System V ABI, AMD64 supplement, section 3.2.1).
+ */
+const covered = {
+  harmless: [{ offset: 0, bytes: [0xa9], size: 5 }],
+  scratch: [...x86Call.scratch, "cf", "pf", "af", "zf", "sf", "of"],
+};
+
+/** What the live engine has: a jump to a thunk of the site's own, a cover meanwhile. */
+export const x86JumpCovered: Design = {
+  ...x86Jump,
+  ...covered,
+  id: "x86-64/nop5-jump-covered",
+  summary: "one 5-byte no-op <-> jmp rel32, test eax, imm32 meanwhile",
+};
+
+/** The same where gcc left five 1-byte no-ops. */
+export const x86FiveNopsCovered: Design = {
+  ...x86JumpCovered,
+  id: "x86-64/nop1x5-jump-covered",
+  summary: "five 1-byte no-ops <-> jmp rel32, test eax, imm32 meanwhile",
+  states: { ...x86Jump.states, idle: x86FiveNops.states.idle },
+};
+
 /** `jmp +3` over the tail as the idle state, as XRay's sleds have it. */
 export const x86ShortJumpIdle: Design = {
   ...x86Call,
@@ -98,6 +123,43 @@ export const x86ShortJumpIdle: Design = {
     b: { window: callTo("tramp b"), owns: owns("b") },
   },
 };
+
+/** A layout's windows as the file has them: gcc's are several no-ops, others are one. */
+const compiledWindow = (of: Layout): Uint8Array =>
+  of.compiledSizes.length > 1 ? new Uint8Array(of.windowSize).fill(0x90) : of.idle();
+
+/** What a window does when it is enabled. */
+export type Use = "call" | "jump";
+
+/**
+ * The design of a layout of user programs. It begins as the compiler left it (`idle` in the checker's
+ * words); `nop` is the state that disabling goes to.
+ */
+export function userDesign(of: Layout, use: Use): Design {
+  const to =
+    (name: string): Window =>
+    (at, targets) =>
+      made(of[use](at, ensure(targets.get(name), name)));
+  const entry = use === "call" ? entries.x86 : entries.x86Jump;
+  const isOne = of.compiledSizes.length === 1;
+  return {
+    id: `${of.id}-${use}`,
+    isa: "x86-64",
+    summary: `${of.summary}; ${use} rel32 when it is enabled`,
+    windowSize: of.windowSize,
+    align: 16,
+    states: {
+      idle: { window: () => compiledWindow(of) },
+      nop: { window: () => of.idle() },
+      a: { window: to("tramp a"), owns: owns("a") },
+      b: { window: to("tramp b"), owns: owns("b") },
+    },
+    code: { "tramp a": dynamicTrampoline(entry, "a"), "tramp b": dynamicTrampoline(entry, "b") },
+    ops: twoOps,
+    scratch: ["r10", "r11"],
+    ...(isOne ? {} : { harmless: prefixedNops }),
+  };
+}
 
 /**
  * The same with trampolines at addresses whose distance from the site has 03 as its low byte, like

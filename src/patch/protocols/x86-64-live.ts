@@ -64,17 +64,30 @@ export const liveProtocols: Readonly<Record<LiveProtocolName, readonly Step[]>> 
 };
 
 /**
- * The protocol for a window; undefined where none is safe without holding the threads.
- * @param offset of the window in its aligned 8 bytes.
- * @param several the window may hold several instructions now.
+ * Whose manual is relied on: Intel promises that one byte of an instruction is seen whole, AMD an
+ * aligned quadword. Other vendors are taken as Intel.
+ */
+export type VendorRules = "intel" | "amd";
+
+/** What is known of a window that is to change. */
+export type WindowFacts = {
+  /** Its first byte's place in its aligned 8 bytes. */
+  readonly offset: number;
+  readonly size: number;
+  /** It may hold several instructions now. */
+  readonly several: boolean;
+};
+
+/**
+ * The protocol for a window by the verdicts of the checks in `live.ts`; undefined where none is
+ * safe without holding the threads.
  */
 export function chooseLiveProtocol(
-  offset: number,
-  size: number,
-  several: boolean,
+  { offset, size, several }: WindowFacts,
+  rules: VendorRules,
 ): LiveProtocolName | undefined {
   if (several) return size === coverSize ? "coverSeveral" : undefined;
-  if (offset + size <= 8) return "store";
+  if (rules === "amd" && offset + size <= 8) return "store";
   if (size === coverSize) return "cover";
-  return offset < 7 ? "skip" : undefined;
+  return rules === "amd" && offset < 7 ? "skip" : undefined;
 }
