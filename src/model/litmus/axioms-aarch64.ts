@@ -8,10 +8,21 @@
  * where the two differ, Arm's is followed.
  *
  * Reads, writes, fetches (Implicit Instruction Reads), DC CVAU and IC are nodes; barriers are not:
- * what they order is said pair by pair. All observers are in one inner-shareable domain.
+ * what they order is said pair by pair. All observers are in one inner-shareable domain: ISH, OSH
+ * and SY are the same.
  */
 
-import type { Barrier } from "../../isa/effects.ts";
+import {
+  before,
+  isClean,
+  isFetch,
+  isFullDsb,
+  isInvalidate,
+  isRead,
+  isWrite,
+  Local,
+  localPairs,
+} from "./axioms-aarch64-local.ts";
 import {
   type Axioms,
   type Choice,
@@ -23,167 +34,9 @@ import {
   siblings,
 } from "./execution.ts";
 import type { Pairs } from "./reach.ts";
-import { type Fence, type Mask, maskOf, type Trace } from "./trace.ts";
 
 /** CTR_EL0.DIC and IDC: whether instruction, and data, caches need no maintenance. */
 export type CacheType = { readonly dic: boolean; readonly idc: boolean };
-
-const isRead = ({ event }: Node): boolean => event.kind === "read";
-const isWrite = ({ event }: Node): boolean => event.kind === "write";
-const isFetch = ({ event }: Node): boolean => event.kind === "fetch";
-const isClean = ({ event }: Node): boolean => event.kind === "clean";
-const isInvalidate = ({ event }: Node): boolean => event.kind === "invalidate";
-/** Explicit Memory Effects. */
-const isMemory = (node: Node): boolean => isRead(node) || isWrite(node);
-
-/** A read whose value goes nowhere is not ordered by DMB LD and DSB LD (Arm ARM: NoRet). */
-const isReturningRead = (node: Node): boolean => isRead(node) && !node.event.noReturn;
-
-const before = (a: Node, b: Node): boolean => a.event.step < b.event.step;
-
-const has = (mask: Mask, node: Node): boolean => (mask & maskOf(node.index)) !== 0n;
-
-const isDsb = ({ barrier }: Fence): boolean => barrier.name === "dsb";
-const isDataBarrier = ({ barrier }: Fence): boolean =>
-  barrier.name === "dsb" || barrier.name === "dmb";
-const accessOf = (barrier: Fence["barrier"]): "ld" | "st" | "full" | undefined =>
-  "access" in barrier ? barrier.access : undefined;
-
-/** ISB, exception entry and exception return (FEAT_ExS is not modelled). */
-const synchronises = ({ barrier }: Fence): boolean =>
-  barrier.name === "isb" || barrier.name === "exception";
-
-/** The local part: what one thread's program orders by itself (Locally-ordered-before). */
-class Local {
-  readonly #trace: Trace;
-  readonly #nodes: readonly Node[];
-
-  constructor(trace: Trace, nodes: readonly Node[]) {
-    this.#trace = trace;
-    this.#nodes = nodes;
-  }
-
-  #fenceBetween(from: number, to: number, is: (fence: Fence) => boolean): boolean {
-    return this.#trace.fences.some((f) => f.step > from && f.step < to && is(f));
-  }
-
-  /** Whether a DSB after `a` and before step `to` waits for `a` (DSB-ordered-before). */
-  dsbBetween(a: Node, to: number): boolean {
-    return this.#fenceBetween(a.event.step, to, (fence) => {
-      if (!isDsb(fence)) return false;
-      const access = accessOf(fence.barrier);
-      if (access === "full") return true;
-      return access === "ld" ? isReturningRead(a) : isWrite(a);
-    });
-  }
-
-  /** Instruction-fetch-barrier-ordered-before: `a` is done before `b` is even fetched. */
-  isFetchBarrierOrdered(a: Node, b: Node): boolean {
-    return this.#trace.fences.some((fence) => {
-      if (!synchronises(fence)) return false;
-      if (fence.step <= a.event.step || fence.step >= b.event.step) return false;
-      if (this.dsbBetween(a, fence.step)) return true;
-      if (!isRead(a)) return false;
-      return has(fence.control, a) || this.#addressedBefore(a, fence.step);
-    });
-  }
-
-  /** Whether the address of an access before `step` depends on `a`. */
-  #addressedBefore(a: Node, step: number): boolean {
-    return this.#nodes.some(
-      (m) => isMemory(m) && m.event.step < step && has(m.event.addressPick, a),
-    );
-  }
-
-  /** Dependency- and Pick-ordered-before. */
-  #isDependent(a: Node, b: Node): boolean {
-    if (!isRead(a)) return false;
-    const { event } = b;
-    const committed = isWrite(b) || isClean(b) || isInvalidate(b);
-    if (has(event.addressOn, a) && !isFetch(b)) return true;
-    if (committed && (has(event.addressPick, a) || has(event.control, a))) return true;
-    if (!isWrite(b)) return this.#readsOwnDependent(a, b);
-    return has(event.dataPick, a) || this.#addressedBefore(a, event.step);
-  }
-
-  /** `addr` or `data` to a store, which `b` is the next read of. */
-  #readsOwnDependent(a: Node, b: Node): boolean {
-    if (!isRead(b)) return false;
-    const store = this.#lastStoreBefore(b);
-    return store !== undefined && has(store.event.addressOn | store.event.dataOn, a);
-  }
-
-  /** Local memory read successor, inverted: the store to the same place that `b` follows. */
-  #lastStoreBefore(b: Node): Node | undefined {
-    return this.#nodes.findLast((w) => isWrite(w) && w.cell === b.cell && before(w, b));
-  }
-
-  /** Barrier-ordered-before. */
-  #isBarrierOrdered(a: Node, b: Node): boolean {
-    const ordered = this.#fenceBetween(a.event.step, b.event.step, (fence) => {
-      if (!isDataBarrier(fence)) return false;
-      const access = accessOf(fence.barrier);
-      if (access === "ld") return isReturningRead(a) && isMemory(b);
-      if (access === "st") return isWrite(a) && isWrite(b);
-      return (isMemory(a) || isClean(a)) && (isMemory(b) || isClean(b));
-    });
-    if (ordered) return true;
-    if (!isMemory(a) || !isMemory(b)) return false;
-    if (a.event.acquire || a.event.acquirePc) return isRead(a);
-    if (isWrite(b) && b.event.release) return true;
-    if (!isWrite(a) || !a.event.release) return false;
-    return (isRead(b) && b.event.acquire) || this.#isAcquireReleaseAtomic(a);
-  }
-
-  /** The write of an atomic that acquires and releases: a full barrier for what follows. */
-  #isAcquireReleaseAtomic({ event }: Node): boolean {
-    const read = event.rmw === undefined ? undefined : this.#trace.events[event.rmw];
-    return event.atomic && event.release && read?.acquire === true;
-  }
-
-  /** Atomic-ordered-before; the two halves are of one instruction or of an exclusive pair. */
-  #isAtomicOrdered(a: Node, b: Node): boolean {
-    if (!isRead(a)) return false;
-    if (b.event.rmw === a.index) return true;
-    if (!isRead(b) || !(b.event.acquire || b.event.acquirePc)) return false;
-    return this.#lastStoreBefore(b)?.event.rmw === a.index;
-  }
-
-  /** Local memory write successor; program order with DC CVAU on the same cache line. */
-  #isSamePlaceOrdered(a: Node, b: Node): boolean {
-    const maintained = (isMemory(a) || isClean(a)) && (isMemory(b) || isClean(b));
-    if (!maintained || !overlaps(a.event, b.event)) return false;
-    return isWrite(b) || isClean(a) || isClean(b);
-  }
-
-  isOrdered(a: Node, b: Node): boolean {
-    if (this.#isAtomicOrdered(a, b)) return true;
-    // Fetch-intrinsically-before: a fetch is before everything that it makes happen.
-    if (isFetch(a) && !isFetch(b) && a.event.step === b.event.step) return true;
-    if (!before(a, b)) return false;
-    if (this.isFetchBarrierOrdered(a, b)) return true;
-    // Other fetches may be done early; everything else is after all fetches in front of it.
-    if (isFetch(b)) return false;
-    if (isFetch(a)) return true;
-    return (
-      this.dsbBetween(a, b.event.step) ||
-      this.#isSamePlaceOrdered(a, b) ||
-      this.#isDependent(a, b) ||
-      this.#isBarrierOrdered(a, b)
-    );
-  }
-}
-
-function localPairs(trace: Trace, nodes: readonly Node[]): Pairs {
-  const local = new Local(trace, nodes);
-  const pairs: number[] = [];
-  for (const [i, a] of nodes.entries()) {
-    for (const [j, b] of nodes.entries()) {
-      if (i !== j && local.isOrdered(a, b)) pairs.push(i, j);
-    }
-  }
-  return pairs;
-}
 
 /** Observed-by, for data: what other threads' stores and reads show. */
 function observedPairs(execution: Execution, { dic, idc }: CacheType): Pairs {
@@ -262,8 +115,10 @@ const invalidates = (operation: Node, fetch: Node): boolean => {
 /** Whether a full DSB of the same thread completes the operation. */
 const isCompleted = (execution: Execution, operation: Node): boolean =>
   execution.graphs[operation.thread]?.trace.fences.some(
-    (f) => isDsb(f) && accessOf(f.barrier) === "full" && f.step > operation.event.step,
+    (f) => isFullDsb(f) && f.step > operation.event.step,
   ) === true;
+
+type Taken = readonly (number | undefined)[];
 
 /** Builds the choices of one execution: DC against stores, then IC against fetches. */
 class Maintenance {
@@ -280,7 +135,6 @@ class Maintenance {
     for (const [clean, node] of nodes.entries()) if (isClean(node)) this.#addClean(clean);
     for (const [fetch, node] of nodes.entries()) {
       if (!isFetch(node)) continue;
-      if (cacheType.dic && !cacheType.idc) this.#addUncleanFetch(fetch);
       for (const [ic, operation] of nodes.entries()) {
         if (!isInvalidate(operation) || !invalidates(operation, node)) continue;
         if (isCompleted(execution, operation)) this.#addInvalidate(ic, fetch);
@@ -297,12 +151,16 @@ class Maintenance {
     for (const [write, node] of nodes.entries()) {
       if (own === undefined || !isWrite(node) || !overlaps(node.event, own.event)) continue;
       ordered.push({ write, choice: this.choices.length });
-      this.choices.push({ alternatives: [() => [write, clean], () => [clean, write]] });
+      const alternatives = [
+        { from: write, to: clean, more: () => this.#fetchesThatMissed(write, clean) },
+        { from: clean, to: write },
+      ];
+      this.choices.push({ stage: 0, alternatives });
     }
   }
 
   /** Cleanings that come after a store that `fetch` did not see. */
-  #cleansOfLaterStores(fetch: number, taken: readonly number[]): readonly number[] {
+  #cleansOfLaterStores(fetch: number, taken: Taken): readonly number[] {
     const later = new Set(laterWrites(this.#execution, fetch));
     return [...this.#cleans]
       .filter(([, ordered]) =>
@@ -311,21 +169,19 @@ class Maintenance {
       .map(([clean]) => clean);
   }
 
-  /** DIC without IDC: a fetch that did not see a store was done before that store was cleaned. */
-  #addUncleanFetch(fetch: number): void {
+  /**
+   * DIC without IDC: a fetch that did not see a store was done before the store was cleaned, and
+   * so were all fetches in front of it.
+   */
+  #fetchesThatMissed(write: number, clean: number): Pairs {
+    const { dic, idc } = this.#cacheType;
+    if (!dic || idc) return [];
     const { nodes } = this.#execution;
-    const own = nodes[fetch];
-    this.choices.push({
-      alternatives: [
-        (taken) =>
-          this.#cleansOfLaterStores(fetch, taken).flatMap((clean) =>
-            nodes.flatMap((node, earlier) =>
-              node === own || (own !== undefined && this.#isEarlierFetch(node, own))
-                ? [earlier, clean]
-                : [],
-            ),
-          ),
-      ],
+    return nodes.flatMap((own, fetch) => {
+      if (!isFetch(own) || !laterWrites(this.#execution, fetch).includes(write)) return [];
+      return nodes.flatMap((node, earlier) =>
+        earlier === fetch || this.#isEarlierFetch(node, own) ? [earlier, clean] : [],
+      );
     });
   }
 
@@ -336,9 +192,10 @@ class Maintenance {
   /** IC-after: a fetch is before or after an invalidation of its line. */
   #addInvalidate(ic: number, fetch: number): void {
     this.choices.push({
+      stage: 1,
       alternatives: [
-        () => [fetch, ic, ...this.#earlierFetches(ic, fetch)],
-        (taken) => [ic, fetch, ...this.#staleAfter(ic, fetch, taken)],
+        { from: fetch, to: ic, more: () => this.#earlierFetches(ic, fetch) },
+        { from: ic, to: fetch, more: (taken) => this.#staleAfter(ic, fetch, taken) },
       ],
     });
   }
@@ -371,7 +228,7 @@ class Maintenance {
    * IC-coherence-after: a fetch after an invalidation that still misses a store is older than the
    * store's arrival at the point of unification: its cleaning, or with IDC the store itself.
    */
-  #staleAfter(ic: number, fetch: number, taken: readonly number[]): Pairs {
+  #staleAfter(ic: number, fetch: number, taken: Taken): Pairs {
     const { dic, idc } = this.#cacheType;
     if (dic) return [];
     if (idc) return laterWrites(this.#execution, fetch).flatMap((w) => [ic, w]);
@@ -389,7 +246,3 @@ export function aarch64Axioms(cacheType: CacheType): Axioms {
     fetchesOwnStores: false,
   };
 }
-
-/** Barriers that this model knows; others are refused. */
-export const isAarch64Barrier = (barrier: Barrier): boolean =>
-  barrier.name === "dmb" || barrier.name === "dsb" || barrier.name === "isb";

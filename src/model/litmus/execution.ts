@@ -42,10 +42,19 @@ export type Execution = {
   readonly writes: ReadonlyMap<number, readonly number[]>;
 };
 
+/** One way to decide: `from` before `to`, and what follows from that. */
+export type Alternative = {
+  readonly from: number;
+  readonly to: number;
+  /** More pairs. `taken`: the alternatives of choices of earlier stages, by their numbers. */
+  readonly more?: (taken: readonly (number | undefined)[]) => Pairs;
+};
+
 /** A decision that the axioms leave open: one of the alternatives has to hold. */
 export type Choice = {
-  /** Pairs that alternative demands. `taken`: alternatives that were taken for earlier choices. */
-  readonly alternatives: readonly ((taken: readonly number[]) => Pairs)[];
+  /** Choices of a stage are made when all of earlier stages are. */
+  readonly stage: number;
+  readonly alternatives: readonly Alternative[];
 };
 
 /** A memory model. Pairs that it demands must not form a cycle. */

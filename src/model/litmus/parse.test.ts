@@ -113,7 +113,7 @@ describe("a test file in herd's format", () => {
         fc.constantFrom("{", "}", ";", "|", "(*", "exists", ":", "=", "P1:", "[", "0x", "B L3"),
       ),
     });
-    const source = sample.replace(/filter[^]*/, "exists (1:X4=1)");
+    const source = sample.replace(/filter[\s\S]*/, "exists (1:X4=1)");
     fc.assert(
       fc.property(fc.array(damage, { minLength: 1, maxLength: 4 }), (changes) => {
         let text = source;

@@ -213,7 +213,12 @@ export class Search {
     if (!isAtomic(execution)) return false;
     const reach = base.copy();
     if (!reach.addAll(this.#axioms.observed(execution))) return false;
-    const solved = solve(reach, this.#axioms.choices(execution), []);
+    const choices = this.#axioms.choices(execution);
+    const solved = solve(
+      reach,
+      choices,
+      choices.map(() => undefined),
+    );
     if (solved === undefined) return false;
     const key = this.#stateKey(execution.graphs, lastValues(execution.nodes, execution.writes));
     const kept = { ...execution, source: [...execution.source] };
@@ -298,18 +303,41 @@ function isAtomic({ nodes, position, source, writes }: Execution): boolean {
   });
 }
 
+/** Alternatives of a choice that do not contradict what is ordered already. */
+const openAlternatives = (reach: Reach, { alternatives }: Choice): readonly number[] =>
+  alternatives.flatMap(({ from, to }, index) => (reach.has(to, from) ? [] : [index]));
+
+/** The next choice to make: of the earliest stage, and a forced one if there is one. */
+function nextChoice(
+  reach: Reach,
+  choices: readonly Choice[],
+  taken: readonly (number | undefined)[],
+): number | undefined {
+  const open = choices.flatMap((_, index) => (taken[index] === undefined ? [index] : []));
+  const stage = Math.min(...open.map((index) => choices[index]?.stage ?? 0));
+  const current = open.filter((index) => choices[index]?.stage === stage);
+  const forced = current.find((index) => {
+    const choice = choices[index];
+    return choice !== undefined && openAlternatives(reach, choice).length < 2;
+  });
+  return forced ?? current[0];
+}
+
 /** Takes an alternative of every choice so that nothing is cyclic; `undefined` if none fits. */
 function solve(
   reach: Reach,
   choices: readonly Choice[],
-  taken: readonly number[],
+  taken: readonly (number | undefined)[],
 ): Reach | undefined {
-  const choice = choices[taken.length];
-  if (choice === undefined) return reach;
-  for (const [index, alternative] of choice.alternatives.entries()) {
+  const at = nextChoice(reach, choices, taken);
+  const choice = at === undefined ? undefined : choices[at];
+  if (at === undefined || choice === undefined) return reach;
+  for (const index of openAlternatives(reach, choice)) {
+    const alternative = ensure(choice.alternatives[index], "an alternative");
     const next = reach.copy();
-    if (!next.addAll(alternative(taken))) continue;
-    const solved = solve(next, choices, [...taken, index]);
+    if (!next.add(alternative.from, alternative.to)) continue;
+    if (!next.addAll(alternative.more?.(taken) ?? [])) continue;
+    const solved = solve(next, choices, taken.with(at, index));
     if (solved !== undefined) return solved;
   }
   return undefined;
