@@ -90,7 +90,7 @@ export function formatCaveats(summary: TraceSummary): readonly string[] {
     const exits = losers.reduce((sum, thread) => sum + thread.lostExits, 0);
     lines.push(
       `${plural(summary.lost, "event")} lost in ${plural(losers.length, "thread")} ` +
-        `(${formatCount(entries)} entries, ${formatCount(exits)} exits): ` +
+        `(${plural(entries, "entry", "entries")}, ${plural(exits, "exit")}): ` +
         "no duration is given where one of them could change it",
     );
   }

@@ -16,8 +16,9 @@ export function formatDuration(ns: number): string {
 
 function fourDigits(value: number): string {
   if (value === 0) return "0";
-  const whole = Math.max(1, Math.floor(Math.log10(Math.abs(value) * 1.00005)) + 1);
-  return value.toFixed(Math.max(0, 4 - whole));
+  const size = Math.abs(value);
+  if (size < 1) return value.toFixed(3);
+  return size < 1000 ? value.toPrecision(4) : value.toFixed(0);
 }
 
 /** A whole number with commas between its thousands: `1,234,567`. */
@@ -26,8 +27,8 @@ export function formatCount(count: number): string {
 }
 
 /** `1 function`, `3 functions`. */
-export const plural = (count: number, noun: string): string =>
-  `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+export const plural = (count: number, one: string, many: string = `${one}s`): string =>
+  `${formatCount(count)} ${count === 1 ? one : many}`;
 
 /** Bytes in powers of 1024: `512 B`, `1.5 MiB`. */
 export function formatBytes(bytes: number): string {

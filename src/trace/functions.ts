@@ -107,6 +107,8 @@ export function functionTable(functions: readonly TracedFunction[]): FunctionTab
  * have: `std::vector<int>::push_back`.
  */
 export function shortName(name: string): string {
+  const thunk = /^(?:(?:non-)?virtual|covariant return) thunk to /.exec(name)?.[0] ?? "";
+  if (thunk !== "") return thunk + shortName(name.slice(thunk.length));
   const named = withoutParameters(name);
   const operator = /(^|[^A-Za-z0-9_$])operator(?![A-Za-z0-9_$])/.exec(named);
   const end = operator === null ? named.length : operator.index + (operator[1]?.length ?? 0);
