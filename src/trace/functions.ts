@@ -95,7 +95,8 @@ export function functionTable(functions: readonly TracedFunction[]): FunctionTab
       const known = names.get(site);
       if (known !== undefined) return known;
       const f = bySite.get(site);
-      const name = f === undefined ? `site ${site}` : shortName(f.demangled ?? f.name);
+      const plain = f?.name ?? `site ${site}`;
+      const name = f?.demangled === undefined ? plain : shortName(f.demangled);
       names.set(site, name);
       return name;
     },
