@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  existsSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -80,11 +81,27 @@ export const readMaps = (pid: Pid): readonly Mapping[] =>
     parseMaps(readFileSync(`/proc/${pid}/maps`, "utf8")),
   );
 
-/** Threads that are there at this moment, in the kernel's order. */
+/** How often the list of threads is read again when it ends before its time. */
+const listTries = 1000;
+
+/**
+ * Threads in the order of their birth; all that were there when it was called, as far as they
+ * still are. The kernel ends the list where the thread that it has come to exits meanwhile
+ * (`next_tid`, fs/proc/base.c), so that it is shorter then than it has to be.
+ */
 export const listThreads = (pid: Pid): readonly Tid[] =>
-  readProc(`list the threads of process ${pid}`, () =>
-    readdirSync(`/proc/${pid}/task`).map((name) => toTid(Number(name))),
-  );
+  readProc(`list the threads of process ${pid}`, () => {
+    let names: readonly string[] = [];
+    for (let tries = 0; tries < listTries; tries++) {
+      const { threads } = readStat(pid);
+      names = readdirSync(`/proc/${pid}/task`);
+      if (names.length >= threads) break;
+    }
+    return names.map((name) => toTid(Number(name)));
+  });
+
+/** Whether a thread is there; as a zombie, too. */
+export const isThread = (pid: Pid, tid: Tid): boolean => existsSync(`/proc/${pid}/task/${tid}`);
 
 /** Fields of /proc/PID/status, e.g. `TracerPid`. */
 export const readStatus = (pid: Pid): ReadonlyMap<string, string> =>
@@ -97,12 +114,21 @@ export const readStatus = (pid: Pid): ReadonlyMap<string, string> =>
     return fields;
   });
 
-/** State letter (R, S, D, T, t, Z, X) and start time in clock ticks since boot. */
-export const readStat = (pid: Pid): { readonly state: string; readonly startTime: number } =>
+export type ProcessStat = {
+  /** R, S, D, T, t, Z or X. */
+  readonly state: string;
+  /** How many threads there are, zombies included. */
+  readonly threads: number;
+  /** In clock ticks since boot. */
+  readonly startTime: number;
+};
+
+export const readStat = (pid: Pid): ProcessStat =>
   readProc(`read the state of process ${pid}`, () => {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return { state: fields[0] ?? "?", startTime: Number(fields[19]) };
+    const [threads, startTime] = [Number(fields[17]), Number(fields[19])];
+    return { state: fields[0] ?? "?", threads, startTime };
   });
 
 /** Whether the process is there and not a zombie. */
