@@ -34,6 +34,8 @@ export const control = {
   arenaBytes: 40,
   /** u64, what `limit - head` is when a thread claims a ring: see `ring/layout.ts`. */
   room: 48,
+  /** u32, where claims look first for a ring; `noRingLeft` when there was none. */
+  nextRing: 56,
   /** u64, entries and exits of threads that found no ring; written by the target. */
   ringlessEntries: 64,
   ringlessExits: 72,
@@ -50,6 +52,9 @@ export const control = {
   /** u64: times that the agent ran a journal because its tracer was gone. */
   rescues: 152,
 } as const;
+
+/** In `control.nextRing`: every ring has an owner, until the drain says otherwise. */
+export const noRingLeft = -1;
 
 /** What the agent is told to do. */
 export const agentCommand = { idle: 0, run: 1, quit: 2 } as const;
@@ -105,12 +110,12 @@ export const threadTable = {
   probes: 16,
   /** In an entry: u64 address of the ring in the target. */
   ring: 0,
-  /** In an entry: u32 thread id; 0 free, 0xffffffff being filled in. */
+  /** In an entry: u32 thread id, with bit 31 set (`entryBusy`) while it is filled in; 0 free. */
   tid: 8,
   /** After the last entry that a probe can reach, (4096 + 16) * 16: u32, 1 while recording is on. */
   armed: 65_792,
   bytes: 69_632,
 } as const;
 
-/** Marks an entry of the thread table that a thread is filling in. */
-export const entryBusy = 0xffff_ffff;
+/** Added to the thread id in an entry of the thread table that a thread is filling in. */
+export const entryBusy: number = -(2 ** 31);

@@ -34,6 +34,8 @@ const wakeWord = new Int32Array(wake);
 const sleepMsMin = 1;
 const sleepMsMax = 8;
 const reapMs = 200;
+/** When threads come and go so fast that rings run short. */
+const reapMsCrowded = 10;
 
 let failure: PatchbayError | undefined;
 let finished = false;
@@ -82,7 +84,7 @@ while (!finished) {
       const hurry = drain.poll();
       sleepMs = hurry ? sleepMsMin : Math.min(sleepMsMax, sleepMs * 2);
     });
-    if (performance.now() - lastReap > reapMs) {
+    if (performance.now() - lastReap > (drain.isCrowded ? reapMsCrowded : reapMs)) {
       guarded(() => drain.reapThreads());
       lastReap = performance.now();
     }

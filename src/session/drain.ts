@@ -9,11 +9,12 @@
 import { type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { MappedFile } from "../os/mapped-file.ts";
-import { listThreads, ProcessMemory, threadName } from "../os/proc.ts";
+import { isThread, ProcessMemory, threadName } from "../os/proc.ts";
 import { tscNow } from "../os/tsc.ts";
 import {
   type ArenaShape,
   control,
+  entryBusy,
   pageBytes,
   ringOffset,
   ringStride,
@@ -203,15 +204,20 @@ export class Drain {
     }
   }
 
+  /** Whether free rings run short. */
+  get isCrowded(): boolean {
+    const owned = this.#rings.filter(({ owner }) => owner !== undefined).length;
+    return owned > this.#start.shape.ringCount / 2;
+  }
+
   /** Gives the rings of threads that have ended back, once they are empty. */
   reapThreads(): void {
     if (this.#start.overwrite) return;
     const target = toPid(this.#start.pid);
-    const alive = new Set(listThreads(target));
     for (const ring of this.#rings) {
       const { owner } = ring;
       if (owner === undefined) continue;
-      if (alive.has(owner.tid)) {
+      if (isThread(target, owner.tid)) {
         owner.name = threadName(target, owner.tid) ?? owner.name;
         continue;
       }
@@ -223,6 +229,15 @@ export class Drain {
       ring.owner = undefined;
       Atomics.store(new Uint32Array(ring.mapped.buffer, ringHeader.tid, 1), 0, 0);
     }
+    this.#offerRing();
+  }
+
+  /** Tells claims where the first ring is that belongs to nobody, if there is one. */
+  #offerRing(): void {
+    const given = this.#rings.findIndex(({ owner }) => owner === undefined);
+    const first = given >= 0 ? given : this.#rings.length;
+    if (first >= this.#start.shape.ringCount) return;
+    Atomics.store(new Int32Array(this.#control.buffer, control.nextRing, 1), 0, first);
   }
 
   /** Takes a thread that has ended out of the target's table. Nobody else changes its entry. */
@@ -233,7 +248,8 @@ export class Drain {
     if (row === undefined) return;
     const view = new DataView(row.buffer);
     for (let index = 0; index < probes; index++) {
-      if (view.getUint32(index * entryBytes + tidOffset, true) !== tid) continue;
+      const found = view.getInt32(index * entryBytes + tidOffset, true);
+      if (found !== tid && found !== tid + entryBusy) continue;
       this.#memory.write(at + BigInt(index * entryBytes + tidOffset), new Uint8Array(4));
     }
   }

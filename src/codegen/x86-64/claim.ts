@@ -4,8 +4,8 @@
  *
  * In: eax = thread id, ebx = 0 for an entry and 1 for an exit. Out: rcx = the ring, or 0 when the
  * event is not to be recorded. Clobbers rax, rbx, rdx and the flags; the calling thunk has saved
- * them. Interrupting signal handlers may run it too; a thread may then own two rings, and both
- * are read.
+ * them. Signal handlers that interrupt it may run it too: they do what it was about to do. Should
+ * a thread come to own two rings by that, both are read.
  */
 import type { CodeAddr, DataAddr } from "../../base/brand.ts";
 import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
@@ -15,6 +15,7 @@ import {
   type ArenaShape,
   control,
   entryBusy,
+  noRingLeft,
   ringOffset,
   ringStride,
   threadTable,
@@ -28,7 +29,7 @@ export type ClaimPlan = {
   readonly shape: ArenaShape;
 };
 
-const { rcx, rdx, rsi, rdi, r8, r9, r10, r11, rbx } = r64;
+const { rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11, rbx } = r64;
 const saved = [rsi, rdi, r8, r9, r10, r11];
 
 /** Walks the thread's entries of the table, rdi from rdx up to r8, until `hit` jumps away. */
@@ -42,40 +43,75 @@ function forEachEntry(a: Assembler, visit: () => void): void {
   a.i("jne", again);
 }
 
-/** Takes the first ring that belongs to nobody; falls through with rcx = the ring. */
+/**
+ * Takes a ring that belongs to nobody, or to this thread already: to a claim that this one has
+ * interrupted, or to an earlier thread of the same id. Falls through with rcx = the ring. Looks
+ * from behind the last ring that was taken, then from the first one.
+ */
 function takeRing(a: Assembler, shape: ArenaShape, none: Label): void {
-  const look = a.label();
-  const next = a.label();
-  const taken = a.label();
-  a.i("mov", r32.r10d, shape.ringCount);
-  a.i("lea", rcx, mem(r9, { disp: ringOffset(shape, 0) }));
+  const [pass, look, next, endOfPass] = [a.label(), a.label(), a.label(), a.label()];
+  const [mine, limit, taken] = [a.label(), a.label(), a.label()];
+  const owner = mem32(rcx, { disp: ringHeader.tid });
+  const nextRing = mem32(r9, { disp: control.nextRing });
+  a.i("mov", r32.esi, nextRing);
+  a.i("cmp", r32.esi, noRingLeft);
+  a.i("je", none);
+  a.i("mov", r32.r8d, 2);
+  a.i("mov", r32.r10d, r32.esi);
+  a.bind(pass);
+  a.i("mov", r32.ecx, r32.r10d);
+  a.i("imul", rcx, rcx, ringStride(shape));
+  a.i("lea", rcx, mem(r9, { index: rcx, disp: ringOffset(shape, 0) }));
   a.bind(look);
-  a.i("cmp", mem32(rcx, { disp: ringHeader.tid }), 0);
+  a.i("cmp", r32.r10d, shape.ringCount);
+  a.i("jae", endOfPass);
+  a.i("mov", r32.r11d, owner);
+  a.i("cmp", r32.r11d, r32.eax);
+  a.i("je", mine);
+  a.i("test", r32.r11d, r32.r11d);
   a.i("jne", next);
   a.i("mov", r32.r11d, r32.eax);
   a.i("xor", r32.eax, r32.eax);
-  a.lock().i("cmpxchg", mem32(rcx, { disp: ringHeader.tid }), r32.r11d);
+  a.lock().i("cmpxchg", owner, r32.r11d);
   a.i("mov", r32.eax, r32.r11d);
-  a.i("je", taken);
+  a.i("jne", look);
+  a.i("inc", r32.r10d);
+  a.i("mov", nextRing, r32.r10d);
+  a.i("jmp", limit);
   a.bind(next);
   a.i("add", rcx, ringStride(shape));
-  a.i("dec", r32.r10d);
-  a.i("jne", look);
+  a.i("inc", r32.r10d);
+  a.i("jmp", look);
+
+  a.bind(endOfPass);
+  a.i("xor", r32.r10d, r32.r10d);
+  a.i("dec", r32.r8d);
+  a.i("jne", pass);
+  // Spare the next claims the search, unless the drain has just given a ring back.
+  a.i("mov", r32.r11d, r32.eax);
+  a.i("mov", r32.eax, r32.esi);
+  a.i("mov", r32.esi, noRingLeft);
+  a.lock().i("cmpxchg", nextRing, r32.esi);
+  a.i("mov", r32.eax, r32.r11d);
   a.i("jmp", none);
-  a.bind(taken);
+
+  a.bind(mine);
+  // The claim that was interrupted may not have come to this.
+  a.i("cmp", mem64(rcx, { disp: ringHeader.limit }), 0);
+  a.i("jne", taken);
+  a.bind(limit);
   a.i("mov", r11, mem64(rcx, { disp: ringHeader.head }));
   a.i("add", r11, mem64(r9, { disp: control.room }));
   a.i("mov", mem64(rcx, { disp: ringHeader.limit }), r11);
+  a.bind(taken);
 }
 
 /** Code of `claim` for one session, to be placed at `origin`. */
 export function claimRoutine(origin: CodeAddr, plan: ClaimPlan): Assembled {
   const a = new Assembler(origin);
-  const found = a.label();
-  const enter = a.label();
-  const done = a.label();
-  const ringless = a.label();
-  const silent = a.label();
+  const [found, resume, enter, done] = [a.label(), a.label(), a.label(), a.label()];
+  const [noRing, ringless, silent] = [a.label(), a.label(), a.label()];
+  const owner = mem32(rdi, { disp: threadTable.tid });
   for (const register of saved) a.i("push", register);
   a.i("mov", rsi, plan.table);
   a.i("mov", r9, plan.arena);
@@ -88,33 +124,42 @@ export function claimRoutine(origin: CodeAddr, plan: ClaimPlan): Assembled {
   a.i("shl", r32.edx, 4);
   a.i("add", rdx, rsi);
   a.i("lea", r8, mem(rdx, { disp: threadTable.probes * threadTable.entryBytes }));
+  a.i("lea", r32.r10d, mem(rax, { disp: entryBusy }));
   forEachEntry(a, () => {
-    a.i("cmp", mem32(rdi, { disp: threadTable.tid }), r32.eax);
+    a.i("cmp", owner, r32.eax);
     a.i("je", found);
+    a.i("cmp", owner, r32.r10d);
+    a.i("je", resume);
   });
-  takeRing(a, plan.shape, ringless);
+  // The entry first: a ring that was taken and given back would hide those behind it from the drain.
   forEachEntry(a, () => {
     const occupied = a.label();
-    a.i("cmp", mem32(rdi, { disp: threadTable.tid }), 0);
+    a.i("cmp", owner, 0);
     a.i("jne", occupied);
-    a.i("mov", r32.r10d, r32.eax);
-    a.i("mov", r32.r11d, entryBusy);
+    a.i("mov", r32.r11d, r32.eax);
     a.i("xor", r32.eax, r32.eax);
-    a.lock().i("cmpxchg", mem32(rdi, { disp: threadTable.tid }), r32.r11d);
-    a.i("mov", r32.eax, r32.r10d);
+    a.lock().i("cmpxchg", owner, r32.r10d);
+    a.i("mov", r32.eax, r32.r11d);
     a.i("je", enter);
     a.bind(occupied);
   });
-  // No entry near enough to find the ring again: give it back.
-  a.i("mov", mem32(rcx, { disp: ringHeader.tid }), 0);
   a.i("jmp", ringless);
+
+  // A claim of this thread was interrupted: do its work, and leave the entry's fate to it.
+  a.bind(resume);
+  a.i("xor", r32.edx, r32.edx);
   a.bind(enter);
+  takeRing(a, plan.shape, noRing);
   a.i("mov", mem64(rdi, { disp: threadTable.ring }), rcx);
-  a.i("mov", mem32(rdi, { disp: threadTable.tid }), r32.eax);
+  a.i("mov", owner, r32.eax);
   a.i("jmp", done);
   a.bind(found);
   a.i("mov", rcx, mem64(rdi, { disp: threadTable.ring }));
   a.i("jmp", done);
+  a.bind(noRing);
+  a.i("test", rdx, rdx);
+  a.i("je", ringless);
+  a.i("mov", owner, 0);
   a.bind(ringless);
   a.lock().i("inc", mem64(r9, { index: rbx, scale: 8, disp: control.ringlessEntries }));
   a.bind(silent);
