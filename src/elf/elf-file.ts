@@ -292,7 +292,10 @@ export const textSegments = (elf: ElfFile): readonly Segment[] =>
 
 /** Where the byte at link address `addr` stands in the file; -1 when it is not in the file. */
 export function offsetOfAddr(segments: readonly Segment[], addr: number): number {
-  for (const segment of segments) {
+  // Called for every site and relocation: an iterator would cost more than the search.
+  for (let i = 0; i < segments.length; i++) {
+    const segment = segments[i];
+    if (segment === undefined) break;
     const into = addr - segment.addr;
     if (into >= 0 && into < segment.fileSize) return segment.offset + into;
   }

@@ -11,15 +11,22 @@
  * Neither table says how long a site is nor where its function begins: symbols say it, and the
  * unwinder's table where there are none.
  */
-import { fileOffset, linkAddr } from "../base/brand.ts";
+import { fileOffset, hexBytes, type LinkAddr } from "../base/brand.ts";
 import { type ElfFile, offsetOfAddr, sectionsNamed, textSegments } from "../elf/elf-file.ts";
 import { functionStarts } from "../elf/function-starts.ts";
 import { readAddressTable } from "../elf/pointers.ts";
-import { indexOfStart, lowerBound, type SymbolTable, symbolName } from "../symbols/symbol-table.ts";
+import { lowerBound, type SymbolTable, symbolName } from "../symbols/symbol-table.ts";
 import type { Layout } from "./layout.ts";
 import type { LiteralRoom, RefusalReason, RefusedSite, SiteCandidate, SiteList } from "./site.ts";
 import { type FentryTargets, fentryLayoutAt, findFentryTargets } from "./x86-64-fentry.ts";
-import { branchSize, endbr64, isEndbr64, longNops, nop1x5, nopSizeAt } from "./x86-64-layouts.ts";
+import {
+  branchSize,
+  endbr64Size,
+  isEndbr64,
+  longNops,
+  nop1x5,
+  nopSizeAt,
+} from "./x86-64-layouts.ts";
 
 /** No-ops before a function at the most: gcc refuses more than 65535 (-fpatchable-function-entry). */
 const leadMax = 65535;
@@ -38,10 +45,16 @@ type Program = {
   fentry: FentryTargets | undefined;
   /** Compiled windows by their bytes, so that equal ones share an array. */
   readonly windows: Map<string, Uint8Array>;
+  /** The one of the site before: most follow one like themselves. */
+  lastWindow: Uint8Array;
   readonly sites: SiteCandidate[];
   readonly refused: RefusedSite[];
-  /** Functions that have a site already. */
-  readonly taken: Set<number>;
+  /** Functions that have a site already; filled when they turn out not to be in order. */
+  taken: Set<number> | undefined;
+  /** The highest function that has a site. */
+  highest: number;
+  /** Where in the symbols the last search ended: tables are nearly always in order. */
+  near: number;
 };
 
 /** The layout whose window the no-ops at `bytes[at]` are. */
@@ -66,13 +79,43 @@ function areNops(bytes: Uint8Array, from: number, to: number): boolean {
   return at === to;
 }
 
+/** How many symbols are looked at before a search begins anew. */
+const stepsMax = 8;
+
+/** Index of the first symbol that is not below `addr`. */
+function symbolFrom(program: Program, addr: number): number {
+  const { addrs } = program.symbols;
+  let index = program.near;
+  if ((addrs[index - 1] ?? -1) < addr) {
+    const end = Math.min(addrs.length, index + stepsMax);
+    while (index < end && (addrs[index] ?? 0) < addr) index++;
+  }
+  const isFound = (addrs[index] ?? Infinity) >= addr && (addrs[index - 1] ?? -1) < addr;
+  program.near = isFound ? index : lowerBound(addrs, addr);
+  return program.near;
+}
+
+/** The name of the function that begins at `start`, the one that people mean. */
+function nameOfStart(program: Program, start: number): string | undefined {
+  const { symbols } = program;
+  const index = symbolFrom(program, start);
+  return symbols.addrs[index] === start ? symbolName(symbols, index) : undefined;
+}
+
+/** Whether another entry has led to the function at `start`. */
+function isTaken(program: Program, start: number): boolean {
+  if (start > program.highest) return false;
+  program.taken ??= new Set(program.sites.map((site) => Number(site.functionAddr)));
+  return program.taken.has(start);
+}
+
 /** The first place at or after `addr` where something says that a function begins; -1: none. */
 function nextStart(program: Program, addr: number): number {
   const { symbols } = program;
-  const bySymbol = symbols.addrs[lowerBound(symbols.addrs, addr)] ?? Number.POSITIVE_INFINITY;
+  const bySymbol = symbols.addrs[symbolFrom(program, addr)] ?? Infinity;
   if (bySymbol === addr) return addr;
   program.frames ??= functionStarts(program.elf);
-  const byFrame = program.frames[lowerBound(program.frames, addr)] ?? Number.POSITIVE_INFINITY;
+  const byFrame = program.frames[lowerBound(program.frames, addr)] ?? Infinity;
   const next = Math.min(bySymbol, byFrame);
   return next - addr <= leadMax ? next : -1;
 }
@@ -94,7 +137,7 @@ const patchableStart: FindStart = (program, addr, at) => {
   const { elf } = program;
   const next = nextStart(program, addr);
   if (next === addr) return addr;
-  const landingPad = endbr64.length;
+  const landingPad = endbr64Size;
   if (at >= landingPad && isEndbr64(elf.bytes, at - landingPad)) {
     if (nextStart(program, addr - landingPad) === addr - landingPad) return addr - landingPad;
   }
@@ -108,134 +151,133 @@ const mcountStart: FindStart = (program, addr, at) => {
   const startAt = at - (addr - start);
   if (start < 0 || startAt < 0 || addr - start > leadMax) return -1;
   const { bytes } = program.elf;
-  const pad = startAt < at && isEndbr64(bytes, startAt) ? endbr64.length : 0;
+  const pad = startAt < at && isEndbr64(bytes, startAt) ? endbr64Size : 0;
   return areNops(bytes, startAt + pad, at) ? start : -1;
 };
 
-/** `bytes[at..at+size]` as an array that all equal windows share. */
+/** Whether `window` is what stands at `bytes[at]`. */
+function standsAt(window: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < window.length; i++) if (window[i] !== bytes[at + i]) return false;
+  return true;
+}
+
+/** `bytes[at..at+size]` as an array that all equal windows share; there are few that differ. */
 function internWindow(program: Program, at: number, size: number): Uint8Array {
   const { bytes } = program.elf;
-  let key = "";
-  for (let i = 0; i < size; i++) key += String.fromCharCode(bytes[at + i] ?? 0);
-  let window = program.windows.get(key);
-  if (window === undefined) {
-    window = bytes.slice(at, at + size);
-    program.windows.set(key, window);
-  }
-  return window;
+  const { lastWindow } = program;
+  if (lastWindow.length === size && standsAt(lastWindow, bytes, at)) return lastWindow;
+  const window = bytes.slice(at, at + size);
+  const known = program.windows.get(hexBytes(window)) ?? window;
+  program.windows.set(hexBytes(known), known);
+  program.lastWindow = known;
+  return known;
 }
 
 function literalRoom(lead: number, start: number): LiteralRoom | undefined {
   if (lead < literalBytes) return undefined;
   const addr = start - literalBytes;
-  return { addr: linkAddr(BigInt(addr)), size: literalBytes, aligned: addr % literalBytes === 0 };
+  return { addr: toAddr(addr), size: literalBytes, aligned: addr % literalBytes === 0 };
 }
 
-/** A table's entry that is a site. */
-type Placed = {
-  readonly kind: "site";
-  /** Where the function begins, and the window inside it. */
-  readonly start: number;
+/** Numbers become addresses once for each site: what they cost is most of the search's time. */
+const toAddr = (addr: number): LinkAddr => BigInt(addr) as LinkAddr;
+
+function refuse(program: Program, reason: RefusalReason, addr: number, start: number): void {
+  const at = offsetOfAddr(program.text, addr);
+  program.refused.push({
+    addr: toAddr(addr),
+    symbol: start < 0 ? undefined : nameOfStart(program, start),
+    reason,
+    bytes: at < 0 ? new Uint8Array(0) : program.elf.bytes.subarray(at, at + shownBytes),
+  });
+}
+
+/** A site to offer: its window, the function that it is in, and the no-ops before that. */
+type Found = {
+  readonly layout: Layout;
+  /** The window, and its place in the file. */
   readonly addr: number;
-  /** The window's place in the file. */
   readonly at: number;
+  readonly start: number;
   /** Bytes of no-ops before the function. */
   readonly lead: number;
-  readonly layout: Layout;
 };
 
-/** A table's entry that is none, and why. */
-type Refused = {
-  readonly kind: "refused";
-  readonly reason: RefusalReason;
-  readonly addr: number;
-  /** -1 when it is not known. */
-  readonly start: number;
-};
-
-const refusal = (reason: RefusalReason, addr: number, start = -1): Refused => ({
-  kind: "refused",
-  reason,
-  addr,
-  start,
-});
-
-/** A site, if its window ends inside the segment that it begins in. */
-function placed(program: Program, site: Omit<Placed, "kind">): Placed | Refused {
-  const last = site.layout.windowSize - 1;
-  const isInside = offsetOfAddr(program.text, site.addr + last) === site.at + last;
-  return isInside ? { kind: "site", ...site } : refusal("not-text", site.addr, site.start);
-}
-
-/** Where an entry's function begins, and the entry's place in the file. */
-type Located = { readonly kind: "located"; readonly start: number; readonly at: number };
-
-/** What both tables' entries have to be: the address of a function's site, for the first time. */
-function locate(program: Program, entry: number, findStart: FindStart): Located | Refused {
-  if (entry === 0) return refusal("dropped", entry);
-  const at = offsetOfAddr(program.text, entry);
-  if (at < 0) return refusal("not-text", entry);
-  const start = findStart(program, entry, at);
-  if (start < 0) return refusal("no-function", entry);
-  if (program.taken.has(start)) return refusal("duplicate", entry, start);
-  return { kind: "located", start, at };
-}
-
-/** One entry of `__patchable_function_entries`. */
-function judgePatchableEntry(program: Program, entry: number): Placed | Refused {
-  const { elf, text } = program;
-  const found = locate(program, entry, patchableStart);
-  if (found.kind === "refused") return found;
-  const { start } = found;
-  const startAt = offsetOfAddr(text, start);
-  if (startAt < 0) return refusal("not-text", start, start);
-  const pad = isEndbr64(elf.bytes, startAt) ? endbr64.length : 0;
-  const addr = start + pad;
-  const at = startAt + pad;
-  const layout = layoutAt(elf.bytes, at);
-  if (typeof layout === "string") return refusal(layout, addr, start);
-  return placed(program, { start, addr, at, lead: Math.max(0, start - entry), layout });
-}
-
-/** One entry of `__mcount_loc`. */
-function judgeMcountEntry(program: Program, entry: number): Placed | Refused {
-  const found = locate(program, entry, mcountStart);
-  if (found.kind === "refused") return found;
-  const { start, at } = found;
-  const size = nopSizeAt(program.elf.bytes, at);
-  if (size > 0) {
-    const layout = longNops.get(size);
-    if (layout === undefined) return refusal("too-short", entry, start);
-    return placed(program, { start, addr: entry, at, lead: 0, layout });
-  }
-  program.fentry ??= findFentryTargets(program.elf);
-  const layout = fentryLayoutAt(program.fentry, program.elf, at, entry);
-  if (typeof layout === "string") return refusal(layout, entry, start);
-  return placed(program, { start, addr: entry, at, lead: 0, layout });
-}
-
-function record(program: Program, verdict: Placed | Refused): void {
-  const { elf, symbols, text } = program;
-  const { addr, start } = verdict;
-  const index = start < 0 ? -1 : indexOfStart(symbols, start);
-  const symbol = index < 0 ? undefined : symbolName(symbols, index);
-  if (verdict.kind === "refused") {
-    const at = offsetOfAddr(text, addr);
-    const bytes = at < 0 ? new Uint8Array(0) : elf.bytes.subarray(at, at + shownBytes);
-    program.refused.push({ addr: linkAddr(BigInt(addr)), symbol, reason: verdict.reason, bytes });
+/** Takes a site, if its window ends inside the segment that it begins in. */
+function offer(program: Program, { layout, addr, at, start, lead }: Found): void {
+  const last = layout.windowSize - 1;
+  if (offsetOfAddr(program.text, addr + last) !== at + last) {
+    refuse(program, "not-text", addr, start);
     return;
   }
-  const { at, lead, layout } = verdict;
-  program.taken.add(start);
+  const functionAddr = toAddr(start);
+  program.taken?.add(start);
+  program.highest = Math.max(program.highest, start);
   program.sites.push({
-    addr: linkAddr(BigInt(addr)),
-    functionAddr: linkAddr(BigInt(start)),
-    symbol,
+    addr: addr === start ? functionAddr : toAddr(addr),
+    functionAddr,
+    symbol: nameOfStart(program, start),
     layout,
     compiled: internWindow(program, at, layout.windowSize),
     fileOffset: fileOffset(at),
     literal: literalRoom(lead, start),
   });
+}
+
+/** What is wrong with an entry that stands at `at` in the file, in the function at `start`. */
+function whyNone(
+  program: Program,
+  entry: number,
+  at: number,
+  start: number,
+): RefusalReason | undefined {
+  if (entry === 0) return "dropped";
+  if (at < 0) return "not-text";
+  if (start < 0) return "no-function";
+  return isTaken(program, start) ? "duplicate" : undefined;
+}
+
+/** Looks at one entry of `__patchable_function_entries`. */
+function takePatchableEntry(program: Program, entry: number): void {
+  const { elf, text } = program;
+  const entryAt = offsetOfAddr(text, entry);
+  const start = entryAt < 0 ? -1 : patchableStart(program, entry, entryAt);
+  const startAt = start === entry ? entryAt : offsetOfAddr(text, start);
+  const problem = whyNone(program, entry, start < 0 ? entryAt : startAt, start);
+  if (problem !== undefined) {
+    refuse(program, problem, entry, start);
+    return;
+  }
+  const pad = isEndbr64(elf.bytes, startAt) ? endbr64Size : 0;
+  const addr = start + pad;
+  const at = startAt + pad;
+  const layout = layoutAt(elf.bytes, at);
+  const lead = Math.max(0, start - entry);
+  if (typeof layout === "string") refuse(program, layout, addr, start);
+  else offer(program, { layout, addr, at, start, lead });
+}
+
+/** The layout of what stands at `at` in the file, where `__mcount_loc` points. */
+function mcountLayoutAt(program: Program, addr: number, at: number): Layout | RefusalReason {
+  const size = nopSizeAt(program.elf.bytes, at);
+  if (size > 0) return longNops.get(size) ?? "too-short";
+  program.fentry ??= findFentryTargets(program.elf);
+  return fentryLayoutAt(program.fentry, program.elf, at, addr);
+}
+
+/** Looks at one entry of `__mcount_loc`. */
+function takeMcountEntry(program: Program, addr: number): void {
+  const at = offsetOfAddr(program.text, addr);
+  const start = at < 0 ? -1 : mcountStart(program, addr, at);
+  const layout = whyNone(program, addr, at, start) ?? mcountLayoutAt(program, addr, at);
+  if (typeof layout === "string") refuse(program, layout, addr, start);
+  else offer(program, { layout, addr, at, start, lead: 0 });
+}
+
+/** Sorts only what is out of order: comparing costs more than looking. */
+function sortByAddr(sites: SiteCandidate[]): SiteCandidate[] {
+  const isSorted = sites.every((site, i) => i === 0 || (sites[i - 1]?.addr ?? 0n) <= site.addr);
+  return isSorted ? sites : sites.sort(byAddr);
 }
 
 const byAddr = (a: { readonly addr: bigint }, b: { readonly addr: bigint }): number =>
@@ -250,19 +292,18 @@ export function findX8664Sites(elf: ElfFile, symbols: SymbolTable): SiteList {
     frames: undefined,
     fentry: undefined,
     windows: new Map(),
+    lastWindow: new Uint8Array(0),
     sites: [],
     refused: [],
-    taken: new Set(),
+    taken: undefined,
+    highest: -1,
+    near: 0,
   };
   for (const section of sectionsNamed(elf, "__patchable_function_entries")) {
-    for (const entry of readAddressTable(elf, section)) {
-      record(program, judgePatchableEntry(program, entry));
-    }
+    for (const entry of readAddressTable(elf, section)) takePatchableEntry(program, entry);
   }
   for (const section of sectionsNamed(elf, "__mcount_loc")) {
-    for (const entry of readAddressTable(elf, section)) {
-      record(program, judgeMcountEntry(program, entry));
-    }
+    for (const entry of readAddressTable(elf, section)) takeMcountEntry(program, entry);
   }
-  return { sites: program.sites.sort(byAddr), refused: program.refused };
+  return { sites: sortByAddr(program.sites), refused: program.refused };
 }

@@ -86,6 +86,8 @@ describe("bareName", () => {
     ],
     ["f(void (*)(int))", "f"],
     ["core::fmt::Formatter::pad", "core::fmt::Formatter::pad"],
+    ["a::f::<fn() -> u8, <T as U>::V>", "a::f"],
+    ["<a::T<u8> as b::U>::go", "<a::T<u8> as b::U>::go"],
   ];
   for (const [name, bare] of names) {
     it(`${name} is ${bare}`, () => expect(bareName(name)).toBe(bare));

@@ -63,11 +63,25 @@ function nameStart(name: string, end: number): number {
   return 0;
 }
 
+/** Index of `::<` that opens the type arguments at the end of a Rust name; -1: it has none. */
+function turbofishOf(name: string): number {
+  if (!name.endsWith(">")) return -1;
+  let depth = 0;
+  for (let i = name.length - 1; i >= 2; i--) {
+    if (name[i] === ">" && name[i - 1] !== "-") depth++;
+    if (name[i] === "<" && --depth === 0) return name.startsWith("::", i - 2) ? i - 2 : -1;
+  }
+  return -1;
+}
+
 /**
- * A demangled C++ name without its return type and parameters: `ns::Foo<int>::bar` of
- * `int ns::Foo<int>::bar(int) const`. Other names come back as they are.
+ * A demangled C++ name without its return type and parameters, `ns::Foo<int>::bar` of
+ * `int ns::Foo<int>::bar(int) const`; a Rust name without its type arguments, `a::f` of
+ * `a::f::<u8>`. Other names come back as they are.
  */
 export function bareName(name: string): string {
+  const turbofish = turbofishOf(name);
+  if (turbofish > 0) return name.slice(0, turbofish);
   // Operators have brackets and spaces in their names; they are kept whole up to the parameters.
   const stem = name.replace(/ \[clone [^\]]*\]/g, "").replace(/( const| volatile| &&?)+$/, "");
   if (!stem.endsWith(")")) return name;

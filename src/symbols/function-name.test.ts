@@ -42,6 +42,7 @@ describe("lastComponent", () => {
     ["void ns::f<int>(int)", "f"],
     ["(anonymous namespace)::g()", "g"],
     ["<a::T as b::U>::go", "go"],
+    ["a::generic::<a::main::{closure#0}>", "generic"],
   ];
   for (const [full, last] of cases) {
     it(`of ${full} is ${last}`, () => expect(lastComponent(full)).toBe(last));
