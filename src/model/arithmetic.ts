@@ -6,7 +6,9 @@
  * above where it points, and it points to multiples of 4096 from the site: the window's place in
  * the page is the site's.
  */
+import { hexBytes } from "../base/brand.ts";
 import { splitDistance } from "../patch/riscv-code.ts";
+import { nopBytes } from "../patch/x86-64-layouts.ts";
 
 const PAGE = 4096;
 /** 4-aligned places in a page. */
@@ -125,6 +127,15 @@ export function countRepairedPhases(): number {
   }).length;
 }
 
+/** How many places of a site reach two targets, `distance` bytes apart and aligned to it. */
+export function countReachingBoth(distance: number): number {
+  return phases.filter((phase) => {
+    const site = 0x0010_0000n + BigInt(phase);
+    const { hi } = splitDistance(0x0090_0000n - site);
+    return hi === splitDistance(0x0090_0000n + BigInt(distance) - site).hi;
+  }).length;
+}
+
 const share = (count: number, of: number): string =>
   `${count} of ${of} places (${((100 * count) / of).toFixed(2)} %)`;
 
@@ -174,5 +185,44 @@ export function computeAll(): readonly Computation[] {
     expected: `for ${share(phaseCount, phaseCount)}`,
     cases: phaseCount,
   };
-  return [...range, ...reach, ...stubs, repaired];
+  const aligned: Computation = {
+    id: "P2/aligned-2048",
+    title: "one auipc reaches two trampolines that are 2048-aligned and 2048 bytes apart",
+    found: `for ${share(countReachingBoth(2048), phaseCount)}`,
+    expected: `for ${share(phaseCount / 2, phaseCount)}`,
+    cases: phaseCount,
+  };
+  return [...range, ...reach, ...stubs, repaired, aligned, ...computeBytes()];
+}
+
+/** What is wrong with bytes and counts that the sources print. */
+function computeBytes(): readonly Computation[] {
+  const nop = nopBytes(5);
+  const trapped = Uint8Array.of(0xcc, ...nop.subarray(1));
+  const slotOf = (index: number): number => 8 * (index - 1);
+  // gcc counts no-ops, and with the C extension one is 2 bytes.
+  const [before, behind] = [2 * 2, 3 * 2];
+  return [
+    {
+      id: "P7/bytes",
+      title: "int3 over the first byte of 0f 1f 44 00 00 (printed as cc 17 44 00 00)",
+      found: hexBytes(trapped),
+      expected: "cc 1f 44 00 00",
+      cases: 1,
+    },
+    {
+      id: "P9/index",
+      title: "offset of slot 255, when slot 1 is at 0 (printed beside 2040)",
+      found: String(slotOf(255)),
+      expected: "2032",
+      cases: 1,
+    },
+    {
+      id: "P2/no-ops",
+      title: "bytes before and behind the symbol that 5,2 no-ops give with the C extension",
+      found: `${before} and ${behind}, for 8 and 12 that are needed`,
+      expected: "4 and 6, for 8 and 12 that are needed",
+      cases: 1,
+    },
+  ];
 }

@@ -45,6 +45,8 @@ export type ExploreOptions = {
   readonly statesMax: number;
   /** Look for states from which no goal can be reached: costs memory for every transition. */
   readonly progress: boolean;
+  /** Go on behind violations (nobody goes past one) and report none: for questions about states. */
+  readonly keepGoing?: boolean;
 };
 
 export type Exploration = {
@@ -120,7 +122,7 @@ export class StateStore {
     table[slot] = index;
     const from = index * this.#width;
     if (from + this.#width > this.#words.length) this.#growWords();
-    this.#words.set(state, from);
+    for (let i = 0; i < this.#width; i++) this.#words[from + i] = state[i] ?? 0;
     if (this.#count * 2 > table.length) this.#growTable();
     return index;
   }
@@ -262,7 +264,10 @@ function expandAll(search: Search, options: ExploreOptions): boolean | Violation
       const result = model.step(state, action, next);
       search.transitions++;
       search.marks |= result >>> 8;
-      if ((result & 0xff) !== 0) return { kind: result & 0xff, from: index, action };
+      if ((result & 0xff) !== 0) {
+        if (options.keepGoing === true) continue;
+        return { kind: result & 0xff, from: index, action };
+      }
       const reached = visit(search, next, index, action, depth);
       if (options.progress) edges.push(reached);
     }

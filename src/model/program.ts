@@ -108,6 +108,13 @@ export class Compiler {
     return { lines: this.#lines, events: this.#events };
   }
 
+  /** Steps alone, with no lock around them, settled at the end: a piece of a program. */
+  compilePiece(task: Task & { do: "steps" }): Program {
+    for (const step of task.steps) this.#addStep(step, task);
+    this.#add({ op: "settle", of: "all" }, "settled", true);
+    return { lines: this.#lines, events: this.#events };
+  }
+
   #add(instruction: Instruction, text: string, quiet = false): void {
     const stopped = this.#stopped;
     if (instruction.op === "settle" && instruction.of === "all") {

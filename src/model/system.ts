@@ -214,7 +214,7 @@ export class System implements Model {
   // ---------------------------------------------------------------------------------- step
 
   step(state: Uint16Array, code: number, next: Uint16Array): StepResult {
-    next.set(state);
+    for (let i = 0; i < this.width; i++) next[i] = wordOf(state, i);
     const { kind, who, what } = readAction(code);
     switch (kind) {
       case A.patcher:

@@ -2,6 +2,7 @@
  * Protocols as values, and the checks that say what each is worth: on which design, machine and
  * under which adversities it is safe, and where it breaks.
  */
+import { hex } from "../base/brand.ts";
 import type { Design } from "./design.ts";
 import type { Step } from "./steps.ts";
 import type { Adversity, MachineName, Verdict } from "./verdicts.ts";
@@ -42,18 +43,6 @@ export type Check = {
   readonly reason: string;
 };
 
-/** A statement of a source about protocols, and the checks that settle it. */
-export type Claim = {
-  /** Who says it, where. */
-  readonly source: string;
-  readonly text: string;
-  /** Ids of checks (`Family.checks` by `checkId`) or of computations that decide it. */
-  readonly settledBy: readonly string[];
-  /** What was found, in a sentence. */
-  readonly found: string;
-  readonly verdict: "confirmed" | "refuted" | "too-strong" | "incomplete";
-};
-
 /** Everything about one way of patching: its variants, its checks, its page in docs/protocols. */
 export type Family = {
   /** `P7`. */
@@ -69,6 +58,7 @@ export function checkId(check: Check): string {
   const parts = [check.protocol.id, check.design.id, check.machine];
   if (check.adversities.length > 0) parts.push(check.adversities.join("+"));
   if (check.phase !== undefined) parts.push(`phase ${check.phase}`);
+  for (const [name, at] of Object.entries(check.places ?? {})) parts.push(`${name} at ${hex(at)}`);
   if (check.history !== undefined) parts.push(check.history.map((c) => c.to).join("-"));
   return parts.join(" ");
 }

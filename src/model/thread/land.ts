@@ -34,8 +34,10 @@ export function land(
   }
   if (pc === site.end) return runBody(world, from, cpu, more);
   const code = world.code.get(pc);
+  const ended = trail === "" ? "" : `${trail}${code?.name ?? "nowhere"}`;
   if (code === undefined) {
-    return bad("wild-jump", `${text}: arrives at ${hex(pc)}, where nothing is`, more);
+    const nowhere = `${text}: arrives at ${hex(pc)}, where nothing is`;
+    return bad("wild-jump", nowhere, { ...more, trail: ended });
   }
   const to = {
     at: "code",
@@ -47,7 +49,6 @@ export function land(
     link: 0n,
     inside: "",
   } as const;
-  const ended = trail === "" ? "" : `${trail}${code.name}`;
   return draft(to, `${text}: enters ${code.name}`, { ...more, trail: ended });
 }
 

@@ -6,10 +6,10 @@
 import { assert, ensure, unreachable } from "../../base/assert.ts";
 import { codeOf } from "../violations.ts";
 import { type World, wordValue } from "../world.ts";
-import { executeSite } from "./fetch.ts";
+import { executeFetched, fetchAll } from "./fetch.ts";
 import { type Arm, handleTrap } from "./handler.ts";
 import { siteOf } from "./land.ts";
-import { type Draft, draft, type Local, outside, type Reading } from "./local.ts";
+import { type Draft, draft, type Local, outside, type Reading, type SiteLocal } from "./local.ts";
 import { atCall } from "./registers.ts";
 import { stepTrampoline, wordToLoad } from "./trampoline.ts";
 
@@ -33,6 +33,8 @@ export class Locals {
   readonly #arms: readonly Arm[];
   readonly #locals: Local[] = [];
   readonly #ids: Map<string, number> = new Map();
+  readonly #entered: number[] = [];
+  readonly #executed: Map<string, Move> = new Map();
   readonly #keepTrails: boolean;
   /** Trails of all that was executed to the site's end, when they are kept. */
   readonly trails: Set<string> = new Set();
@@ -67,9 +69,13 @@ export class Locals {
 
   /** The state at the beginning of a call of the function that site `site` belongs to. */
   enter(site: number): number {
+    const known = this.#entered[site];
+    if (known !== undefined) return known;
     const pc = siteOf(this.#world, site).at;
     const cpu = atCall(this.#world.kit);
-    return this.#intern({ at: "site", site, pc, cpu, called: false, trail: "" });
+    const id = this.#intern({ at: "site", site, pc, cpu, called: false, trail: "" });
+    this.#entered[site] = id;
+    return id;
   }
 
   /** Between two instructions of a window, or in the handler of a trap there. */
@@ -130,18 +136,40 @@ export class Locals {
    * @param answered syncs that the hart has answered, for trails.
    */
   moves(id: number, hart: number, reading: number, answered: number): readonly Move[] {
-    return this.#drafts(this.get(id), hart, reading, answered).map((made) => this.#settle(made));
+    const local = this.get(id);
+    if (local.at === "site") return this.#executeSite(id, local, hart, reading, answered);
+    return this.#drafts(local, hart, reading).map((made) => this.#settle(made));
   }
 
-  #drafts(local: Local, hart: number, reading: number, answered: number): readonly Draft[] {
+  /** Instructions are executed once per thread's state and bytes, whatever banks they come from. */
+  #executeSite(
+    id: number,
+    local: SiteLocal,
+    hart: number,
+    bank: number,
+    answered: number,
+  ): readonly Move[] {
+    return fetchAll(this.#world, local, hart, bank).map((fetched) => {
+      const { bytes, stale, raced, listed } = fetched;
+      const flags = (stale ? 1 : 0) | (raced ? 2 : 0) | (listed ? 4 : 0);
+      const key = `${id} ${answered} ${flags} ${bytes.join()}`;
+      let move = this.#executed.get(key);
+      if (move === undefined) {
+        const trails = { kept: this.#keepTrails, answered };
+        move = this.#settle(executeFetched(this.#world, local, fetched, trails));
+        this.#executed.set(key, move);
+      }
+      return { ...move, bank: fetched.bank };
+    });
+  }
+
+  #drafts(local: Exclude<Local, { at: "site" }>, hart: number, reading: number): readonly Draft[] {
     const world = this.#world;
     switch (local.at) {
       case "outside":
         return world.sites.map((_, site) =>
           draft(this.get(this.enter(site)), `calls function ${site + 1}`),
         );
-      case "site":
-        return executeSite(world, local, hart, reading, { kept: this.#keepTrails, answered });
       case "code":
         return stepTrampoline(world, local, hart, reading);
       case "handler":
