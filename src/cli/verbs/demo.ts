@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import {
   attach,
   type CallVisitor,
@@ -18,7 +18,6 @@ import {
   formatReport,
   openTrace,
   type Paint,
-  PatchbayError,
   type RecordingSummary,
   reportTrace,
   type SiteFilter,
@@ -75,11 +74,17 @@ export function registerDemo(program: Command): void {
   program
     .command("demo")
     .description("trace SQLite at work: attach, record for a second, detach, show the call graph")
-    .option("--seconds <n>", "trace for so long", Number, 1)
+    .option("--seconds <n>", "trace for so long", parseSeconds, 1)
     .option("-F, --filter <glob>", "trace functions that match (repeatable)", collect)
     .option("-N, --notrace <glob>", "do not trace functions that match (repeatable)", collect)
     .option("--keep <dir>", "keep the trace in this directory")
     .action(run);
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (seconds > 0 && seconds <= 3600) return seconds;
+  throw new InvalidArgumentError("a time is written as 0.5, 1 or 10; an hour at the most.");
 }
 
 const say = (line: string): void => {
@@ -87,14 +92,6 @@ const say = (line: string): void => {
 };
 
 async function run(flags: Flags): Promise<void> {
-  if (!(flags.seconds > 0 && flags.seconds <= 3600)) {
-    throw new PatchbayError({
-      code: "bad-usage",
-      doing: `trace for ${flags.seconds} seconds`,
-      why: "that is no time to trace for",
-      hint: "--seconds 1",
-    });
-  }
   const { path, version } = buildDemoProgram(say);
   const directory = flags.keep ?? join(makeTemporary(), "trace");
   const traced = await traceWorkload(path, version, directory, flags);
@@ -137,7 +134,7 @@ async function traceWorkload(
   await sleep(untracedMs);
   const attachedAt = nowNs();
   const { include = [], exclude = [] } = chooseFilter(flags);
-  const session = await attach(pid);
+  await using session = await attach(pid);
   const every = session.select().length;
   const traced = session.select({ include, exclude }).length;
   say(`tracing ${formatCount(traced)} of its ${formatCount(every)} functions, ${flags.seconds} s`);
