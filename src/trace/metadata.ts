@@ -27,17 +27,15 @@ export function encodeMetadata(session: Session, functions: readonly TracedFunct
 
 const integers = (): string =>
   [
-    ...[8, 16, 32, 64].map((bits) => integer(bits, 8, `uint${bits}_t`)),
-    integer(siteBits, 1, "site_bits_t"),
-    integer(8, 1, "small_t"),
-    integer(16, 1, "words_t"),
-    integer(32, 1, "types_t", "base = 16; "),
-    integer(64, 1, "value_t", "base = 16; "),
-    integer(8, 8, "char_t", "encoding = UTF8; "),
+    ...[8, 16, 32, 64].map((bits) => integer(bits, `uint${bits}_t`)),
+    integer(siteBits, "site_bits_t"),
+    integer(32, "types_t", "base = 16; "),
+    integer(64, "value_t", "base = 16; "),
+    integer(8, "char_t", "encoding = UTF8; "),
   ].join("\n");
 
-const integer = (bits: number, align: number, name: string, more = ""): string =>
-  `typealias integer { size = ${bits}; align = ${align}; signed = false; ${more}} := ${name};`;
+const integer = (bits: number, name: string, more = ""): string =>
+  `typealias integer { size = ${bits}; align = 8; signed = false; ${more}} := ${name};`;
 
 const trace = (session: Session): string => `trace {
   major = 1;
@@ -85,8 +83,8 @@ function enumerations(functions: readonly TracedFunction[]): string {
   if (sites.length === 0) sites.push(`  "no function" = ${2 ** siteBits - 1}`);
   return [
     enumeration("site_bits_t", "site_t", sites),
-    enumeration("small_t", "base_t", labels(longBase)),
-    enumeration("small_t", "form_t", labels(longForm)),
+    enumeration("uint8_t", "base_t", labels(longBase)),
+    enumeration("uint8_t", "form_t", labels(longForm)),
     enumeration("uint8_t", "loss_place_t", labels(lossPlace)),
   ].join("\n");
 }
@@ -143,7 +141,7 @@ const event = (name: string, id: number): string => `event {
 const longFields = `
     base_t base;
     form_t form;
-    words_t words;
+    uint16_t words;
     types_t types;
     value_t values[words];`;
 

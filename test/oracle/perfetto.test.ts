@@ -1,0 +1,223 @@
+/**
+ * The Perfetto export, held to an independent reader of protocol buffers and to Perfetto's schema:
+ * the fields below are those of protos/perfetto/trace/*.proto with the same names and numbers.
+ */
+import fc from "fast-check";
+import protobuf from "protobufjs";
+import { describe, expect, it } from "vitest";
+import { exporters } from "../../src/report/exporters.ts";
+import { eventKind } from "../../src/ring/layout.ts";
+import type { Trace } from "../../src/trace/trace.ts";
+import { historyOf, moves } from "../support/random-calls.ts";
+import { concat, functionNamed, packetOf, packetsOf, traceOf } from "../support/trace-builder.ts";
+
+const schema = `
+syntax = "proto2";
+package perfetto.protos;
+message Trace { repeated TracePacket packet = 1; }
+message TracePacket {
+  optional uint64 timestamp = 8;
+  optional uint32 trusted_packet_sequence_id = 10;
+  optional uint32 sequence_flags = 13;
+  optional uint32 timestamp_clock_id = 58;
+  optional ClockSnapshot clock_snapshot = 6;
+  optional TrackEvent track_event = 11;
+  optional InternedData interned_data = 12;
+  optional TracePacketDefaults trace_packet_defaults = 59;
+  optional TrackDescriptor track_descriptor = 60;
+}
+message ClockSnapshot {
+  message Clock { optional uint32 clock_id = 1; optional uint64 timestamp = 2; }
+  repeated Clock clocks = 1;
+}
+message TracePacketDefaults { optional TrackEventDefaults track_event_defaults = 11; }
+message TrackEventDefaults { optional uint64 track_uuid = 11; }
+message InternedData {
+  repeated EventName event_names = 2;
+  repeated SourceLocation source_locations = 4;
+}
+message EventName { optional uint64 iid = 1; optional string name = 2; }
+message SourceLocation {
+  optional uint64 iid = 1;
+  optional string file_name = 2;
+  optional string function_name = 3;
+  optional uint32 line_number = 4;
+}
+message TrackEvent {
+  enum Type {
+    TYPE_UNSPECIFIED = 0;
+    TYPE_SLICE_BEGIN = 1;
+    TYPE_SLICE_END = 2;
+    TYPE_INSTANT = 3;
+    TYPE_COUNTER = 4;
+  }
+  repeated DebugAnnotation debug_annotations = 4;
+  optional Type type = 9;
+  optional uint64 name_iid = 10;
+  optional uint64 track_uuid = 11;
+  optional string name = 23;
+  optional int64 counter_value = 30;
+  optional uint64 source_location_iid = 34;
+}
+message DebugAnnotation { optional string string_value = 6; optional string name = 10; }
+message TrackDescriptor {
+  optional uint64 uuid = 1;
+  optional string name = 2;
+  optional ProcessDescriptor process = 3;
+  optional ThreadDescriptor thread = 4;
+  optional uint64 parent_uuid = 5;
+  optional CounterDescriptor counter = 8;
+}
+message ProcessDescriptor {
+  optional int32 pid = 1;
+  repeated string cmdline = 2;
+  optional string process_name = 6;
+}
+message ThreadDescriptor {
+  optional int32 pid = 1;
+  optional int32 tid = 2;
+  optional string thread_name = 5;
+}
+message CounterDescriptor { optional int64 unit_multiplier = 4; }
+`;
+
+const traceType = protobuf
+  .parse(schema, { keepCase: true })
+  .root.lookupType("perfetto.protos.Trace");
+
+type Packet = {
+  readonly timestamp?: string;
+  readonly trusted_packet_sequence_id: number;
+  readonly sequence_flags?: number;
+  readonly clock_snapshot?: { readonly clocks: readonly { clock_id: number; timestamp: string }[] };
+  readonly track_event?: {
+    readonly type: string;
+    readonly name_iid?: string;
+    readonly track_uuid?: string;
+    readonly counter_value?: string;
+    readonly debug_annotations?: readonly {
+      readonly name: string;
+      readonly string_value: string;
+    }[];
+  };
+  readonly interned_data?: { readonly event_names: readonly { iid: string; name: string }[] };
+  readonly trace_packet_defaults?: { readonly track_event_defaults: { track_uuid: string } };
+  readonly track_descriptor?: {
+    readonly uuid: string;
+    readonly name?: string;
+    readonly parent_uuid?: string;
+    readonly process?: { readonly pid: number; readonly cmdline: readonly string[] };
+    readonly thread?: { readonly tid: number; readonly thread_name: string };
+  };
+};
+
+function packets(trace: Trace): readonly Packet[] {
+  const exporter = exporters.get("perfetto");
+  const bytes = concat([...(exporter?.(trace, {}) ?? [])]);
+  const decoded = traceType.toObject(traceType.decode(bytes), { longs: String, enums: String });
+  // Nothing but known fields was there: written again, it is as long as it was.
+  expect(traceType.encode(traceType.fromObject(decoded)).finish().length).toBe(bytes.length);
+  return (decoded as { packet: Packet[] }).packet;
+}
+
+/** Calls of each thread id, as a reader of the format puts them together. */
+function callsOf(list: readonly Packet[]): unknown[][] {
+  const tids = new Map<string, number>();
+  const sequences = new Map<
+    number,
+    { track: string; names: Map<string, string>; open: unknown[][] }
+  >();
+  const calls: unknown[][] = [];
+  for (const packet of list) {
+    const id = packet.trusted_packet_sequence_id;
+    expect(id).toBeGreaterThan(0);
+    const { track_descriptor: track, trace_packet_defaults: defaults, track_event: event } = packet;
+    if (track?.thread !== undefined) tids.set(track.uuid, track.thread.tid);
+    if (defaults !== undefined) {
+      expect(packet.sequence_flags).toBe(1);
+      const own = defaults.track_event_defaults.track_uuid;
+      sequences.set(id, { track: own, names: new Map(), open: [] });
+    }
+    const sequence = sequences.get(id);
+    for (const { iid, name } of packet.interned_data?.event_names ?? []) {
+      expect(sequence?.names.has(iid)).toBe(false);
+      sequence?.names.set(iid, name);
+    }
+    if (event === undefined || sequence === undefined) continue;
+    expect(packet.sequence_flags).toBe(2);
+    const { timestamp = "" } = packet;
+    if (event.type === "TYPE_SLICE_BEGIN") {
+      const name = sequence.names.get(event.name_iid ?? "");
+      sequence.open.push([tids.get(sequence.track), name, timestamp]);
+    } else if (event.type === "TYPE_SLICE_END") {
+      const how = event.debug_annotations?.[0]?.string_value;
+      calls.push([...(sequence.open.pop() ?? []), timestamp, how]);
+    }
+  }
+  for (const { open } of sequences.values()) expect(open).toEqual([]);
+  return calls;
+}
+
+const names = ["main", "work", "gr\u00fcn", "log"];
+const functions = names.map((name, site) => functionNamed(site, name, { file: "a.c", line: 3 }));
+/** The wall clock of the builder's traces when their ticks are 0. */
+const wall = 1_700_000_000_000_000_000n;
+
+describe("the Perfetto export", () => {
+  it("has every call as a slice on its thread's track, with its name and wall-clock times", () => {
+    const threads = fc.array(moves(60), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(threads, (lists) => {
+        const histories = lists.map((list, i) => historyOf(list, 1000 + i));
+        const trace = traceOf(
+          histories.map(({ events }, i) => ({ tid: 5 + i, packets: packetsOf(events, [9]) })),
+          functions,
+        );
+        const expected = histories.flatMap(({ events, calls }, i) =>
+          calls.map((call) => [
+            5 + i,
+            names[call.site],
+            String(wall + BigInt(call.start)),
+            String(wall + BigInt(call.end ?? events.at(-1)?.time ?? 0)),
+            call.end === undefined ? "open" : call.isUnwound ? "unwound" : undefined,
+          ]),
+        );
+        const sorted = (rows: unknown[][]): string[] =>
+          rows.map((row) => JSON.stringify(row)).sort();
+        expect(sorted(callsOf(packets(trace)))).toEqual(sorted(expected));
+      }),
+    );
+  });
+
+  it("names the process and its threads, says the clock, and counts what was lost", () => {
+    const entry = { kind: eventKind.entry, time: 5, site: 0 };
+    const lost = { lost: { entries: 1, exits: 3, all: 4 }, place: 1 } as const;
+    const trace = traceOf(
+      [
+        { tid: 5, name: "worker", packets: [packetOf([entry]), packetOf([entry], lost)] },
+        { tid: 6, name: "", packets: [packetOf([{ ...entry, site: 1 }])] },
+      ],
+      [functionNamed(0, "f"), functionNamed(1, "g", { entriesOnly: true })],
+    );
+    const list = packets(trace);
+    const tracks = list.flatMap((packet) => packet.track_descriptor ?? []);
+    expect(tracks).toMatchObject([
+      { process: { pid: 100, cmdline: ["./program", "--with", "arguments"] } },
+      { thread: { tid: 5, thread_name: "worker" } },
+      { name: "lost events" },
+      { thread: { tid: 6 } },
+      { name: "lost events" },
+    ]);
+    expect(new Set(tracks.map((track) => track.uuid)).size).toBe(5);
+    expect(tracks[2]?.parent_uuid).toBe(tracks[1]?.uuid);
+    expect(list[0]?.clock_snapshot?.clocks).toEqual([
+      { clock_id: 1, timestamp: String(wall + 5n) },
+      { clock_id: 6, timestamp: String(wall + 5n) },
+    ]);
+    const events = list.flatMap((packet) => packet.track_event ?? []);
+    expect(events.filter((event) => event.type === "TYPE_COUNTER")).toMatchObject([
+      { track_uuid: tracks[2]?.uuid, counter_value: "4" },
+    ]);
+    expect(events.filter((event) => event.type === "TYPE_INSTANT")).toHaveLength(1);
+  });
+});
