@@ -28,6 +28,13 @@ export type SiteCandidate = {
   readonly fileOffset: FileOffset;
   /** Room before the function that can hold a pointer. */
   readonly literal: LiteralRoom | undefined;
+  /**
+   * For a function that was compiled without a site: the whole instructions that the window lies
+   * in (borrowed), which have to run elsewhere while the window holds a jump.
+   */
+  readonly displaced?: Uint8Array;
+  /** Why its return can't be hooked; absent where it can be. */
+  readonly entriesOnly?: string;
 };
 
 /** The no-ops before a function (`-fpatchable-function-entry=n,m`, m >= 8), as room for data. */
@@ -54,7 +61,32 @@ export type RefusalReason =
   /** Another entry names the same function. */
   | "duplicate"
   /** A call, but not of the profiler's `__fentry__`. */
-  | "foreign-call";
+  | "foreign-call"
+  // Of functions without a site of their own, see `prologue-sites.ts`.
+  /** The function ends before 5 bytes of it. */
+  | "function-too-short"
+  /** Nothing says how long the function is. */
+  | "no-size"
+  /** Some of its bytes are no instructions. */
+  | "undecodable"
+  /** Something jumps to an instruction in the window behind its first, or may. */
+  | "branch-into-window"
+  /** A loop begins at the function's first instruction. */
+  | "loop-at-entry"
+  /** A call would return into the window. */
+  | "call-in-window"
+  /** The window holds a system call, in which a thread may sleep for long. */
+  | "system-call"
+  /** The window holds an instruction that can't run elsewhere. */
+  | "not-movable"
+  /** A part of a function, which jumps to it. */
+  | "split-part"
+  /** It isn't entered by a call: a signal trampoline, a program's entry point. */
+  | "not-called"
+  /** Its name is that of the function that it chooses. */
+  | "ifunc"
+  /** Generated code of a virtual machine that inspects its own stack. */
+  | "runtime";
 
 /** What each reason means, to people. */
 export const refusalTexts: Readonly<Record<RefusalReason, string>> = {
@@ -65,6 +97,18 @@ export const refusalTexts: Readonly<Record<RefusalReason, string>> = {
   "not-nop": "the bytes there are no no-ops",
   duplicate: "the table names the function twice",
   "foreign-call": "the call there is not one of __fentry__",
+  "function-too-short": "it has fewer than the 5 bytes of a jump",
+  "no-size": "neither a symbol nor a frame description says how long it is",
+  undecodable: "some of its bytes are no instructions",
+  "branch-into-window": "something jumps into its first 5 bytes, or may",
+  "loop-at-entry": "a loop begins at its first instruction",
+  "call-in-window": "a call in its first 5 bytes would return into them",
+  "system-call": "a thread may sleep in a system call in its first 5 bytes",
+  "not-movable": "an instruction in its first 5 bytes can't run elsewhere",
+  "split-part": "it is a part of another function, which jumps into it",
+  "not-called": "it is not entered by a call",
+  ifunc: "it only chooses the function of this name that suits the processor",
+  runtime: "it is code of a virtual machine that inspects its own stack",
 };
 
 /** An entry of a site table that is not offered. */

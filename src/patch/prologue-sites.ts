@@ -1,0 +1,321 @@
+/**
+ * Sites in ordinary prologues: functions that were compiled without one. The first instructions,
+ * five bytes or more, are moved out of line, and a jump takes the place of the first five bytes
+ * (behind `endbr64`, which stays).
+ *
+ *     f:   push rbp          f:   jmp thunk         copy:  push rbp
+ *          mov rbp, rsp           (rest of sub)            mov rbp, rsp
+ *          sub rsp, 32                                     sub rsp, 32
+ *     r:   ...               r:   ...                      jmp r
+ *
+ * That is sound where control enters the five bytes at their first alone, where they are entered
+ * with the return address on top of the stack, and where each instruction can be moved. A function
+ * for which that is not known to be so is refused with its reason.
+ */
+import { type CodeAddr, codeAddr, fileOffset, linkAddr } from "../base/brand.ts";
+import { symbolType } from "../elf/constants.ts";
+import { type ElfFile, findSection, offsetOfAddr, textSegments } from "../elf/elf-file.ts";
+import { type FrameEntries, frameEntries } from "../elf/frame-entries.ts";
+import { symbolEntry, symbolSections } from "../elf/symbol-section.ts";
+import { decodeInto, Instruction } from "../isa/x86-64/decode-into.ts";
+import type { RelocationRefusal } from "../isa/x86-64/move-instruction.ts";
+import { attribute, flows } from "../isa/x86-64/opcode-attributes.ts";
+import { relocatePrologue } from "../isa/x86-64/relocator.ts";
+import {
+  indexContaining,
+  lowerBound,
+  type SymbolTable,
+  symbolName,
+} from "../symbols/symbol-table.ts";
+import { CodeReferences, reference } from "./code-references.ts";
+import { prologue } from "./prologue-layout.ts";
+import { readsReturnAddress } from "./return-readers.ts";
+import type { RefusalReason, RefusedSite, SiteCandidate, SiteList } from "./site.ts";
+import { branchSize, isEndbr64, nopSizeAt } from "./x86-64-layouts.ts";
+
+/** Bytes of the instructions that are moved, at the most: the last may begin at the window's end. */
+export const displacedBytesMax = 19;
+/** Bytes of `endbr64`. */
+const landingPadSize = 4;
+/** Bytes of a refused function that are shown. */
+const shownBytes = 16;
+
+/** Parts that a compiler splits off and that are jumped to, by what it appends to the name. */
+const splitPart = /\.cold(\.\d+)?$/;
+/** Code of V8 that scans the stack for its own return addresses. */
+const machineStub = /^Builtins_/;
+
+/** Functions whose return can't be hooked, by name; most are found by what they do. */
+const entriesOnlyNames: ReadonlySet<string> = new Set(
+  (
+    "setjmp _setjmp __setjmp sigsetjmp __sigsetjmp vfork __vfork getcontext __getcontext " +
+    "swapcontext __swapcontext dlopen dlmopen dlsym dlvsym __libc_dlopen_mode mcount _mcount " +
+    "__fentry__"
+  ).split(" "),
+);
+/** V8 looks at the return address of what its generated code calls. */
+const calledByV8 =
+  /^_ZN2v88internal\d+(Runtime|Builtin)_|\d(Function|Property)CallbackInfo|CheckStackGuardState/;
+const unwinding = /^_Unwind_/;
+
+/** What the search knows of a program. */
+type Program = {
+  readonly elf: ElfFile;
+  readonly symbols: SymbolTable;
+  readonly text: ReturnType<typeof textSegments>;
+  readonly frames: FrameEntries;
+  readonly references: CodeReferences;
+  /** Addresses of resolvers, which have the names of the functions that they choose. */
+  readonly resolvers: ReadonlySet<number>;
+  /** Where anything begins, ascending. */
+  readonly starts: Float64Array;
+  /** Its code moves its stacks or reads them. */
+  readonly isGo: boolean;
+};
+
+/** A function before it is judged. */
+type Candidate = {
+  readonly start: number;
+  /** Bytes; 0 when nothing says it. */
+  readonly size: number;
+  /** Absent when only a frame description knows it. */
+  readonly name: string | undefined;
+};
+
+type Verdict =
+  | { readonly kind: "site"; readonly site: SiteCandidate }
+  | { readonly kind: "refused"; readonly reason: RefusalReason };
+
+const refuse = (reason: RefusalReason): Verdict => ({ kind: "refused", reason });
+
+const reasonOf: Readonly<Record<RelocationRefusal["kind"], RefusalReason>> = {
+  undecodable: "undecodable",
+  tooShort: "function-too-short",
+  fixed: "not-movable",
+  branchIntoWindow: "branch-into-window",
+  returnsIntoWindow: "call-in-window",
+  outOfReach: "not-movable",
+};
+
+/** Addresses of STT_GNU_IFUNC symbols. */
+function findResolvers(elf: ElfFile): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (const table of symbolSections(elf)) {
+    for (let i = 1; i < table.count; i++) {
+      if ((table.view.getUint8(i * 24 + 4) & 15) !== symbolType.ifunc) continue;
+      found.add(symbolEntry(table, i).value);
+    }
+  }
+  return found;
+}
+
+/** Both lists in one, ascending, each value once. */
+function merge(a: Float64Array, b: Float64Array): Float64Array {
+  const all = new Float64Array(a.length + b.length);
+  all.set(a);
+  all.set(b, a.length);
+  return all.sort().filter((value, i) => value !== all[i - 1]);
+}
+
+/** Size of the function at `start` by its frame description; 0 without one. */
+function frameSize({ frames }: Program, start: number): number {
+  const index = lowerBound(frames.starts, start);
+  return frames.starts[index] === start ? (frames.sizes[index] ?? 0) : 0;
+}
+
+/** What the frame description at `start` says of how it is entered; undefined without one. */
+function isCalledByFrame({ frames }: Program, start: number): boolean | undefined {
+  const index = lowerBound(frames.starts, start);
+  if (frames.starts[index] !== start) return undefined;
+  return frames.called[index] === 1;
+}
+
+/** The functions of a program: one for each address that a symbol or a description names. */
+function* candidates(program: Program): Generator<Candidate> {
+  const { symbols, frames } = program;
+  for (let first = 0; first < symbols.count; ) {
+    const start = symbols.addrs[first] ?? 0;
+    let size = 0;
+    let next = first;
+    for (; next < symbols.count && symbols.addrs[next] === start; next++) {
+      size = Math.max(size, symbols.sizes[next] ?? 0);
+    }
+    if (size === 0) size = frameSize(program, start);
+    // Labels inside of functions say nothing of their size.
+    const isLabel = size === 0 && isInside(program, start);
+    if (!isLabel) yield { start, size, name: symbolName(symbols, first) };
+    first = next;
+  }
+  for (let i = 0; i < frames.count; i++) {
+    const start = frames.starts[i] ?? 0;
+    if (start === frames.starts[i - 1] || isSymbol(symbols, start)) continue;
+    if (isInside(program, start)) continue;
+    yield { start, size: frames.sizes[i] ?? 0, name: undefined };
+  }
+}
+
+const isSymbol = (symbols: SymbolTable, start: number): boolean =>
+  symbols.addrs[lowerBound(symbols.addrs, start)] === start;
+
+/** Whether a symbol with a size lies around `start`. */
+function isInside({ symbols }: Program, start: number): boolean {
+  const index = indexContaining(symbols, start - 1);
+  return index >= 0 && start < (symbols.addrs[index] ?? 0) + (symbols.sizes[index] ?? 0);
+}
+
+/** Where the function's bytes end: no-ops up to the next one that nobody comes to are its, too. */
+function roomOf(program: Program, start: number, at: number, size: number): number {
+  const { starts, elf } = program;
+  const next = starts[lowerBound(starts, start + 1)] ?? start + size;
+  let end = size;
+  while (start + end < next && end < displacedBytesMax + landingPadSize) {
+    const padding = nopSizeAt(elf.bytes, at + end);
+    if (padding === 0 || start + end + padding > next) break;
+    end += padding;
+  }
+  return Math.max(end, size);
+}
+
+/** Bytes of whole instructions from `at` on that cover the window; or why there are none. */
+function displacedSize(bytes: Uint8Array, at: number, end: number): number | RefusalReason {
+  const instruction = new Instruction();
+  let size = 0;
+  while (size < branchSize) {
+    if (at + size >= end) return "function-too-short";
+    const length = decodeInto(bytes.subarray(0, end), at + size, instruction);
+    if (length === 0) return "undecodable";
+    const flow = flows[(instruction.word >> attribute.flowShift) & attribute.flowMask];
+    // A thread may sleep in the kernel there, and go on in the copy after it is gone.
+    if (flow === "system") return "system-call";
+    size += length;
+  }
+  return size;
+}
+
+/** Why the function is no function to the caller's eye; undefined where it is one. */
+function isNoFunction(program: Program, one: Candidate): RefusalReason | undefined {
+  const { start, size, name } = one;
+  if (program.resolvers.has(start)) return "ifunc";
+  if (name !== undefined && splitPart.test(name)) return "split-part";
+  if (name !== undefined && machineStub.test(name)) return "runtime";
+  if (size === 0) return "no-size";
+  if (isCalledByFrame(program, start) === false) return "not-called";
+  if (Number(program.elf.entry) === start) return "not-called";
+  // A description without a name may be of a part that another function jumps to.
+  const named = reference.call | reference.address;
+  if (name === undefined && (program.references.at(start) & named) === 0) return "split-part";
+  return undefined;
+}
+
+/** Why only entries can be recorded; undefined where exits can be, too. */
+function whyEntriesOnly(program: Program, one: Candidate, code: Uint8Array): string | undefined {
+  const { name = "" } = one;
+  if (program.isGo) return "Go moves its stacks";
+  if (calledByV8.test(name)) return "V8 looks at its return address";
+  if (entriesOnlyNames.has(name) || unwinding.test(name) || readsReturnAddress(code)) {
+    return "it looks at its return address";
+  }
+  // Hand-written code that may be entered otherwise than by a call.
+  if (program.frames.count > 0 && isCalledByFrame(program, one.start) === undefined) {
+    return "it has no frame description";
+  }
+  return undefined;
+}
+
+/** Whether the moved instructions can be written elsewhere; the reason where they can't. */
+function tryMove(displaced: Uint8Array, window: number): RefusalReason | undefined {
+  const at = codeAddr(BigInt(window));
+  const moved = movePrologue(displaced, at, at);
+  return moved.ok ? undefined : reasonOf[moved.error.kind];
+}
+
+/** Moves a site's displaced instructions, which stand at `window`, to `to`. */
+export const movePrologue = (
+  displaced: Uint8Array,
+  window: CodeAddr,
+  to: CodeAddr,
+): ReturnType<typeof relocatePrologue> =>
+  // Calls push what the original pushes: unwinders and returns never see the copy.
+  relocatePrologue(displaced, window, branchSize, to, { returnAddress: "original" });
+
+function judge(program: Program, one: Candidate): Verdict {
+  const { elf, text, references } = program;
+  const { start, size } = one;
+  const startAt = offsetOfAddr(text, start);
+  if (startAt < 0) return refuse("not-text");
+  const none = isNoFunction(program, one);
+  if (none !== undefined) return refuse(none);
+  const { bytes } = elf;
+  const pad = isEndbr64(bytes, startAt) ? landingPadSize : 0;
+  const window = start + pad;
+  const at = startAt + pad;
+  const end = startAt + roomOf(program, start, startAt, size);
+  if (end > bytes.length || offsetOfAddr(text, start + size - 1) < 0) return refuse("not-text");
+  const bytesMoved = displacedSize(bytes, at, end);
+  if (typeof bytesMoved === "string") return refuse(bytesMoved);
+  const inner = program.starts[lowerBound(program.starts, window + 1)] ?? Number.POSITIVE_INFINITY;
+  if (inner < window + branchSize) return refuse("branch-into-window");
+  if (references.leadsInto(window, window + branchSize)) return refuse("branch-into-window");
+  // A loop whose head is the window would be taken for calls.
+  if ((references.at(window) & reference.loop) !== 0) return refuse("loop-at-entry");
+  if (!references.isDecoded(start, start + size)) return refuse("undecodable");
+  const displaced = bytes.subarray(at, at + bytesMoved);
+  const unmovable = tryMove(displaced, window);
+  if (unmovable !== undefined) return refuse(unmovable);
+  const code = bytes.subarray(startAt, startAt + size);
+  const entriesOnly = whyEntriesOnly(program, one, code);
+  const site: SiteCandidate = {
+    addr: linkAddr(BigInt(window)),
+    functionAddr: linkAddr(BigInt(start)),
+    symbol: one.name,
+    layout: prologue,
+    compiled: displaced.subarray(0, branchSize),
+    fileOffset: fileOffset(at),
+    literal: undefined,
+    displaced,
+    ...(entriesOnly === undefined ? {} : { entriesOnly }),
+  };
+  return { kind: "site", site };
+}
+
+/**
+ * Finds the functions of `elf` that can be traced although they have no site of their own.
+ * @param own the sites that they do have: those functions are passed over.
+ * @throws FormatError where the file is damaged.
+ */
+export function findPrologueSites(
+  elf: ElfFile,
+  symbols: SymbolTable,
+  own: readonly SiteCandidate[],
+): SiteList {
+  if (elf.machine !== "x86-64" || elf.debugOnly) return { sites: [], refused: [] };
+  const frames = frameEntries(elf);
+  const starts = merge(symbols.addrs, frames.starts);
+  const text = textSegments(elf);
+  const program: Program = {
+    elf,
+    symbols,
+    text,
+    frames,
+    starts,
+    references: new CodeReferences(elf, starts),
+    resolvers: findResolvers(elf),
+    isGo: findSection(elf, ".gopclntab") !== undefined,
+  };
+  const taken = new Set<number>(own.map(({ functionAddr }) => Number(functionAddr)));
+  const sites: SiteCandidate[] = [];
+  const refused: RefusedSite[] = [];
+  for (const one of candidates(program)) {
+    if (taken.has(one.start)) continue;
+    const verdict = judge(program, one);
+    if (verdict.kind === "site") sites.push(verdict.site);
+    else {
+      const at = offsetOfAddr(text, one.start);
+      const bytes = at < 0 ? new Uint8Array(0) : elf.bytes.subarray(at, at + shownBytes);
+      const { reason } = verdict;
+      refused.push({ addr: linkAddr(BigInt(one.start)), symbol: one.name, reason, bytes });
+    }
+  }
+  sites.sort((a, b) => (a.addr < b.addr ? -1 : a.addr > b.addr ? 1 : 0));
+  return { sites, refused };
+}
