@@ -80,8 +80,8 @@ export function nopSizeAt(bytes: Uint8Array, at: number): number {
   return size <= instructionSizeMax && at + size <= bytes.length ? size : 0;
 }
 
-/** Bytes in `endbr64`, the landing pad of indirect branches (CET). */
-export const endbr64Size = 4;
+/** Bytes of `endbr64`, the landing pad of indirect branches (CET). */
+export const endbr64: Uint8Array = Uint8Array.of(0xf3, 0x0f, 0x1e, 0xfa);
 
 export const isEndbr64 = (bytes: Uint8Array, at: number): boolean =>
   bytes[at] === 0xf3 && bytes[at + 1] === 0x0f && bytes[at + 2] === 0x1e && bytes[at + 3] === 0xfa;

@@ -19,16 +19,9 @@ import { lowerBound, type SymbolTable, symbolName } from "../symbols/symbol-tabl
 import type { Layout } from "./layout.ts";
 import type { LiteralRoom, RefusalReason, RefusedSite, SiteCandidate, SiteList } from "./site.ts";
 import { type FentryTargets, fentryLayoutAt, findFentryTargets } from "./x86-64-fentry.ts";
-import {
-  branchSize,
-  endbr64Size,
-  isEndbr64,
-  longNops,
-  nop1x5,
-  nopSizeAt,
-} from "./x86-64-layouts.ts";
+import { branchSize, endbr64, isEndbr64, longNops, nop1x5, nopSizeAt } from "./x86-64-layouts.ts";
 
-/** No-ops before a function at the most: gcc refuses more than 65535 (-fpatchable-function-entry). */
+/** No-ops before a function at the most: gcc refuses more than 65535. */
 const leadMax = 65535;
 /** Bytes of a refused site that are shown. */
 const shownBytes = 16;
@@ -137,7 +130,7 @@ const patchableStart: FindStart = (program, addr, at) => {
   const { elf } = program;
   const next = nextStart(program, addr);
   if (next === addr) return addr;
-  const landingPad = endbr64Size;
+  const landingPad = endbr64.length;
   if (at >= landingPad && isEndbr64(elf.bytes, at - landingPad)) {
     if (nextStart(program, addr - landingPad) === addr - landingPad) return addr - landingPad;
   }
@@ -151,7 +144,7 @@ const mcountStart: FindStart = (program, addr, at) => {
   const startAt = at - (addr - start);
   if (start < 0 || startAt < 0 || addr - start > leadMax) return -1;
   const { bytes } = program.elf;
-  const pad = startAt < at && isEndbr64(bytes, startAt) ? endbr64Size : 0;
+  const pad = startAt < at && isEndbr64(bytes, startAt) ? endbr64.length : 0;
   return areNops(bytes, startAt + pad, at) ? start : -1;
 };
 
@@ -248,7 +241,7 @@ function takePatchableEntry(program: Program, entry: number): void {
     refuse(program, problem, entry, start);
     return;
   }
-  const pad = isEndbr64(elf.bytes, startAt) ? endbr64Size : 0;
+  const pad = isEndbr64(elf.bytes, startAt) ? endbr64.length : 0;
   const addr = start + pad;
   const at = startAt + pad;
   const layout = layoutAt(elf.bytes, at);

@@ -16,7 +16,8 @@ describe("demangleRust", () => {
     ],
     ["_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad"],
     [
-      "_ZN71_$LT$Test$u20$$u2b$$u20$$u27$static$u20$as$u20$foo..Bar$LT$Test$GT$$GT$3bar17h930b740aa94f1d3aE",
+      "_ZN71_$LT$Test$u20$$u2b$$u20$$u27$static$u20$as$u20$foo..Bar$LT$Test$GT$$GT$3bar" +
+        "17h930b740aa94f1d3aE",
       "<Test + 'static as foo::Bar<Test>>::bar",
     ],
   ];

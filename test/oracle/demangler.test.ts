@@ -59,8 +59,9 @@ describe.skipIf(!["g++", "nm", "c++filt"].every(hasTool))("C++ names", () => {
   });
 
   it.skipIf(!existsSync(cxxLibrary))("are c++filt's in the C++ library itself", () => {
-    const all = symbolsOf(cxxLibrary, "-D", "--defined-only");
-    const names = all.map((name) => name.replace(/@.*/, "")).filter((name) => name.startsWith("_Z"));
+    const names = symbolsOf(cxxLibrary, "-D", "--defined-only")
+      .map((name) => name.replace(/@.*/, ""))
+      .filter((name) => name.startsWith("_Z"));
     expect(names.length).toBeGreaterThan(3000);
     expectLikeCxxfilt(names);
     // c++filt can leave parameters out, though not return types: a bare name ends as it does.

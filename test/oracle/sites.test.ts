@@ -97,6 +97,8 @@ type Case = {
   readonly layout: RegExp;
   /** Bytes of no-ops before it. */
   readonly lead?: number;
+  /** Needed beside the compiler. */
+  readonly linker?: string;
 };
 
 const nop1 = /^x86-64\/nop1x5$/;
@@ -158,10 +160,28 @@ const cases: readonly Case[] = [
     flags: ["-O2", "-fpatchable-function-entry=5", "-Wl,-z,pack-relative-relocs"],
     layout: nop1,
   },
+  {
+    compiler: "clang",
+    flags: ["-O2", "-fpatchable-function-entry=5", "-fuse-ld=lld"],
+    layout: /nop5$/,
+    linker: "ld.lld",
+  },
+  {
+    compiler: "clang",
+    flags: [
+      "-O2",
+      "-fpatchable-function-entry=5",
+      "-fuse-ld=lld",
+      "-Wl,--pack-dyn-relocs=relr",
+      "-Wl,--apply-dynamic-relocs",
+    ],
+    layout: /nop5$/,
+    linker: "ld.lld",
+  },
 ];
 
-for (const { compiler, flags, layout, lead = 0 } of cases) {
-  const tools = [compiler, "objdump", "nm", "readelf"];
+for (const { compiler, flags, layout, lead = 0, linker = "ld" } of cases) {
+  const tools = [compiler, linker, "objdump", "nm", "readelf"];
   describe.skipIf(!tools.every(hasTool))(`${compiler} ${flags.join(" ")}`, () => {
     it("has the sites that its disassembly shows, and refuses the short one", () => {
       const path = compile(compiler, flags, "sites.c");
