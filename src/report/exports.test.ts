@@ -46,13 +46,22 @@ const endOf = (call: TrueCall, events: readonly { time: number }[]): number =>
 const origin = (threads: readonly { history: ReturnType<typeof historyOf> }[]): number =>
   Math.min(...threads.flatMap(({ history }) => history.events.slice(0, 1).map((e) => e.time)));
 
+type ChromeFile = {
+  readonly traceEvents: readonly {
+    readonly ph: string;
+    readonly name: string;
+    readonly tid: number;
+    readonly ts: number;
+    readonly dur: number;
+    readonly args?: { readonly end?: string };
+  }[];
+};
+
 describe("Chrome's format", () => {
   it("has one complete event a call, with its thread, name and times", () => {
     fc.assert(
       fc.property(threadLists, (threads) => {
-        const { traceEvents } = JSON.parse(exportAs("chrome", traceOfThreads(threads))) as {
-          traceEvents: Record<string, unknown>[];
-        };
+        const { traceEvents }: ChromeFile = JSON.parse(exportAs("chrome", traceOfThreads(threads)));
         const begin = origin(threads);
         const expected = threads.flatMap(({ tid, history }) =>
           history.calls.map((call) => [
@@ -64,15 +73,15 @@ describe("Chrome's format", () => {
           ]),
         );
         const found = traceEvents
-          .filter((event) => event["ph"] === "X")
+          .filter((event) => event.ph === "X")
           .map((event) => {
             const { tid, name, ts, dur, args } = event;
-            return [tid, name, ts, dur, (args as { end?: string } | undefined)?.end];
+            return [tid, name, ts, dur, args?.end];
           });
         const sorted = (rows: unknown[][]): string[] =>
           rows.map((row) => JSON.stringify(row)).sort();
         expect(sorted(found)).toEqual(sorted(expected));
-        const named = traceEvents.filter((event) => event["name"] === "thread_name");
+        const named = traceEvents.filter((event) => event.name === "thread_name");
         expect(named).toHaveLength(threads.filter((t) => t.history.events.length > 0).length);
       }),
     );
@@ -94,7 +103,7 @@ describe("Chrome's format", () => {
       ],
       [functionNamed(0, "f"), functionNamed(1, "g", { entriesOnly: true })],
     );
-    const { traceEvents } = JSON.parse(exportAs("chrome", trace)) as { traceEvents: unknown[] };
+    const { traceEvents }: ChromeFile = JSON.parse(exportAs("chrome", trace));
     expect(traceEvents).toContainEqual(
       expect.objectContaining({ ph: "i", name: "events lost", args: { count: 3 }, ts: 0 }),
     );
@@ -113,7 +122,7 @@ describe("speedscope's format", () => {
   it("opens and closes frames in order, each call once", () => {
     fc.assert(
       fc.property(threadLists, (threads) => {
-        const file = JSON.parse(exportAs("speedscope", traceOfThreads(threads))) as SpeedscopeFile;
+        const file: SpeedscopeFile = JSON.parse(exportAs("speedscope", traceOfThreads(threads)));
         expect(file.$schema).toBe("https://www.speedscope.app/file-format-schema.json");
         const begin = origin(threads);
         const seen = threads.filter(({ history }) => history.events.length > 0);
@@ -208,7 +217,7 @@ describe("a tree of calls", () => {
     fc.assert(
       fc.property(threadLists, (threads) => {
         const lines = [...formatTreeJson(traceOfThreads(threads), {})].join("").split("\n");
-        const nodes = lines.slice(0, -1).map((line) => JSON.parse(line) as TreeNode);
+        const nodes = lines.slice(0, -1).map((line): TreeNode => JSON.parse(line));
         const paths = new Map<number, string>();
         const found = new Map<string, number[]>();
         for (const { id, parent, name, calls, totalNs, selfNs } of nodes) {

@@ -204,7 +204,7 @@ describe("a graph in JSON", () => {
         const history = historyOf(list);
         const trace = traceOf([{ tid: 3, packets: packetsOf(history.events, [5, 11]) }], functions);
         const lines = [...formatGraphJson(trace, wanted)].join("").split("\n").slice(0, -1);
-        const found = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+        const found = lines.map((line): Record<string, unknown> => JSON.parse(line));
         const begin = history.events[0]?.time ?? 0;
         const end = history.events.at(-1)?.time ?? 0;
         const truth = shown(history, wanted).map((call) => ({
@@ -219,7 +219,7 @@ describe("a graph in JSON", () => {
         }));
         const key = (call: Record<string, unknown>): string => {
           const { level: _, ...rest } = call;
-          return JSON.stringify(Object.entries(rest).sort());
+          return JSON.stringify(Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1)));
         };
         expect(found.map(key).sort()).toEqual(truth.map(key).sort());
       }),

@@ -87,7 +87,8 @@ describe("a report", () => {
 
   it("is a table with what was lost below", () => {
     expect(formatReport(reportTrace(trace), 3, plain)).toEqual([
-      "   total      self  self%  calls      mean       min       p50       p99       max  function",
+      "   total      self  self%  calls      mean       min" +
+        "       p50       p99       max  function",
       "10.00 us  7.000 us  63.6%      1  10.00 us  10.00 us  10.00 us  10.00 us  10.00 us  zero",
       "4.000 us  4.000 us  36.4%      2  2.000 us  1.000 us  1.024 us  3.000 us  3.000 us  one",
       "       -         -   0.0%      1         -         -         -         -         -  three",

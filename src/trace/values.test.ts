@@ -68,7 +68,18 @@ describe("values", () => {
   it("have their types in slots of their own from the ninth on", () => {
     const more = BigInt(packed([valueType.i8, valueType.u8]));
     const words = [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, more, 255n, 255n];
-    expect(format(0x1111_1111, words)).toEqual([..."12345678", "-1", "255"]);
+    expect(format(0x1111_1111, words)).toEqual([
+      "1",
+      "2",
+      "3",
+      "4",
+      "5",
+      "6",
+      "7",
+      "8",
+      "-1",
+      "255",
+    ]);
   });
 
   it("end where the event ends, whatever their types say", () => {

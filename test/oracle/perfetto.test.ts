@@ -117,7 +117,8 @@ function packets(trace: Trace): readonly Packet[] {
   const decoded = traceType.toObject(traceType.decode(bytes), { longs: String, enums: String });
   // Nothing but known fields was there: written again, it is as long as it was.
   expect(traceType.encode(traceType.fromObject(decoded)).finish().length).toBe(bytes.length);
-  return (decoded as { packet: Packet[] }).packet;
+  const { packet }: { readonly packet?: readonly Packet[] } = decoded;
+  return packet ?? [];
 }
 
 /** Calls of each thread id, as a reader of the format puts them together. */

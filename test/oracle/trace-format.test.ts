@@ -62,8 +62,13 @@ function babeltrace(dir: string): readonly Printed[] {
   return text.split("\n").slice(0, -1).map(parseLine);
 }
 
-const line =
-  /^\[(\d+)\] (?:\S* )?(\w+): \{ (\d+), (\d+), (\d+), \d+, \( "[a-z]+" : container = \d+ \), "(.*?)" \}, \{ \( (?:"((?:[^"\\]|\\.)*)"|<unknown>) : container = (\d+) \)(.*) \}$/;
+/** Lost entries and exits, thread and process, the place of losses, the thread's name. */
+const context = /(\d+), (\d+), (\d+), \d+, \( "[a-z]+" : container = \d+ \), "(.*?)"/;
+/** The function's name and site, and what long events have more. */
+const fields = /\( (?:"((?:[^"\\]|\\.)*)"|<unknown>) : container = (\d+) \)(.*)/;
+const line = new RegExp(
+  `^\\[(\\d+)\\] (?:\\S* )?(\\w+): \\{ ${context.source} \\}, \\{ ${fields.source} \\}$`,
+);
 
 function parseLine(text: string): Printed {
   const found = line.exec(text);
@@ -82,8 +87,21 @@ function parseLine(text: string): Printed {
   };
 }
 
+type TestThread = {
+  readonly name: string;
+  readonly packets: readonly {
+    readonly gap: bigint;
+    readonly lost: readonly [number, number];
+    readonly events: readonly {
+      readonly kind: 0 | 1 | 2;
+      readonly site: number;
+      readonly after: bigint;
+    }[];
+  }[];
+};
+
 /** Random packets: events at distinct times, gaps of all sizes, losses. */
-const threadsArbitrary = fc.array(
+const threadsArbitrary: fc.Arbitrary<readonly TestThread[]> = fc.array(
   fc.record({
     name: fc.stringMatching(/^[a-z]{0,15}$/),
     packets: fc.array(
@@ -118,12 +136,7 @@ type Written = {
 const kindNames = ["entry", "exit", "unwound", "long"];
 
 /** Writes the threads; no two events have the same time, so that their order is certain. */
-function write(
-  trace: TraceDirectory,
-  threads: readonly (typeof threadsArbitrary extends fc.Arbitrary<readonly (infer T)[]>
-    ? T
-    : never)[],
-): Written[] {
+function write(trace: TraceDirectory, threads: readonly TestThread[]): Written[] {
   const written: Written[] = [];
   threads.forEach((thread, index) => {
     const tid = 100 + index;
@@ -234,13 +247,13 @@ describe("babeltrace2", () => {
       fc.property(names, (list) => {
         const dir = join(home, `names-${run++}`);
         const trace = createTraceDirectory(dir, start);
-        const threads = [
+        const threads: readonly TestThread[] = [
           {
             name: "t",
             packets: [
               {
                 gap: 1n,
-                lost: [0, 0] as [number, number],
+                lost: [0, 0],
                 events: list.map((_, site) => ({ kind: eventKind.entry, site, after: 1n })),
               },
             ],
@@ -306,7 +319,8 @@ describe("babeltrace2", () => {
       { kind: "exit", name: "f", rest: "" },
     ]);
     expect(events[0]?.rest).toBe(
-      ', ( "entry" : container = 0 ), ( "values" : container = 0 ), 2, 0x97, [ 0x7, 0xFFFFFFFFFFFFFFFF ]',
+      ', ( "entry" : container = 0 ), ( "values" : container = 0 ), 2, 0x97, ' +
+        "[ 0x7, 0xFFFFFFFFFFFFFFFF ]",
     );
   });
 
