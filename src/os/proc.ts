@@ -131,11 +131,12 @@ export const readStat = (pid: Pid): ProcessStat =>
     return { state: fields[0] ?? "?", threads, startTime };
   });
 
-/** Whether the process is there and not a zombie. */
-export function isAlive(pid: Pid): boolean {
+/** Whether the process (the one that started at `startTime`, if given) is there and no zombie. */
+export function isAlive(pid: Pid, startTime?: number): boolean {
   try {
-    const { state } = readStat(pid);
-    return state !== "Z" && state !== "X";
+    const stat = readStat(pid);
+    if (startTime !== undefined && stat.startTime !== startTime) return false;
+    return stat.state !== "Z" && stat.state !== "X";
   } catch {
     return false;
   }

@@ -62,8 +62,9 @@ const machineRules = (): VendorRules =>
 export async function attach(pid: number): Promise<Session> {
   const target = toPid(pid);
   const modules = listModules(target);
+  const { startTime } = readStat(target);
   const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
-  return new Session(target, modules, worker, undefined);
+  return new Session(target, startTime, modules, worker, undefined);
 }
 
 /**
@@ -77,7 +78,7 @@ export async function launch(
   const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
   try {
     const target = await worker.call("launch", command, options);
-    return new Session(target, listModules(target), worker, "held");
+    return new Session(target, readStat(target).startTime, listModules(target), worker, "held");
   } catch (error) {
     await worker.end();
     throw error;
@@ -101,6 +102,7 @@ export class Session {
   /** @internal use `attach` or `launch`. */
   constructor(
     pid: Pid,
+    startTime: number,
     modules: ModuleList,
     worker: WorkerClient<TargetHandlers>,
     launched: "held" | undefined,
@@ -109,7 +111,7 @@ export class Session {
     this.modules = modules;
     this.#worker = worker;
     this.#launched = launched;
-    this.#startTime = readStat(pid).startTime;
+    this.#startTime = startTime;
     this.#clock = readClocks();
   }
 
@@ -198,8 +200,7 @@ export class Session {
   /** How the process is; of one that was not launched here, only whether it is there. */
   async status(): Promise<ExitStatus> {
     if (this.#launched !== undefined) return this.#worker.call("status");
-    const running = isAlive(this.pid) && readStat(this.pid).startTime === this.#startTime;
-    return running ? { kind: "running" } : { kind: "gone" };
+    return isAlive(this.pid, this.#startTime) ? { kind: "running" } : { kind: "gone" };
   }
 
   async #describe(options: RecordOptions): Promise<SessionStart> {

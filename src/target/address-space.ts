@@ -61,16 +61,33 @@ export function findRoomNear(
   return found;
 }
 
-export type Mirror = { readonly base: bigint; readonly delta: bigint; readonly window: number };
+/** The mirror of the stacks' window: `delta` is added to a stack slot's address to get its own. */
+export type Mirror = {
+  readonly base: bigint;
+  readonly bytes: bigint;
+  readonly delta: bigint;
+  readonly window: number;
+};
+
+/**
+ * A slot and its mirror must not have the same low twelve bits: processors compare no more than
+ * these to find out whether a load depends on a store before it, and a thunk uses both slots at
+ * once. (Measured: without the shift a traced call costs twice as much.) Half a page keeps the
+ * slots of the next frames away too.
+ */
+const mirrorShift = 2048n;
+const pageBytes = 4096n;
 
 /** Room for the mirror of the 2 TiB window that `stack` lies in; undefined when there is none. */
 export function findMirror(maps: readonly Mapping[], stack: bigint): Mirror | undefined {
   const size = 1n << BigInt(mirrorWindowBits);
+  const bytes = size + pageBytes;
   const windowStart = stack & ~(size - 1n);
   for (const gap of gaps(maps).toReversed()) {
-    const base = (gap.end - size) & ~(size - 1n);
-    if (base >= gap.start && base !== windowStart && base + size <= windowStart) {
-      return { base, delta: base - windowStart, window: Number(stack >> BigInt(mirrorWindowBits)) };
+    const base = (gap.end - bytes) & ~(size - 1n);
+    if (base >= gap.start && base + bytes <= windowStart) {
+      const window = Number(stack >> BigInt(mirrorWindowBits));
+      return { base, bytes, delta: base - windowStart + mirrorShift, window };
     }
   }
   return undefined;

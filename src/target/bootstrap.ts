@@ -5,7 +5,6 @@
 import { openSync } from "node:fs";
 import { codeAddr, type DataAddr, dataAddr, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
 import type { Mapping, ProcessMemory } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";
@@ -82,7 +81,7 @@ export function mapMirror(mapper: Mapper, maps: readonly Mapping[]): Mirror | un
   const { remote } = mapper;
   const mirror = findMirror(maps, remote.registers.get("rsp"));
   if (mirror === undefined) return undefined;
-  const bytes = 1n << BigInt(mirrorWindowBits);
+  const { bytes } = mirror;
   try {
     mapper.map("map the mirror of the stacks", mirror.base, bytes, prot.none, mapFlag.noReserve);
   } catch (error) {

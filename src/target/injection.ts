@@ -9,6 +9,7 @@
  */
 import { closeSync } from "node:fs";
 import { type DataAddr, dataAddr, type Pid, type Tid } from "../base/brand.ts";
+import { AgentProgram } from "../codegen/agent-program.ts";
 import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
 import { type RecordPlan, thunkWork } from "../codegen/x86-64/record.ts";
 import { MappedFile } from "../os/mapped-file.ts";
@@ -38,7 +39,7 @@ import { findRestorers, findSignalFrames } from "./signal-frames.ts";
 import { SiteStates, type SiteTable } from "./sites.ts";
 import { stepOut } from "./step-out.ts";
 import { StoppedThreads } from "./stop.ts";
-import { findDiffering, writeWindows } from "./text-patch.ts";
+import { findDiffering } from "./text-patch.ts";
 import { TextWriter, type WriteResult } from "./text-writer.ts";
 import { thunkRangesBytes } from "./thunk-ranges.ts";
 import { ThunkStore } from "./thunk-store.ts";
@@ -226,7 +227,6 @@ export class Injection {
         if (this.#held === undefined) threads.letGo();
       }
     }
-    this.#parts.mapped.push({ start, bytes: BigInt(bytes) });
   }
 
   #remote(threads: StoppedThreads, tid: Tid): RemoteThread {
@@ -248,23 +248,46 @@ export class Injection {
 
   /** Takes everything away: text, return addresses, mappings. The process runs on. */
   remove(): RemoveResult {
-    const { memory } = this.#parts;
     this.#writer.restore();
+    const { left, pauseMs } = this.#vacate();
+    if (left !== undefined) return { left, pauseMs };
+    // Nobody is in the thunks, and nobody finds a way there any more: the rest holds one thread.
+    if (!this.#unwinders.deregister()) {
+      return { pauseMs, left: "no thread could be made to take it from the unwinder's list" };
+    }
+    const agent = this.#agent;
+    if (agent !== undefined) {
+      const program = new AgentProgram();
+      const { munmap } = syscallNumber;
+      for (const { start, bytes } of this.#thunks.ranges) program.syscall(munmap, start, bytes);
+      agent.run("unmap code", program);
+      agent.quit();
+    }
+    using threads = StoppedThreads.one(this.pid);
+    using remote = this.#remote(threads, threads.quietest);
+    const ranges = [...this.#parts.mapped, ...(agent === undefined ? this.#thunks.ranges : [])];
+    for (const { start, bytes } of ranges) {
+      remote.syscall("unmap", syscallNumber.munmap, start, bytes);
+    }
+    return { pauseMs };
+  }
+
+  /** Gets everybody out of the thunks, with all threads held for a look at their stacks. */
+  #vacate(): RemoveResult {
+    const { memory } = this.#parts;
     const restorers = findRestorers(memory, readMaps(this.pid));
     let pauseMs = 0;
     for (let attempt = 0; attempt < removalTries; attempt++) {
       const start = performance.now();
-      using threads = StoppedThreads.all(this.pid);
-      writeWindows(memory, this.#states.compiled(this.#states.touchedSites()));
+      using threads = StoppedThreads.all(this.pid, this.#agent?.tid);
+      this.#writer.restoreHeld();
       const gone = this.#leaveThunks(threads, restorers);
-      const caller = this.#unwinders.findCaller(threads);
-      if (gone && caller !== undefined) this.#unmap(threads, caller);
       threads.letGo();
       pauseMs = Math.max(pauseMs, performance.now() - start);
-      if (gone && caller !== undefined) return { pauseMs };
+      if (gone) return { pauseMs };
       nap(2);
     }
-    return { pauseMs, left: "a thread did not come out of generated code or of the C library" };
+    return { pauseMs, left: "a signal handler that interrupted generated code has not returned" };
   }
 
   /** Gets every thread and every stack out of the thunks; whether that worked out. */
@@ -275,22 +298,11 @@ export class Injection {
     for (const tid of threads.tids) stepOut(threads, tid, inside);
     const maps = readMaps(this.pid);
     if (mirror !== undefined) repairStacks(this.pid, memory, maps, mirror, this.#thunks.regions);
-    for (const tid of threads.tids) {
+    return threads.tids.every((tid) => {
       const stack = readRegisters(tid).get("rsp");
       const frames = findSignalFrames(memory, maps, stack, restorers);
-      if (frames.some((frame) => inside(frame.pc))) return false;
-    }
-    return true;
-  }
-
-  #unmap(threads: StoppedThreads, caller: Tid): void {
-    const { mapped } = this.#parts;
-    using remote = this.#remote(threads, caller);
-    this.#unwinders.deregister(remote);
-    for (const { start, bytes } of mapped) {
-      remote.syscall("unmap", syscallNumber.munmap, start, bytes);
-    }
-    mapped.length = 0;
+      return !frames.some((frame) => inside(frame.pc));
+    });
   }
 
   [Symbol.dispose](): void {

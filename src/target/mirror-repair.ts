@@ -17,10 +17,10 @@ const pageBytes = 4096;
 /** Entries of /proc/PID/pagemap that are read at once. */
 const pagemapChunk = 1 << 16;
 
-/** Addresses of pages in [`start`, `end`) that were ever touched (present or swapped out). */
+/** Pages that hold bytes of [`start`, `end`) and were ever touched (present or swapped out). */
 function* touchedPages(fd: number, start: bigint, end: bigint): Generator<bigint> {
   const buffer = Buffer.alloc(pagemapChunk * 8);
-  const last = Number(end / 4096n);
+  const last = Math.ceil(Number(end) / pageBytes);
   for (let page = Number(start / 4096n); page < last; page += pagemapChunk) {
     const count = Math.min(pagemapChunk, last - page);
     const bytes = readSync(fd, buffer, 0, count * 8, page * 8);
@@ -31,25 +31,27 @@ function* touchedPages(fd: number, start: bigint, end: bigint): Generator<bigint
   }
 }
 
-/** Puts back the return addresses of one page of a stack; how many there were. */
-function repairPage(
+/** Puts back the return addresses in [`start`, `end`) of a stack; how many there were. */
+function repairPart(
   memory: ProcessMemory,
-  page: bigint,
+  start: bigint,
+  end: bigint,
   mirror: Mirror,
   regions: readonly CodeRegion[],
 ): number {
-  const saved = memory.read(page + mirror.delta, pageBytes);
-  const stack = memory.read(page, pageBytes);
+  const bytes = Number(end - start);
+  const saved = memory.read(start + mirror.delta, bytes);
+  const stack = memory.read(start, bytes);
   const savedWords = new DataView(saved.buffer);
   const words = new DataView(stack.buffer);
   let repaired = 0;
-  for (let at = 0; at < pageBytes; at += 8) {
+  for (let at = 0; at < bytes; at += 8) {
     const address = words.getUint32(at, true) + words.getUint32(at + 4, true) * 2 ** 32;
     if (!regions.some((region) => isReturnPoint(region, address))) continue;
     words.setBigUint64(at, savedWords.getBigUint64(at, true), true);
     repaired++;
   }
-  if (repaired > 0) memory.write(page, stack);
+  if (repaired > 0) memory.write(start, stack);
   return repaired;
 }
 
@@ -64,12 +66,15 @@ export function repairStacks(
   const pagemap = openSync(`/proc/${pid}/pagemap`, "r");
   try {
     let repaired = 0;
-    for (const mapping of maps) {
-      const inWindow = Number(mapping.start >> BigInt(mirrorWindowBits)) === mirror.window;
-      if (!inWindow || !mapping.writable || mapping.shared) continue;
-      const start = mapping.start + mirror.delta;
-      for (const page of touchedPages(pagemap, start, mapping.end + mirror.delta)) {
-        repaired += repairPage(memory, page - mirror.delta, mirror, regions);
+    for (const { start, end, writable, shared } of maps) {
+      const inWindow = Number(start >> BigInt(mirrorWindowBits)) === mirror.window;
+      if (!inWindow || !writable || shared) continue;
+      for (const page of touchedPages(pagemap, start + mirror.delta, end + mirror.delta)) {
+        // The mirror's pages are not the stack's: it is shifted by a part of a page.
+        const first = page - mirror.delta;
+        const last = first + BigInt(pageBytes);
+        const from = first < start ? start : first;
+        repaired += repairPart(memory, from, last > end ? end : last, mirror, regions);
       }
     }
     return repaired;

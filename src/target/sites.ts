@@ -15,6 +15,14 @@ export type SiteTable = {
   readonly compiled: Uint8Array;
   /** 1 where that is several instructions, so that a thread may stand between them. */
   readonly several: Uint8Array;
+  /**
+   * Functions without a site of their own: bytes of the whole instructions that the window lies
+   * in, which are in `compiled` and have to run elsewhere while the window holds a jump. 0 for
+   * others.
+   */
+  readonly moved: Uint8Array;
+  /** 1 where returns can't be hooked. */
+  readonly entriesOnly: Uint8Array;
 };
 
 /** What stands in the windows, as far as we put it there. */
@@ -39,11 +47,12 @@ export class SiteStates {
 
   /** The windows of `sites` (ascending) with the bytes that `fill` puts into each. */
   windows(sites: Uint32Array, fill: (site: number, bytes: Uint8Array) => void): Windows {
-    const { at, size } = this.table;
+    const { at, size, moved } = this.table;
     const windows = {
       count: sites.length,
       at: new Float64Array(sites.length),
       size: new Uint8Array(sites.length),
+      moved: Uint8Array.from(sites, (site) => (moved[site] === 0 ? 0 : 1)),
       bytes: new Uint8Array(sites.length * windowBytesMax),
     };
     sites.forEach((site, index) => {
@@ -55,9 +64,14 @@ export class SiteStates {
     return windows;
   }
 
-  /** The windows of `sites` as they should stand now. */
+  /** The windows of `sites` as they should stand now, with all of what moved prologues lie in. */
   present(sites: Uint32Array): Windows {
-    return this.windows(sites, (site, bytes) => bytes.set(slot(this.bytes, site)));
+    const windows = this.windows(sites, (site, bytes) => bytes.set(slot(this.bytes, site)));
+    sites.forEach((site, index) => {
+      const moved = this.table.moved[site] ?? 0;
+      if (moved > 0) windows.size[index] = moved;
+    });
+    return windows;
   }
 
   /** The windows of `sites` as the compiler left them. */
@@ -67,11 +81,19 @@ export class SiteStates {
 
   /** Notes that `sites` hold `windows`' bytes, each one instruction as far as it is executed. */
   settle(sites: Uint32Array, windows: Windows): void {
+    const { size, moved } = this.table;
     sites.forEach((site, index) => {
-      this.bytes.set(slot(windows.bytes, index), site * windowBytesMax);
-      this.several[site] = 0;
+      const bytes = slot(windows.bytes, index).subarray(0, size[site]);
+      this.bytes.set(bytes, site * windowBytesMax);
+      const isCompiled = (moved[site] ?? 0) > 0 && this.#isCompiled(site);
+      this.several[site] = isCompiled ? 1 : 0;
       this.touched[site] = 1;
     });
+  }
+
+  #isCompiled(site: number): boolean {
+    const compiled = slot(this.table.compiled, site);
+    return slot(this.bytes, site).every((byte, i) => byte === compiled[i]);
   }
 
   /** Sites that are not as compiled, ascending. */
@@ -81,7 +103,8 @@ export class SiteStates {
 
   /** An idle window: the compiler's own no-op where it is one instruction, else one no-op. */
   fillIdle(site: number, bytes: Uint8Array): void {
-    if (this.table.several[site] === 1) bytes.set(nopBytes(this.table.size[site] ?? 0));
+    const isMoved = (this.table.moved[site] ?? 0) > 0;
+    if (this.table.several[site] === 1 && !isMoved) bytes.set(nopBytes(this.table.size[site] ?? 0));
     else bytes.set(slot(this.table.compiled, site));
   }
 

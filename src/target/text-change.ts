@@ -18,7 +18,7 @@ import { type Windows, windowBytesMax } from "./text-patch.ts";
 
 /** Windows changed by each protocol. */
 export type ProtocolCounts = Readonly<Record<LiveProtocolName, number>>;
-export const noProtocols: ProtocolCounts = { store: 0, cover: 0, coverSeveral: 0, skip: 0 };
+export const noProtocols: ProtocolCounts = { store: 0, cover: 0, coverSeveral: 0, skip: 0, spin: 0 };
 
 /** Programs for the agent, to be run in order; threads are drained between two of them. */
 export type TextChange = {
@@ -62,7 +62,7 @@ function segmentsOf(steps: readonly Step[]): readonly Segment[] {
   return segments;
 }
 
-const names: readonly LiveProtocolName[] = ["store", "cover", "coverSeveral", "skip"];
+const names: readonly LiveProtocolName[] = ["store", "cover", "coverSeveral", "skip", "spin"];
 const segments = names.map((name) => segmentsOf(liveProtocols[name]));
 const segmentsMax = Math.max(...segments.map((list) => list.length));
 /** Segment of protocol `code` that is carried out in phase `phase`: the last ones together. */
@@ -76,13 +76,14 @@ export type TextReader = (address: number, length: number) => Uint8Array;
 
 /** What the choice of a protocol depends on. */
 export const windowFacts = (
-  { at, size }: Pick<Windows, "at" | "size">,
+  { at, size, moved }: Pick<Windows, "at" | "size" | "moved">,
   index: number,
   several: Uint8Array,
 ): WindowFacts => ({
   offset: (at[index] ?? 0) % 8,
   size: size[index] ?? 0,
   several: several[index] === 1,
+  moved: (moved[index] ?? 0) > 0,
 });
 
 /**

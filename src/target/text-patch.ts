@@ -4,14 +4,19 @@
  */
 import type { ProcessMemory } from "../os/proc.ts";
 
-/** Longest window, and the distance between two windows' bytes in `Windows.bytes`. */
-export const windowBytesMax = 16;
+/**
+ * Room for the longest window, and for the instructions that a moved prologue's lies in: the
+ * distance between two windows' bytes in `Windows.bytes`.
+ */
+export const windowBytesMax = 20;
 
 /** Windows in ascending order of address, with one state of each. */
 export type Windows = {
   readonly count: number;
   readonly at: Float64Array;
   readonly size: Uint8Array;
+  /** 1 where the compiled instructions have to run elsewhere while others stand there. */
+  readonly moved: Uint8Array;
   /** `windowBytesMax` bytes a window. */
   readonly bytes: Uint8Array;
 };
@@ -83,8 +88,8 @@ export function writeWindows(memory: ProcessMemory, windows: Windows): void {
   });
 }
 
-/** The end of the window that `pc` is strictly inside of; undefined when it is in none. */
-export function endAround(windows: Windows, pc: bigint): bigint | undefined {
+/** Index of the window that `pc` is strictly inside of; -1 when it is in none. */
+export function indexAround(windows: Windows, pc: bigint): number {
   const address = Number(pc);
   let low = 0;
   let high = windows.count;
@@ -94,6 +99,11 @@ export function endAround(windows: Windows, pc: bigint): bigint | undefined {
     else high = middle;
   }
   const index = low - 1;
-  if (index < 0 || address >= endOf(windows, index)) return undefined;
-  return BigInt(endOf(windows, index));
+  return index >= 0 && address < endOf(windows, index) ? index : -1;
+}
+
+/** The end of the window that `pc` is strictly inside of; undefined when it is in none. */
+export function endAround(windows: Windows, pc: bigint): bigint | undefined {
+  const index = indexAround(windows, pc);
+  return index < 0 ? undefined : BigInt(endOf(windows, index));
 }

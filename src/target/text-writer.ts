@@ -3,7 +3,7 @@
  * possible, with all threads held where it is not. Keeps the journal, from which the agent puts
  * everything back when this tracer dies.
  */
-import type { Pid } from "../base/brand.ts";
+import { hex, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import { type ProcessMemory, readMaps } from "../os/proc.ts";
@@ -22,7 +22,7 @@ import {
   type TextReader,
   windowFacts,
 } from "./text-change.ts";
-import { endAround, type Windows, windowBytesMax, writeWindows } from "./text-patch.ts";
+import { endAround, indexAround, type Windows, windowBytesMax, writeWindows } from "./text-patch.ts";
 
 export type WriteResult = {
   /** Sites changed by each protocol; `stop`: while all threads were held. */
@@ -33,6 +33,9 @@ export type WriteResult = {
   readonly agentless?: string;
 };
 
+/** Where the instruction at `pc`, in the window of `site`, was copied to; undefined: nowhere. */
+export type FindCopy = (site: number, pc: bigint) => bigint | undefined;
+
 /** A window that was changed is one instruction, as far as it is executed. */
 const noneSeveral = new Uint8Array();
 
@@ -42,11 +45,13 @@ export class TextWriter {
   readonly #states: SiteStates;
   readonly #agent: Agent | undefined;
   readonly #rules: VendorRules;
+  readonly #findCopy: FindCopy;
   #agentless: string | undefined;
   #held: StoppedThreads | undefined;
 
   /**
    * @param rules whose manual the choice of protocols relies on.
+   * @param findCopy for threads that stand in a window whose instructions were moved.
    * @param held a thread that is stopped already and stands for all; see `released`.
    */
   constructor(
@@ -55,6 +60,7 @@ export class TextWriter {
     states: SiteStates,
     agent: AgentStart,
     rules: VendorRules,
+    findCopy: FindCopy,
     held: StoppedThreads | undefined,
   ) {
     this.#pid = pid;
@@ -63,6 +69,7 @@ export class TextWriter {
     this.#agent = agent.ok ? agent.agent : undefined;
     this.#agentless = agent.ok ? undefined : agent.why;
     this.#rules = rules;
+    this.#findCopy = findCopy;
     this.#held = held;
   }
 
@@ -74,7 +81,9 @@ export class TextWriter {
   /** Brings the windows of `sites` to their new bytes, by protocols that hold nobody if possible. */
   write(sites: Uint32Array, windows: Windows): WriteResult {
     const several = Uint8Array.from(sites, (site) => this.#states.several[site] ?? 0);
+    // No protocol keeps a thread out of real instructions without keeping others waiting.
     const hasProtocol = (index: number): boolean =>
+      windows.moved[index] === 0 &&
       chooseLiveProtocol(windowFacts(windows, index, several), this.#rules) !== undefined;
     const agent = this.#agentless === undefined ? this.#agent : undefined;
     const live = agent === undefined ? [] : [...sites.keys()].filter(hasProtocol);
@@ -100,7 +109,8 @@ export class TextWriter {
         held.sort((a, b) => a - b);
       }
     }
-    const pauseMs = held.length === 0 ? 0 : this.#writeHeld(pick(windows, held));
+    const heldSites = Uint32Array.from(held, (index) => sites[index] ?? 0);
+    const pauseMs = held.length === 0 ? 0 : this.#writeHeld(heldSites, pick(windows, held));
     return {
       protocols: { ...protocols, stop: held.length },
       pauseMs,
@@ -118,18 +128,38 @@ export class TextWriter {
   }
 
   /** The old way: all threads are held meanwhile; for how long, in ms. */
-  #writeHeld(windows: Windows): number {
+  #writeHeld(sites: Uint32Array, windows: Windows): number {
     const restorers = findRestorers(this.#memory, readMaps(this.#pid));
     const start = performance.now();
     const threads = this.#held ?? StoppedThreads.all(this.#pid, this.#agent?.tid);
     try {
       const maps = readMaps(this.#pid);
-      leaveWindows(threads, this.#memory, maps, restorers, (pc) => endAround(windows, pc));
+      const wayOut = (pc: bigint): bigint | undefined => this.#wayOut(sites, windows, pc);
+      leaveWindows(threads, this.#memory, maps, restorers, wayOut);
       writeWindows(this.#memory, windows);
+      this.#states.settle(sites, windows);
+      // Only now is it right that the agent puts these back; and nobody has run in between.
+      if (windows.moved.includes(1)) this.#setJournal(() => true);
       return performance.now() - start;
     } finally {
       if (this.#held === undefined) threads.letGo();
     }
+  }
+
+  /** Where a thread goes on that stands at `pc`, inside of one of `windows`. */
+  #wayOut(sites: Uint32Array, windows: Windows, pc: bigint): bigint | undefined {
+    const index = indexAround(windows, pc);
+    const site = sites[index];
+    if (site === undefined) return undefined;
+    if (windows.moved[index] === 0) return endAround(windows, pc);
+    const copy = this.#findCopy(site, pc);
+    if (copy !== undefined) return copy;
+    throw new PatchbayError({
+      code: "bad-site",
+      doing: `change the function at ${hex(BigInt(windows.at[index] ?? 0))}`,
+      why: `a thread stands at ${hex(pc)}, where no instruction of it begins`,
+      hint: "leave that function out with -N",
+    });
   }
 
   /** Gets every thread out of the no-ops of windows whose first byte leads past them by now. */
@@ -143,16 +173,27 @@ export class TextWriter {
 
   /**
    * What the agent does when this tracer dies: every window gets its compiled bytes back, those
-   * that are about to change too.
+   * that are about to change too. A prologue may be put back only while a jump stands there:
+   * those that are about to change are left out until they have.
    */
   #writeJournal(changing: Uint32Array): void {
     for (const site of changing) this.#states.touched[site] = 1;
-    const [program] = this.#planRestore().programs;
-    if (program !== undefined) this.#agent?.setJournal(program);
+    const leftOut = new Set(changing);
+    this.#setJournal((site) => !leftOut.has(site));
   }
 
-  #planRestore(): TextChange {
-    const touched = this.#states.touchedSites().filter((site) => this.#hasWayBack(site));
+  /** @param isKnown whether it is known what stands in the window of a moved prologue. */
+  #setJournal(isKnown: (site: number) => boolean): void {
+    const { table, several } = this.#states;
+    const isDue = (site: number): boolean =>
+      this.#hasProtocolBack(site) &&
+      (table.moved[site] === 0 || (several[site] === 0 && isKnown(site)));
+    const [program] = this.#planRestore(isDue).programs;
+    this.#agent?.setJournal(program ?? new AgentProgram(1));
+  }
+
+  #planRestore(isDue: (site: number) => boolean): TextChange {
+    const touched = this.#states.touchedSites().filter(isDue);
     return planTextChange(
       this.#states.compiled(touched),
       new Uint8Array(touched.length),
@@ -161,20 +202,31 @@ export class TextWriter {
     );
   }
 
-  #hasWayBack(site: number): boolean {
+  #hasProtocolBack(site: number): boolean {
     const facts = windowFacts(this.#states.table, site, noneSeveral);
     return chooseLiveProtocol(facts, this.#rules) !== undefined;
   }
 
-  /** Puts the compiled bytes back while everybody runs, and ends the agent. */
+  /** Whether the site is put back while everybody runs; prologues are while all are held. */
+  #hasWayBack(site: number): boolean {
+    return this.#states.table.moved[site] === 0 && this.#hasProtocolBack(site);
+  }
+
+  /** Puts the compiled bytes back while everybody runs, as far as that is possible. */
   restore(): void {
-    const agent = this.#agent;
-    if (agent === undefined) return;
-    if (this.#agentless === undefined) {
-      for (const program of this.#planRestore().programs) agent.run("restore functions", program);
+    if (this.#agent === undefined || this.#agentless !== undefined) return;
+    for (const program of this.#planRestore((site) => this.#hasWayBack(site)).programs) {
+      this.#agent.run("restore functions", program);
     }
-    agent.setJournal(new AgentProgram(1));
-    agent.quit();
+    this.#agent.setJournal(new AgentProgram(1));
+  }
+
+  /** Puts back what `restore` could not; all threads are held. */
+  restoreHeld(): void {
+    const touched = this.#states.touchedSites();
+    const isLive = this.#agent !== undefined && this.#agentless === undefined;
+    const left = touched.filter((site) => !isLive || !this.#hasWayBack(site));
+    if (left.length > 0) writeWindows(this.#memory, this.#states.compiled(left));
   }
 }
 
@@ -189,6 +241,7 @@ function pick(windows: Windows, indices: readonly number[]): Windows {
     count: indices.length,
     at: Float64Array.from(indices, (index) => windows.at[index] ?? 0),
     size: Uint8Array.from(indices, (index) => windows.size[index] ?? 0),
+    moved: Uint8Array.from(indices, (index) => windows.moved[index] ?? 0),
     bytes,
   };
 }

@@ -9,6 +9,7 @@ import { makeThunk, type RecordPlan, type ThunkTemplate } from "../codegen/x86-6
 import { type ProcessMemory, readMaps } from "../os/proc.ts";
 import { counterOffset } from "../ring/arena.ts";
 import { findRoomNear } from "./address-space.ts";
+import type { Range } from "./bootstrap.ts";
 import { buildRegion, type CodeRegion, regionBytes } from "./code-region.ts";
 import type { SiteTable } from "./sites.ts";
 import { ThunkRanges } from "./thunk-ranges.ts";
@@ -30,6 +31,8 @@ const clusterSpan = 1 << 30;
 
 export class ThunkStore {
   readonly regions: CodeRegion[] = [];
+  /** What was mapped for them. */
+  readonly ranges: Range[] = [];
   readonly #parts: ThunkParts;
   readonly #ranges: ThunkRanges;
   readonly #templates = new Map<number, ThunkTemplate>();
@@ -90,6 +93,7 @@ export class ThunkStore {
     const ends = [sites[0], sites[count - 1]].map((site) => BigInt(table.at[site ?? 0] ?? 0));
     const start = findRoomNear(readMaps(pid), bytes, ends[0] ?? 0n, ends[1] ?? 0n);
     map(start, bytes);
+    this.ranges.push({ start, bytes: BigInt(bytes) });
     const counters = Number(claim.arena) + counterOffset(claim.shape);
     const filled = { count, id: sites, body, counters };
     const built = buildRegion(start, template, filled, claim, plan);

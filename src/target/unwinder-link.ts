@@ -113,16 +113,15 @@ export class UnwinderLink {
     return false;
   }
 
-  /** A held thread that can take the registrations back; any, when there are none. */
-  findCaller(threads: StoppedThreads): Tid | undefined {
-    if (this.#registrations.length === 0) return threads.quietest;
-    return threads.tids.find((tid) => this.#isSafe(tid));
-  }
-
-  /** Takes all registrations back, on a thread that `findCaller` found. */
-  deregister(remote: RemoteThread): void {
-    if (this.#returnTrap === undefined) return;
-    deregisterFrames(remote, this.#parts.memory, this.#registrations, this.#returnTrap);
-    this.#registrations.length = 0;
+  /** Takes all registrations back, which nobody needs any more; whether that could be done. */
+  deregister(): boolean {
+    const { memory, remote: borrow } = this.#parts;
+    const trap = this.#returnTrap;
+    if (trap === undefined || this.#registrations.length === 0) return true;
+    return this.#atSafePoint((threads, tid) => {
+      using remote = borrow(threads, tid);
+      deregisterFrames(remote, memory, this.#registrations, trap);
+      this.#registrations.length = 0;
+    });
   }
 }
