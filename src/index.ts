@@ -20,6 +20,7 @@ export {
   runLitmus,
 } from "./model/litmus/run.ts";
 export type { SpawnOptions } from "./os/spawn.ts";
+export type { RefusalReason, SiteCandidate, StandingState } from "./patch/site.ts";
 export { type Exporter, exporters } from "./report/exporters.ts";
 export { formatGraph, formatGraphJson, type GraphOptions } from "./report/graph.ts";
 export { formatInfo, readInfo, type TraceInfo } from "./report/info.ts";
@@ -74,6 +75,7 @@ export {
   siteTarget,
 } from "./session/site-listing.ts";
 export type { ExitStatus } from "./session/target-worker.ts";
+export type { SourceLine } from "./symbols/dwarf/line-table.ts";
 export { type CallEnd, type CallVisitor, callEnd, type LongPayload } from "./trace/call-stack.ts";
 export type { TraceClock } from "./trace/clock.ts";
 export type { FunctionTable, TracedFunction } from "./trace/functions.ts";

@@ -63,14 +63,14 @@ function openModule(
   isExecutable: boolean,
 ): Module | SkippedModule {
   const path = mapping.path.replace(deletedSuffix, "");
-  const program = openProgramFile(openablePath(pid, mapping, isExecutable));
+  const program = openProgramFile(openablePath(pid, mapping, isExecutable), { knownAs: path });
   const bias = findLoadBias(program.elf, mapping.start, mapping.offset);
   if (bias === undefined) return { path, why: "the file on disk is not what is mapped" };
   const mapped = mappedBuildId(memory, program, bias);
   if (mapped !== program.buildId) {
     return { path, why: "the file on disk was replaced since it was mapped (other build-id)" };
   }
-  return { path, program: { ...program, path }, bias, isExecutable };
+  return { path, program, bias, isExecutable };
 }
 
 /**

@@ -19,7 +19,7 @@ import { SourceLines } from "../symbols/source-lines.ts";
 import { readSymbolTable, type SymbolTable } from "../symbols/symbol-table.ts";
 
 export type ProgramFile = {
-  /** As it was given. */
+  /** As it was given, or `knownAs`. */
   readonly path: string;
   readonly elf: ElfFile;
   /** Lower-case hex digits. */
@@ -50,6 +50,11 @@ export type InlinePlace = {
 export type Inlining = Omit<InliningFacts, "places"> & { readonly places: readonly InlinePlace[] };
 
 export type ProgramFileOptions = {
+  /**
+   * The file's own path, where it is opened through another one (`/proc/PID/exe`): messages name
+   * it, and debug files are looked for beside it.
+   */
+  readonly knownAs?: string;
   /** Where separate debug files are; `/usr/lib/debug` unless said otherwise. */
   readonly debugRoot?: string;
 };
@@ -218,5 +223,7 @@ export function programFileOf(
  * Opens the program or library at `path`.
  * @throws PatchbayError io, no-permission, and as `programFileOf` does.
  */
-export const openProgramFile = (path: string, options: ProgramFileOptions = {}): ProgramFile =>
-  programFileOf(path, readBytes(path, `read ${path}`), options);
+export function openProgramFile(path: string, options: ProgramFileOptions = {}): ProgramFile {
+  const name = options.knownAs ?? path;
+  return programFileOf(name, readBytes(path, `read ${name}`), options);
+}

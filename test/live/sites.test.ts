@@ -62,9 +62,9 @@ const rowOf = (rows: readonly SiteRow[], name: string): SiteRow => {
 };
 
 describe.skipIf(!["gcc", "nm"].every(hasTool))("the sites of a process", () => {
-  it.each(["bfd", "lld"])("are those of program and library, linked by %s", async (linker) => {
-    // lld begins segments inside pages, so that a mapping begins before its segment.
-    if (!hasTool(`ld.${linker}`)) return;
+  // lld begins segments inside pages, so that a mapping begins before its segment.
+  const linkers = ["bfd", "lld"].filter((linker) => hasTool(`ld.${linker}`));
+  it.each(linkers)("are those of program and library, linked by %s", async (linker) => {
     const { pid, program, library } = await startWaiting(linker);
     const listing = listSites(pid);
     const places: readonly (readonly [string, string])[] = [
