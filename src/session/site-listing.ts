@@ -45,6 +45,8 @@ export type SiteRow = {
   readonly layout: string;
   /** Bytes in the window. */
   readonly windowSize: number;
+  /** Room for a pointer right before the function, if the compiler left it. */
+  readonly literal: { readonly address: bigint; readonly aligned: boolean } | undefined;
   readonly state: StandingState;
 };
 
@@ -141,6 +143,10 @@ function rowOf(module: Module, site: SiteCandidate, state: StandingState, lines:
     line: source?.line,
     layout: site.layout.id,
     windowSize: site.layout.windowSize,
+    literal: site.literal && {
+      address: addressIn(module, site.literal.addr),
+      aligned: site.literal.aligned,
+    },
     state,
   };
 }
