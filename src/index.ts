@@ -2,6 +2,35 @@
  * Patchbay's public API. The command line is a thin shell on this file and imports nothing else.
  */
 export { type ErrorCode, type ErrorDetails, PatchbayError } from "./base/error.ts";
+export { type AArch64Instruction, type AArch64Isa, aarch64 } from "./isa/aarch64/isa.ts";
+export {
+  loadAddress as loadAddressAArch64,
+  loadConstant as loadConstantAArch64,
+} from "./isa/aarch64/macros.ts";
+export { canReach as canReachAArch64, canReachPage } from "./isa/aarch64/reach.ts";
+export { type Assembled, Assembler as WordAssembler } from "./isa/assembler.ts";
+export type { Barrier, Effect, Expr } from "./isa/effects.ts";
+export { type Cpu, evaluate, execute, type Outcome } from "./isa/execute.ts";
+export type { Instruction, Isa, IsaName, ReachRefusal, RegisterInfo } from "./isa/isa.ts";
+export type { Reach } from "./isa/reach.ts";
+export {
+  makeRiscv,
+  type RiscvInstruction,
+  type RiscvIsa,
+  riscv32,
+  riscv64,
+} from "./isa/riscv/isa.ts";
+export {
+  callFar as callFarRiscv,
+  loadAddress as loadAddressRiscv,
+  loadConstant as loadConstantRiscv,
+} from "./isa/riscv/macros.ts";
+export {
+  canReach as canReachRiscv,
+  canReachFixed,
+  canReachPair,
+  splitOffset,
+} from "./isa/riscv/reach.ts";
 export { type Decoded as DecodedX86, decode as decodeX86 } from "./isa/x86-64/decode.ts";
 export { format as formatX86 } from "./isa/x86-64/format.ts";
 export type { RelocationRefusal } from "./isa/x86-64/move-instruction.ts";
@@ -11,6 +40,7 @@ export {
   type RelocationOptions,
   relocatePrologue,
 } from "./isa/x86-64/relocator.ts";
+export { type X86Instruction, x86_64 } from "./isa/x86-64/semantics.ts";
 export { type LitmusMachine, litmusMachines } from "./model/litmus/machines.ts";
 export {
   type LitmusOptions,

@@ -256,7 +256,7 @@ export function applyUnary(fn: UnaryOp, bits: number, a: bigint): bigint {
   return BigInt.asUintN(bits, unaryArithmetic[fn](bits, BigInt.asUintN(bits, a)));
 }
 
-/** The value that a read-modify-write stores (`undefined`: a compare that failed stores nothing). */
+/** The value that a read-modify-write stores; `undefined` where a comparison failed: nothing. */
 export function applyAtomic(
   fn: AtomicOp,
   bits: number,

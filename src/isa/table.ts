@@ -3,17 +3,16 @@
  * what reads the rows: field packing, encoding, decoding and text. x86-64 has its own machinery.
  *
  * A row's bits are written as the manuals print them, most significant first:
- * `imm[11:0] rs1 000 rd 0010011` (RISC-V) or `sf 0 0 100010 sh imm[11:0] rn rd` (AArch64). Digits are
- * fixed bits; a name is a field, with its usual width or with the bits of the *value* that stand
- * there, `imm[20|10:1|11|19:12]`. A value whose low bits are not encoded is a multiple of their
- * weight; `rd'` is one of eight registers, 8 to 15 (RISC-V's compressed formats).
+ * `imm[11:0] rs1 000 rd 0010011` (RISC-V) or `sf 0 0 100010 sh imm[11:0] rn rd` (AArch64). Digits
+ * are fixed bits; a name is a field, with its usual width or with the bits of the *value* that
+ * stand there, `imm[20|10:1|11|19:12]`. A value whose low bits are not encoded is a multiple of
+ * their weight; `rd'` is one of eight registers, 8 to 15 (RISC-V's compressed formats).
  */
 
 import { assert, ensure } from "../base/assert.ts";
 import type { Effect } from "./effects.ts";
-import type { ReachRefusal } from "./isa.ts";
 
-/** An instruction's fields by name: register numbers, and immediates as the values they stand for. */
+/** An instruction's fields by name: register numbers, and immediates as values. */
 export type Fields = Readonly<Record<string, number>>;
 
 /** What an ISA says about a field name: signed values, and the width of `name` without brackets. */
@@ -42,7 +41,7 @@ export type Pattern = {
   readonly fields: readonly Field[];
 };
 
-/** One operand of an instruction's text: how an assembler's argument and fields map to each other. */
+/** One operand of an instruction's text: how assembler arguments and fields map to each other. */
 export type Slot<Arg> = {
   /** Fields that `arg` means, after those of the slots before; `undefined`: not taken here. */
   readonly parse: (arg: Arg | undefined, before: Fields) => Fields | undefined;
@@ -62,18 +61,22 @@ export type Computation = {
 /** The distance from the instruction itself, as most branches have it. */
 export const distance: Computation = { value: (target, from) => target - from, absolute: false };
 
-/** One row of an ISA's table. */
-export type Form<Arg> = {
+/** How a row is encoded. */
+export type Encoding = {
   /** Unique in its table: `add.x.imm`. */
   readonly name: string;
-  readonly mnemonic: string;
   readonly pattern: Pattern;
+  /** Combinations of fields that are reserved: `false` for those. */
+  readonly valid?: (fields: Fields) => boolean;
+};
+
+/** One row of an ISA's table. */
+export type Form<Arg> = Encoding & {
+  readonly mnemonic: string;
   readonly slots: readonly Slot<Arg>[];
   /** Where the manual states it. */
   readonly manual: string;
   readonly effects: (fields: Fields) => readonly Effect[];
-  /** Combinations of fields that are reserved: `false` for those. */
-  readonly valid?: (fields: Fields) => boolean;
   /** Combinations that decode, but whose result the manual leaves open: `true` for those. */
   readonly unpredictable?: (fields: Fields) => boolean;
   /** In the Arm ARM's list of concurrently modifiable instructions. */
@@ -134,7 +137,7 @@ const finishField = (
   return { name, pieces, signed, unit: 2 ** low, min, max: min + 2 ** bits - 2 ** low, bias };
 };
 
-/** Reads a row's bits; asserts that they are 16 or 32. A field may be spread over several tokens. */
+/** Reads a row's bits; asserts that they are 16 or 32. A field may stand in several tokens. */
 export function parsePattern(text: string, styles: FieldStyles): Pattern {
   const tokens = text.split(/\s+/).map((token) => parseToken(token, styles));
   const total = tokens.reduce((sum, token) => sum + token.width, 0);
@@ -175,7 +178,7 @@ const misfit = (field: Field, value: number | undefined): string | undefined => 
 };
 
 /** Why `fields` can't be encoded as `form`: the first field that is wrong; or `undefined`. */
-export function findMisfit<Arg>(form: Form<Arg>, fields: Fields): string | undefined {
+export function findMisfit(form: Encoding, fields: Fields): string | undefined {
   for (const field of form.pattern.fields) {
     const problem = misfit(field, fields[field.name]);
     if (problem !== undefined) return problem;
@@ -184,7 +187,7 @@ export function findMisfit<Arg>(form: Form<Arg>, fields: Fields): string | undef
 }
 
 /** The instruction word; asserts that the fields fit. */
-export function encodeForm<Arg>(form: Form<Arg>, fields: Fields): number {
+export function encodeForm(form: Encoding, fields: Fields): number {
   const problem = findMisfit(form, fields);
   assert(problem === undefined, `${form.name}: ${problem}`);
   let word = form.pattern.match;
@@ -199,7 +202,7 @@ export function encodeForm<Arg>(form: Form<Arg>, fields: Fields): number {
 }
 
 /** The fields of a word that matches `form`. */
-export function extractFields<Arg>(form: Form<Arg>, word: number): Fields {
+export function extractFields(form: Encoding, word: number): Fields {
   const fields: Record<string, number> = {};
   for (const { name, pieces, signed, max, unit, bias } of form.pattern.fields) {
     let value = bias;
@@ -338,15 +341,17 @@ export function makeTable<Arg>(
 
   const read = (mnemonic: string, args: readonly Arg[]): Reading<Arg> | string => {
     const readings = [
-      ...(byMnemonic.get(mnemonic) ?? []).map((f) => ({ form: f, fixed: {}, slots: f.slots })),
-      ...(aliasesByMnemonic.get(mnemonic) ?? []).map(({ of, fixed, slots }) => ({
-        ...{ form: form(of), fixed, slots },
+      ...(byMnemonic.get(mnemonic) ?? []).map((f) => ({
+        ...{ form: f, fixed: {}, slots: f.slots, when: undefined },
+      })),
+      ...(aliasesByMnemonic.get(mnemonic) ?? []).map(({ of, fixed, slots, when }) => ({
+        ...{ form: form(of), fixed, slots, when },
       })),
     ];
     let problem = readings.length === 0 ? "no such instruction" : "no form takes these operands";
-    for (const { form: candidate, fixed, slots } of readings) {
+    for (const { form: candidate, fixed, slots, when } of readings) {
       const fields = parseSlots(slots, fixed, args);
-      if (fields === undefined) continue;
+      if (fields === undefined || when?.(fields) === false) continue;
       const misfitting = findMisfit(candidate, fields);
       if (misfitting === undefined) return { form: candidate, slots, fields };
       problem = misfitting;
@@ -364,23 +369,11 @@ export function makeTable<Arg>(
   return { forms, aliases, form, read, format, formatPlain };
 }
 
-/** The answer of every `canReach`. */
-export type Reach = { readonly kind: "reachable"; readonly distance: bigint } | ReachRefusal;
-
-/** Whether a distance in bytes is between `min` and `max` and a multiple of `align`. */
-export function reach(distanceBytes: bigint, min: bigint, max: bigint, align: bigint): Reach {
-  if (distanceBytes < min || distanceBytes > max) {
-    return { kind: "outOfRange", distance: distanceBytes, limit: distanceBytes < 0n ? min : max };
-  }
-  if (distanceBytes % align !== 0n) return { kind: "misaligned", distance: distanceBytes, align };
-  return { kind: "reachable", distance: distanceBytes };
-}
-
-/** Whether a form's field of this name can hold a distance. */
-export function reachOfField<Arg>(form: Form<Arg>, field: string, distanceBytes: bigint): Reach {
-  const found = ensure(
-    form.pattern.fields.find(({ name }) => name === field),
-    `${form.name} has no ${field}`,
-  );
-  return reach(distanceBytes, BigInt(found.min), BigInt(found.max), BigInt(found.unit));
-}
+/** Calls `make` when it is first asked, and keeps the answer. */
+export const once = <T>(make: () => T): (() => T) => {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+};

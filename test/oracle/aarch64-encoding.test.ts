@@ -7,6 +7,8 @@ import { ensure } from "../../src/base/assert.ts";
 import { hexBytes } from "../../src/base/brand.ts";
 import { type AArch64Instruction, aarch64, bytesOf } from "../../src/isa/aarch64/isa.ts";
 import { systemRegisters } from "../../src/isa/aarch64/registers.ts";
+import { encodeForm } from "../../src/isa/table.ts";
+import { parseText } from "./aarch64-text.ts";
 import { assembleText, hasBinutils, objdump } from "./binutils.ts";
 import { type Disassembler, openCapstone } from "./capstone.ts";
 import { makeRandom, randomFields } from "./random.ts";
@@ -143,6 +145,21 @@ describe(`aarch64, seed ${random.seed}`, () => {
     });
     expect(differences).toEqual([]);
     expect(bytes.length).toBe(4 * known.length);
+  });
+
+  it("assembles its own text", () => {
+    const differences = samples.flatMap((insn) => {
+      const text = aarch64.format(insn, 0n);
+      const { mnemonic, args } = parseText(text);
+      const reading = aarch64.table.read(mnemonic, args);
+      if (typeof reading === "string") return [`${text}: ${reading}`];
+      const word = encodeForm(reading.form, reading.fields);
+      // Zero, shifted or not, is one number.
+      if (text.endsWith("#0, lsl #12")) return [];
+      const again = ensure(aarch64.decodeWord(word), "what was encoded decodes");
+      return aarch64.format(again, 0n) === text ? [] : [`${text}: ${aarch64.format(again, 0n)}`];
+    });
+    expect(differences).toEqual([]);
   });
 
   it.skipIf(!hasBinutils("aarch64"))("knows what is an instruction and what is not", () => {

@@ -13,7 +13,10 @@ import {
   riscv32,
   riscv64,
 } from "../../src/isa/riscv/isa.ts";
+import { f, fNames, x, xNames } from "../../src/isa/riscv/registers.ts";
 import { csrs } from "../../src/isa/riscv/semantics.ts";
+import { type Arg, mem } from "../../src/isa/riscv/slots.ts";
+import { encodeForm } from "../../src/isa/table.ts";
 import { assembleText, hasBinutils, objdump, objdumpEach } from "./binutils.ts";
 import { type Disassembler, openCapstone } from "./capstone.ts";
 import { makeRandom, randomFields } from "./random.ts";
@@ -47,6 +50,17 @@ const withDistance = (
 
 const gnuText = (isa: RiscvIsa, insn: RiscvInstruction): string =>
   withDistance(isa, insn, isa.formatPlain(insn, 0n), ".");
+
+/** An operand as the formatter writes it; addresses count from 0. */
+const parseOperand = (text: string): Arg => {
+  const [, offset, base] = /^(-?\d*)\((\w+)\)$/.exec(text) ?? [];
+  if (base !== undefined) return mem(x(xNames.indexOf(base)), Number(offset));
+  if (xNames.includes(text)) return x(xNames.indexOf(text));
+  if (fNames.includes(text)) return f(fNames.indexOf(text));
+  if (/^0x[0-9a-f]{8,}$/.test(text))
+    return Number(BigInt.asIntN(text.length > 10 ? 64 : 32, BigInt(text)));
+  return /^-?\d|^0x/.test(text) ? Number(text) : text;
+};
 
 /** What no tool here has a name for: a fence of nothing, and a compressed shift by nothing. */
 const nameless = ({ mnemonic, operands }: RiscvInstruction): boolean =>
@@ -117,7 +131,8 @@ describe.each([riscv64, riscv32])(`$name, seed ${random.seed}`, (isa) => {
   });
 
   it.skipIf(!hasBinutils(isa.name))("assembles to what GNU as assembles", () => {
-    const known = samples.filter((insn) => !nameless(insn));
+    // GNU as 2.40 does not know the CSR jvt.
+    const known = samples.filter((insn) => !nameless(insn) && insn.operands["csr"] !== 0x17);
     const text = known.map(
       (insn) => `.option ${insn.size === 2 ? "" : "no"}rvc\n${gnuText(isa, insn)}`,
     );
@@ -144,6 +159,19 @@ describe.each([riscv64, riscv32])(`$name, seed ${random.seed}`, (isa) => {
         capstoneText(isa, insn, text),
       );
       return ours.includes(want) ? [] : [`${insn.word.toString(16)}: ${ours[0]}, Capstone ${want}`];
+    });
+    expect(differences).toEqual([]);
+  });
+
+  it("assembles its own text", () => {
+    const differences = samples.flatMap((insn) => {
+      const text = isa.format(insn, 0n);
+      const [mnemonic = "", ...rest] = text.split(" ");
+      const args = rest.map((part) => parseOperand(part.replace(/,$/, "")));
+      const reading = isa.table.read(mnemonic, args);
+      if (typeof reading === "string") return [`${text}: ${reading}`];
+      const word = encodeForm(reading.form, reading.fields);
+      return word === insn.word ? [] : [`${text}: ${word.toString(16)}`];
     });
     expect(differences).toEqual([]);
   });

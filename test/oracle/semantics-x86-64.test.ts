@@ -20,8 +20,8 @@ const random = makeRandom();
 const hasQemu = spawnSync("qemu-x86_64", ["--version"]).status === 0;
 
 /**
- * Traps and returns from them, values that no one can foretell, what old processors lack, and POPFQ,
- * whose random flags would switch single steps on.
+ * Left out: traps and returns from them, values that no one can foretell, what old processors lack,
+ * and POPFQ, whose random flags would switch single steps on.
  */
 const isRun = (insn: X86Instruction): boolean => {
   const effects = x86_64.effects(insn);
@@ -36,7 +36,7 @@ const isRun = (insn: X86Instruction): boolean => {
 const decodeAll = (bytes: readonly number[]): X86Instruction =>
   ensure(x86_64.decode(Uint8Array.from(bytes), 0), hexBytes(Uint8Array.from(bytes)));
 
-/** Random prefixes and operands around an opcode; `undefined` where that is no known instruction. */
+/** Random prefixes and operands around an opcode; `undefined` where they make no instruction. */
 const randomInstruction = (opcode: readonly number[]): X86Instruction | undefined => {
   const prefix: number[] = [];
   if (random.below(5) === 0) prefix.push(0x66);

@@ -23,7 +23,7 @@ import {
   shiftedR,
   target,
 } from "./slots.ts";
-import { forms } from "./table.ts";
+import type { AArch64Form } from "./table.ts";
 
 export type AArch64Alias = Alias<Arg>;
 
@@ -214,7 +214,7 @@ const bitfields: readonly AArch64Alias[] = both((bits, letter) => {
       [rd, rn, shiftLeft],
       {},
       {
-        when: (f) => field(f, "imms") + 1 === field(f, "immr"),
+        when: (f) => (field(f, "imms") + 1) % bits === field(f, "immr"),
       },
     ),
     ...(bits === 32
@@ -231,7 +231,7 @@ const bitfields: readonly AArch64Alias[] = both((bits, letter) => {
     alias(
       "ror",
       `extr.${letter}`,
-      [rd, rn, immediate("imms")],
+      [rd, twice(bits), immediate("imms")],
       {},
       {
         when: (f) => f["rn"] === f["rm"],
@@ -275,21 +275,23 @@ const branches: readonly AArch64Alias[] = [
 ];
 
 /** STADD and its like: the old value is not wanted; only without acquire. */
-const stores: readonly AArch64Alias[] = forms
-  .filter(({ name }) => /^ld(add|clr|eor|set|[su]max|[su]min)l?[bh]?\./.test(name))
-  .map(({ name, mnemonic }) => {
-    const bits = name.endsWith(".x") ? 64 : 32;
-    return alias(mnemonic.replace(/^ld/, "st"), name, [r(bits, "rs"), memoryBase], { rt: 31 });
-  });
+const makeStores = (forms: readonly AArch64Form[]): AArch64Alias[] =>
+  forms
+    .filter(({ name }) => /^ld(add|clr|eor|set|[su]max|[su]min)l?[bh]?\./.test(name))
+    .map(({ name, mnemonic }) => {
+      const bits = name.endsWith(".x") ? 64 : 32;
+      return alias(mnemonic.replace(/^ld/, "st"), name, [r(bits, "rs"), memoryBase], { rt: 31 });
+    });
 
 /** `ldr x0, [x1, #-8]` means LDUR, as in every assembler. */
-const unscaled: readonly AArch64Alias[] = forms
-  .filter(({ name }) => /^(ld|st)ur/.test(name))
-  .map(({ name, mnemonic, slots }) =>
-    alias(mnemonic.replace(/^(ld|st)ur/, "$1r"), name, slots, {}, { inputOnly: true }),
-  );
+const makeUnscaled = (forms: readonly AArch64Form[]): AArch64Alias[] =>
+  forms
+    .filter(({ name }) => /^(ld|st)ur/.test(name))
+    .map(({ name, mnemonic, slots }) =>
+      alias(mnemonic.replace(/^(ld|st)ur/, "$1r"), name, slots, {}, { inputOnly: true }),
+    );
 
-export const aliases: readonly AArch64Alias[] = [
+export const makeAliases = (forms: readonly AArch64Form[]): readonly AArch64Alias[] => [
   ...[...moves, ...arithmetic, ...longProducts, ...bitfields],
-  ...[...conditionals, ...branches, ...stores, ...unscaled],
+  ...[...conditionals, ...branches, ...makeStores(forms), ...makeUnscaled(forms)],
 ];

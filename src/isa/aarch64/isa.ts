@@ -2,11 +2,11 @@
 
 import type { Effect } from "../effects.ts";
 import type { Instruction, Isa } from "../isa.ts";
-import { encodeForm, type Fields, indexForms, makeTable, type Table } from "../table.ts";
-import { aliases } from "./aliases.ts";
+import { encodeForm, type Fields, indexForms, makeTable, once, type Table } from "../table.ts";
+import { makeAliases } from "./aliases.ts";
 import { registers } from "./registers.ts";
 import type { Arg } from "./slots.ts";
-import { forms } from "./table.ts";
+import { makeForms } from "./table.ts";
 
 /** An AArch64 instruction. */
 export interface AArch64Instruction extends Instruction {
@@ -37,15 +37,18 @@ export interface AArch64Isa extends Isa<AArch64Instruction> {
 export const bytesOf = ({ word }: AArch64Instruction): Uint8Array<ArrayBuffer> =>
   Uint8Array.of(word & 0xff, (word >>> 8) & 0xff, (word >>> 16) & 0xff, word >>> 24);
 
-const table = makeTable("AArch64", forms, aliases);
+// Tables take tens of milliseconds to build: a program that never asks does not wait for them.
+const getTable = once(() => {
+  const forms = makeForms();
+  return makeTable("AArch64", forms, makeAliases(forms));
+});
 
-// Bits 31 to 21 tell most classes apart; the index is built when the first word is decoded.
+// Bits 31 to 21 tell most classes apart.
 const keyBits = [21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31];
-let index: ReturnType<typeof indexForms<Arg>> | undefined;
+const getIndex = once(() => indexForms(getTable().forms, keyBits));
 
 const decodeWord = (word: number): AArch64Instruction | undefined => {
-  index ??= indexForms(forms, keyBits);
-  const found = index.find(word);
+  const found = getIndex().find(word);
   if (found === undefined) return undefined;
   const { form, fields } = found;
   return { mnemonic: form.mnemonic, form: form.name, size: 4, operands: fields, word };
@@ -57,7 +60,9 @@ export const aarch64: AArch64Isa = {
   instructionAlign: 4,
   registers,
   stackPointer: "sp",
-  table,
+  get table() {
+    return getTable();
+  },
   nopBytes: Uint8Array.of(0x1f, 0x20, 0x03, 0xd5),
   placeholder: 0,
   decodeWord,
@@ -67,11 +72,11 @@ export const aarch64: AArch64Isa = {
     return decodeWord((a | (b << 8) | (c << 16) | (d << 24)) >>> 0);
   },
   instruction: (name, operands) => {
-    const form = table.form(name);
+    const form = getTable().form(name);
     const word = encodeForm(form, operands);
     return { mnemonic: form.mnemonic, form: name, size: 4, operands, word };
   },
-  effects: (insn): readonly Effect[] => table.form(insn.form).effects(insn.operands),
-  format: (insn, pc) => table.format(insn.form, insn.operands, pc),
-  isConcurrentlyModifiable: (insn) => table.form(insn.form).cmodx === true,
+  effects: (insn): readonly Effect[] => getTable().form(insn.form).effects(insn.operands),
+  format: (insn, pc) => getTable().format(insn.form, insn.operands, pc),
+  isConcurrentlyModifiable: (insn) => getTable().form(insn.form).cmodx === true,
 };

@@ -2,7 +2,8 @@
 
 import type { CodeAddr, DataAddr } from "../../base/brand.ts";
 import type { Part, Place } from "../assembler.ts";
-import { type Computation, type Reach, reachOfField } from "../table.ts";
+import { type Reach, reachOfField } from "../reach.ts";
+import type { Computation } from "../table.ts";
 import { aarch64 } from "./isa.ts";
 
 /** Instructions that name a place by its distance from themselves. */

@@ -11,7 +11,7 @@
  */
 
 import type { AccessBytes, AccessOrder, AtomicOp, Effect } from "../effects.ts";
-import { type Alias, type FieldStyles, type Fields, type Form, parsePattern } from "../table.ts";
+import { type FieldStyles, type Fields, type Form, parsePattern } from "../table.ts";
 import type { Bits } from "./access.ts";
 import * as alu from "./arithmetic.ts";
 import { decodeBitmask } from "./bitmask.ts";
@@ -44,7 +44,6 @@ import {
 } from "./slots.ts";
 
 export type AArch64Form = Form<Arg>;
-export type AArch64Alias = Alias<Arg>;
 
 const styles: FieldStyles = {
   rd: { width: 5 },
@@ -933,15 +932,17 @@ const allRows: readonly Row[] = [
   ...[...singles.flatMap(singleRows), ...literals, ...pairs, ...exclusives, ...atomics],
 ];
 
-export const forms: readonly AArch64Form[] = allRows.map(
-  ({ name, mnemonic, bits, slots, manual, effects, valid, unpredictable, cmodx: marked }) => ({
-    ...{ name, mnemonic, slots, manual },
-    pattern: parsePattern(bits, styles),
-    effects: (fields) => effects(operandsOf(fields)),
-    ...(valid === undefined ? {} : { valid: (fields: Fields) => valid(operandsOf(fields)) }),
-    ...(unpredictable === undefined
-      ? {}
-      : { unpredictable: (fields: Fields) => unpredictable(operandsOf(fields)) }),
-    ...(marked === true ? { cmodx: true } : {}),
-  }),
-);
+/** Builds the forms; slow enough to be done once and kept, and only when they are asked for. */
+export const makeForms = (): readonly AArch64Form[] =>
+  allRows.map(
+    ({ name, mnemonic, bits, slots, manual, effects, valid, unpredictable, cmodx: marked }) => ({
+      ...{ name, mnemonic, slots, manual },
+      pattern: parsePattern(bits, styles),
+      effects: (fields) => effects(operandsOf(fields)),
+      ...(valid === undefined ? {} : { valid: (fields: Fields) => valid(operandsOf(fields)) }),
+      ...(unpredictable === undefined
+        ? {}
+        : { unpredictable: (fields: Fields) => unpredictable(operandsOf(fields)) }),
+      ...(marked === true ? { cmodx: true } : {}),
+    }),
+  );

@@ -3,7 +3,7 @@
 import { ensure } from "../../base/assert.ts";
 import type { Effect } from "../effects.ts";
 import type { Instruction, Isa } from "../isa.ts";
-import { encodeForm, type Fields, indexForms, makeTable, type Table } from "../table.ts";
+import { encodeForm, type Fields, indexForms, makeTable, once, type Table } from "../table.ts";
 import { registersOf } from "./registers.ts";
 import type { Arg } from "./slots.ts";
 import { makeAliases, makeForms, type Options, type RiscvForm } from "./table.ts";
@@ -50,19 +50,19 @@ const range = (from: number, count: number): number[] =>
 const wordKeyBits = [...range(2, 5), ...range(12, 3)];
 const parcelKeyBits = [...range(0, 2), ...range(10, 6)];
 
-/** Builds the ISA of a configuration; slow enough to be done once and kept. */
+/** The ISA of a configuration; its table is built when it is first asked for. */
 export function makeRiscv(options: Options): RiscvIsa {
   const { xlen } = options;
-  const forms = makeForms(options);
-  const table = makeTable(`RV${xlen}`, forms, makeAliases(xlen));
-  const words = indexForms(
-    forms.filter((form) => form.pattern.sizeBytes === 4),
-    wordKeyBits,
-  );
-  const parcels = indexForms(
-    forms.filter((form) => form.pattern.sizeBytes === 2),
-    parcelKeyBits,
-  );
+  const getTable = once(() => makeTable(`RV${xlen}`, makeForms(options), makeAliases(xlen)));
+  const getIndex = once(() => {
+    const { forms } = getTable();
+    const ofSize = (size: number): RiscvForm[] =>
+      forms.filter(({ pattern }) => pattern.sizeBytes === size);
+    return {
+      words: indexForms(ofSize(4), wordKeyBits),
+      parcels: indexForms(ofSize(2), parcelKeyBits),
+    };
+  });
   const build = (of: RiscvForm, operands: Fields): RiscvInstruction => ({
     mnemonic: of.name,
     size: of.pattern.sizeBytes,
@@ -80,6 +80,7 @@ export function makeRiscv(options: Options): RiscvIsa {
     const high = size === 4 ? ensure(bytes[offset + 2], "parcel") : 0;
     const top = size === 4 ? ensure(bytes[offset + 3], "parcel") : 0;
     const word = (parcel | (high << 16) | (top << 24)) >>> 0;
+    const { words, parcels } = getIndex();
     const found = (size === 2 ? parcels : words).find(word);
     if (found === undefined) return undefined;
     return { mnemonic: found.form.name, size, operands: found.fields, word };
@@ -92,14 +93,16 @@ export function makeRiscv(options: Options): RiscvIsa {
     instructionAlign: 2,
     registers: registersOf(xlen),
     stackPointer: "sp",
-    table,
+    get table() {
+      return getTable();
+    },
     nopBytes: Uint8Array.of(0x13, 0, 0, 0),
     placeholder: 0,
     decode,
-    instruction: (mnemonic, operands) => build(table.form(mnemonic), operands),
-    effects: (insn): readonly Effect[] => table.form(insn.mnemonic).effects(insn.operands),
-    format: (insn, pc) => table.format(insn.mnemonic, insn.operands, pc),
-    formatPlain: (insn, pc) => table.formatPlain(insn.mnemonic, insn.operands, pc),
+    instruction: (mnemonic, operands) => build(getTable().form(mnemonic), operands),
+    effects: (insn): readonly Effect[] => getTable().form(insn.mnemonic).effects(insn.operands),
+    format: (insn, pc) => getTable().format(insn.mnemonic, insn.operands, pc),
+    formatPlain: (insn, pc) => getTable().formatPlain(insn.mnemonic, insn.operands, pc),
   };
 }
 

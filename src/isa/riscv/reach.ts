@@ -3,7 +3,8 @@
 import { assert } from "../../base/assert.ts";
 import type { CodeAddr, DataAddr } from "../../base/brand.ts";
 import type { Label, Part, Place } from "../assembler.ts";
-import { type Computation, type Reach, reach, reachOfField } from "../table.ts";
+import { type Reach, reach, reachOfField } from "../reach.ts";
+import type { Computation } from "../table.ts";
 import type { RiscvIsa } from "./isa.ts";
 
 /** `auipc rd, hi` and then an instruction that adds `lo`, sign-extended from 12 bits. */

@@ -64,7 +64,7 @@ const compute = (fn: BinaryOp, width: Xlen, a: Expr, b: Expr): Expr => {
   return binary(fn, width, a, isShift(fn) ? zext(width === 64 ? 6 : 5, b) : b);
 };
 
-/** A result of `width` bits as a register's value: narrower ones are sign-extended (RV64's ...W). */
+/** A result of `width` bits as a register's value: 32 bits are sign-extended on RV64. */
 const extend = (xlen: Xlen, width: Xlen, value: Expr): Expr =>
   width === xlen ? value : sext(width, xlen, value);
 

@@ -84,7 +84,8 @@ const fenceLetters = "iorw";
 /** Access types of a fence, in the order i, o, r, w; the empty set is written `0`. */
 const fenceTypes = (field: string): RiscvSlot => ({
   parse: (arg) => {
-    if (typeof arg !== "string" || !/^(?=.)i?o?r?w?$|^0$/.test(arg)) return undefined;
+    if (arg === 0) return { [field]: 0 };
+    if (typeof arg !== "string" || !/^(?=.)i?o?r?w?$/.test(arg)) return undefined;
     const bits = Array.from(fenceLetters, (c, index) => (arg.includes(c) ? 8 >> index : 0));
     return { [field]: bits.reduce((sum, bit) => sum + bit, 0) };
   },

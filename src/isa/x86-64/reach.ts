@@ -1,6 +1,6 @@
 /** How far a branch or a rip-relative operand reaches. */
 import { type CodeAddr, type DataAddr, hex } from "../../base/brand.ts";
-import { type Reach, reach } from "../table.ts";
+import { type Reach, reach } from "../reach.ts";
 
 /** Bytes in the distance: 4 for rel32 and rip-relative operands, 1 for short branches. */
 export type DistanceBytes = 1 | 4;

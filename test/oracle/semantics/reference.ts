@@ -111,16 +111,23 @@ export const registersIn = (expr: Expr): Set<string> => {
   return names;
 };
 
+/** The expressions that an effect has directly. */
+const exprsOf = (effect: Effect): Expr[] => {
+  const found: (Expr | undefined)[] = [];
+  if ("value" in effect) found.push(effect.value);
+  if ("addr" in effect) found.push(effect.addr);
+  if (effect.kind === "atomic") found.push(effect.operand, effect.expected);
+  if (effect.kind === "jump") found.push(effect.target);
+  if ("when" in effect) found.push(effect.when);
+  return found.filter((expr) => expr !== undefined);
+};
+
 /** Every register that the effects read or write. */
 export const registersOf = (effects: readonly Effect[]): Set<string> => {
   const names = new Set<string>();
   for (const effect of effects) {
     if (effect.kind === "set") names.add(effect.reg);
-    for (const value of Object.values(effect)) {
-      if (typeof value === "object" && value !== null && "op" in value) {
-        namesInExpr(value as Expr, names);
-      }
-    }
+    for (const expr of exprsOf(effect)) namesInExpr(expr, names);
   }
   return names;
 };
