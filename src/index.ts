@@ -77,6 +77,7 @@ export {
 export { formatBytes, formatCount, formatDuration, parseDurationNs } from "./report/units.ts";
 export type { CataloguedFunction, SiteFilter } from "./session/catalogue.ts";
 export { describeAnswer } from "./session/describe-answer.ts";
+export { type Diagnosis, diagnose } from "./session/doctor.ts";
 export type { DrainTotals } from "./session/drain.ts";
 export {
   type ExplainOptions,

@@ -6,6 +6,7 @@
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
 import { registerDemo } from "./verbs/demo.ts";
+import { registerDoctor } from "./verbs/doctor.ts";
 import { registerExport } from "./verbs/export.ts";
 import { registerGraph } from "./verbs/graph.ts";
 import { registerInfo } from "./verbs/info.ts";
@@ -14,11 +15,9 @@ import { registerRecord } from "./verbs/record.ts";
 import { registerReport } from "./verbs/report.ts";
 import { registerSites } from "./verbs/sites.ts";
 
-/** The answer is "no": nothing failed, there is nothing more to say, exit with 1. */
-export class AnswerNo extends Error {}
-
 const verbs: readonly ((program: Command) => void)[] = [
   registerDemo,
+  registerDoctor,
   registerExport,
   registerGraph,
   registerInfo,
@@ -42,7 +41,6 @@ async function main(argv: readonly string[]): Promise<number> {
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    if (error instanceof AnswerNo) return 1;
     if (error instanceof PatchbayError) {
       process.stderr.write(`patchbay: ${error.message}\n`);
       return error.code === "bad-usage" ? 2 : 1;
