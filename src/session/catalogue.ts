@@ -47,13 +47,24 @@ export type Catalogue = {
 
 /** What would make functions traceable, for whoever has none. */
 const howToGetSites =
-  "compile it with -fpatchable-function-entry=5 (gcc, clang), or with -pg -mfentry -mnop-mcount -mrecord-mcount (gcc)";
+  "add --prologues to trace functions without sites, or compile it with -fpatchable-function-entry=5 (gcc, clang), or with -pg -mfentry -mnop-mcount -mrecord-mcount (gcc)";
 
-/** Catalogues the functions of `modules`. Fails where there are none, and says how to get some. */
-export function makeCatalogue(doing: string, modules: readonly Module[]): Catalogue {
+/**
+ * Catalogues the functions of `modules`. Fails where there are none, and says how to get some.
+ * @param prologues functions without a site of their own, too.
+ */
+export function makeCatalogue(
+  doing: string,
+  modules: readonly Module[],
+  prologues = false,
+): Catalogue {
   const found: Omit<CataloguedFunction, "id">[] = [];
   for (const module of modules) {
-    for (const site of module.program.sites().sites) {
+    const { program } = module;
+    for (const site of [
+      ...program.sites().sites,
+      ...(prologues ? program.prologues().sites : []),
+    ]) {
       const name = site.symbol ?? `sub_${site.functionAddr.toString(16)}`;
       const at = addressIn(module, site.addr);
       found.push({ at, name, demangled: demangle(name), site, module });
@@ -134,12 +145,17 @@ export function toSiteTable({ functions }: Catalogue): SiteTable {
     size: new Uint8Array(count),
     compiled: new Uint8Array(count * windowBytesMax),
     several: new Uint8Array(count),
+    moved: new Uint8Array(count),
+    entriesOnly: new Uint8Array(count),
   };
   functions.forEach(({ at, site }, index) => {
     table.at[index] = Number(at);
     table.size[index] = site.layout.windowSize;
-    table.compiled.set(site.compiled, index * windowBytesMax);
-    table.several[index] = site.layout.compiledSizes.length > 1 ? 1 : 0;
+    table.compiled.set(site.displaced ?? site.compiled, index * windowBytesMax);
+    const isSeveral = site.layout.compiledSizes.length > 1 || site.displaced !== undefined;
+    table.several[index] = isSeveral ? 1 : 0;
+    table.moved[index] = site.displaced?.length ?? 0;
+    table.entriesOnly[index] = site.entriesOnly === undefined ? 0 : 1;
   });
   return table;
 }

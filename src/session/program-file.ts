@@ -11,6 +11,7 @@ import { type ErrorCode, PatchbayError } from "../base/error.ts";
 import { crc32 } from "../elf/crc32.ts";
 import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.ts";
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
+import { findPrologueSites } from "../patch/prologue-sites.ts";
 import { findSites, type SiteList } from "../patch/site.ts";
 import { DebugInfo } from "../symbols/dwarf/debug-info.ts";
 import { type DebugNames, findInlining, type InliningFacts } from "../symbols/dwarf/inlining.ts";
@@ -30,6 +31,8 @@ export type ProgramFile = {
   symbols(): SymbolTable;
   /** Its patch sites; read once. */
   sites(): SiteList;
+  /** Its functions without a site whose first instructions can be moved; looked for once. */
+  prologues(): SiteList;
   /** Source line of the code at `addr`; undefined when nothing says it or what does is damaged. */
   sourceLine(addr: LinkAddr): SourceLine | undefined;
   /** The compiler of the code at `addr`, with gcc its options too; undefined when not known. */
@@ -206,13 +209,16 @@ export function programFileOf(
   const symbols = once(() => guardFormat(doing, () => readSymbolTable(elf, debug()?.elf)));
   const info = once(() => debugInfoOf(elf, debug()?.elf));
   const lines = once(() => new SourceLines(info()));
+  const sites = once(() => guardFormat(doing, () => findSites(elf, symbols())));
+  const findPrologues = (): SiteList => findPrologueSites(elf, symbols(), sites().sites);
   return {
     path,
     elf,
     buildId,
     debugPath: () => debug()?.path,
     symbols,
-    sites: once(() => guardFormat(doing, () => findSites(elf, symbols()))),
+    sites,
+    prologues: once(() => guardFormat(doing, findPrologues)),
     sourceLine: (addr) => orUndefined(() => lines().find(addr)),
     producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
     inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),

@@ -78,7 +78,7 @@ export class Recording {
   readonly #refused = new Set<number>();
   #changes: ChangeResult = {
     refused: [],
-    protocols: { store: 0, cover: 0, coverSeveral: 0, skip: 0, stop: 0 },
+    protocols: { store: 0, cover: 0, coverSeveral: 0, skip: 0, spin: 0, stop: 0 },
     pauseMs: 0,
   };
   #watch: NodeJS.Timeout | undefined;
@@ -324,6 +324,7 @@ function addResults(a: ChangeResult, b: ChangeResult): ChangeResult {
       cover: a.protocols.cover + b.protocols.cover,
       coverSeveral: a.protocols.coverSeveral + b.protocols.coverSeveral,
       skip: a.protocols.skip + b.protocols.skip,
+      spin: a.protocols.spin + b.protocols.spin,
       stop: a.protocols.stop + b.protocols.stop,
     },
     pauseMs: Math.max(a.pauseMs, b.pauseMs),
@@ -350,7 +351,7 @@ const describe = (one: CataloguedFunction, exits: boolean): TracedFunction => ({
   demangled: one.demangled,
   module: one.module.path,
   address: one.at,
-  entriesOnly: !exits,
+  entriesOnly: !exits || one.site.entriesOnly !== undefined,
 });
 
 function describeExit(status: ExitStatus): string {

@@ -14,6 +14,7 @@ import { type ClockReading, readClocks, tscFrequency } from "../os/tsc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
+import { refuseOtherTracer } from "../target/other-tracer.ts";
 import type { TraceClock } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
 import {
@@ -37,6 +38,11 @@ export type RecordOptions = {
   readonly filter?: Partial<SiteFilter>;
   /** Record exits too, and so durations; on unless said otherwise. */
   readonly exits?: boolean;
+  /**
+   * Trace functions that were compiled without a site, too, by moving their first instructions.
+   * All threads are held for a moment each time that some are switched on or off.
+   */
+  readonly prologues?: boolean;
   /** Bytes of each thread's ring, a power of two times 4096; 4 MiB unless said otherwise. */
   readonly ringBytes?: number;
   /** Threads that can record at the same time; 1024 unless said otherwise. */
@@ -61,6 +67,7 @@ const machineRules = (): VendorRules =>
 /** Attaches to a running process. Nothing in it changes before something is recorded. */
 export async function attach(pid: number): Promise<Session> {
   const target = toPid(pid);
+  refuseOtherTracer(target);
   const modules = listModules(target);
   const { startTime } = readStat(target);
   const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
@@ -98,6 +105,7 @@ export class Session {
   #launched: "held" | "running" | undefined;
   #recording: Recording | undefined;
   #catalogue: Catalogue | undefined;
+  #prologues = false;
 
   /** @internal use `attach` or `launch`. */
   constructor(
@@ -117,8 +125,14 @@ export class Session {
 
   get #functions(): Catalogue {
     const doing = `trace functions of process ${this.pid}`;
-    this.#catalogue ??= makeCatalogue(doing, this.modules.modules);
+    this.#catalogue ??= makeCatalogue(doing, this.modules.modules, this.#prologues);
     return this.#catalogue;
+  }
+
+  /** From now on, functions without a site of their own count, or not. */
+  usePrologues(use: boolean): void {
+    if (use !== this.#prologues) this.#catalogue = undefined;
+    this.#prologues = use;
   }
 
   /** The functions that `filter` names. */
@@ -138,6 +152,7 @@ export class Session {
         why: "this session is recording already",
       });
     }
+    this.usePrologues(options.prologues ?? false);
     // A filter that names nothing is refused before anything is touched.
     this.select(options.filter);
     const catalogue = this.#functions;

@@ -31,9 +31,13 @@ const headBytes = 4096;
 const tailOffset = 512;
 const framesOffset = 1024;
 
-/** Bytes that a region for `count` thunks takes. */
-export const regionBytes = (template: ThunkTemplate, count: number): number =>
-  (headBytes + thunkStride(template) * count + 4095) & ~4095;
+/** Where the copies of moved instructions lie in a region for `count` thunks: behind these. */
+export const copiesOffset = (template: ThunkTemplate, count: number): number =>
+  headBytes + thunkStride(template) * count;
+
+/** Bytes that a region for `count` thunks and `copyBytes` of moved instructions takes. */
+export const regionBytes = (template: ThunkTemplate, count: number, copyBytes: number): number =>
+  (copiesOffset(template, count) + copyBytes + 4095) & ~4095;
 
 /** The return point of a thunk: behind its only call of the body. */
 function findReturnOffset(template: ThunkTemplate): number | undefined {
@@ -44,15 +48,21 @@ function findReturnOffset(template: ThunkTemplate): number | undefined {
   return undefined;
 }
 
-/** The region's content for `start`, and its map. The buffer is the caller's. */
+/**
+ * The region's content for `start`, and its map. The buffer is the caller's.
+ * @param copies of moved instructions, for the place that `copiesOffset` tells.
+ */
 export function buildRegion(
   start: bigint,
   template: ThunkTemplate,
   sites: ThunkSites,
   claim: ClaimPlan,
   plan: RecordPlan,
+  copies: Uint8Array,
 ): { readonly region: CodeRegion; readonly bytes: Uint8Array } {
-  const bytes = new Uint8Array(regionBytes(template, sites.count)).fill(0xcc);
+  const size = regionBytes(template, sites.count, copies.length);
+  const bytes = new Uint8Array(size).fill(0xcc);
+  bytes.set(copies, copiesOffset(template, sites.count));
   const put = (offset: number, part: Uint8Array, end: number): void => {
     assert(offset + part.length <= end, `what lies at ${offset} of a region ends before ${end}`);
     bytes.set(part, offset);
@@ -62,8 +72,8 @@ export function buildRegion(
   const thunks = Number(start) + headBytes;
   const returnOffset = findReturnOffset(template);
   if (returnOffset !== undefined) {
-    const size = stride * sites.count;
-    put(framesOffset, thunkFrames(codeAddr(BigInt(thunks)), size, plan.mirrorDelta), headBytes);
+    const code = stride * sites.count;
+    put(framesOffset, thunkFrames(codeAddr(BigInt(thunks)), code, plan.mirrorDelta), headBytes);
     const exitEvent = template.holes.find(({ name }) => name === "exitEvent")?.offset;
     const tail = tailRoutine(codeAddr(start + BigInt(tailOffset)), {
       record: plan,

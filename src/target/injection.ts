@@ -40,7 +40,7 @@ import { SiteStates, type SiteTable } from "./sites.ts";
 import { stepOut } from "./step-out.ts";
 import { StoppedThreads } from "./stop.ts";
 import { findDiffering } from "./text-patch.ts";
-import { TextWriter, type WriteResult } from "./text-writer.ts";
+import { type FindCopy, TextWriter, type WriteResult } from "./text-writer.ts";
 import { thunkRangesBytes } from "./thunk-ranges.ts";
 import { ThunkStore } from "./thunk-store.ts";
 import { type TargetFacts, UnwinderLink } from "./unwinder-link.ts";
@@ -111,7 +111,8 @@ export class Injection {
     this.#held = held;
     this.#states = new SiteStates(sites);
     this.#agent = agent.ok ? agent.agent : undefined;
-    this.#writer = new TextWriter(pid, memory, this.#states, agent, parts.rules, held);
+    const findCopy: FindCopy = (site, pc) => this.#thunks.findCopy(site, pc);
+    this.#writer = new TextWriter(pid, memory, this.#states, agent, parts.rules, findCopy, held);
     const { facts, mirror } = parts;
     const remote = (threads: StoppedThreads, tid: Tid): RemoteThread => this.#remote(threads, tid);
     const agentTid = (): Tid | undefined => this.#agent?.tid;
@@ -185,8 +186,11 @@ export class Injection {
 
   /** Lets sites do other work than before; `exit` is left out where returns can't be hooked. */
   change({ sites, work }: SiteChanges): ChangeResult {
-    const { memory } = this.#parts;
-    const doable = this.exits ? work : work.map((bits) => bits & ~thunkWork.exit);
+    const { memory, sites: table } = this.#parts;
+    const doable = work.map((bits, index) => {
+      const hooks = this.exits && table.entriesOnly[sites[index] ?? 0] === 0;
+      return hooks ? bits : bits & ~thunkWork.exit;
+    });
     const asked = sites.filter((site) => this.#states.refused[site] === 0);
     const differing = findDiffering(memory, this.#states.present(asked));
     const refused = differing.map((index) => asked[index] ?? 0);

@@ -10,7 +10,8 @@ import { type ProcessMemory, readMaps } from "../os/proc.ts";
 import { counterOffset } from "../ring/arena.ts";
 import { findRoomNear } from "./address-space.ts";
 import type { Range } from "./bootstrap.ts";
-import { buildRegion, type CodeRegion, regionBytes } from "./code-region.ts";
+import { buildRegion, type CodeRegion, copiesOffset, regionBytes } from "./code-region.ts";
+import { copiesRoom, copyPrologues, findInCopy } from "./prologue-copies.ts";
 import type { SiteTable } from "./sites.ts";
 import { ThunkRanges } from "./thunk-ranges.ts";
 
@@ -38,9 +39,12 @@ export class ThunkStore {
   readonly #templates = new Map<number, ThunkTemplate>();
   /** Address of each site's thunk by kind of work; 0: not made yet. */
   readonly #thunks = new Map<number, Float64Array>();
+  /** Address of a copy of each moved prologue; 0: none yet. Any of them serves. */
+  readonly #copies: Float64Array;
 
   constructor(parts: ThunkParts) {
     this.#parts = parts;
+    this.#copies = new Float64Array(parts.sites.count);
     this.#ranges = new ThunkRanges(parts.memory, parts.plan.ranges);
   }
 
@@ -61,6 +65,12 @@ export class ThunkStore {
   /** Address of a site's thunk; it was prepared. */
   address(work: number, site: number): number {
     return this.#of(work)[site] ?? 0;
+  }
+
+  /** Where the instruction at `pc`, in the window of `site`, was copied to. */
+  findCopy(site: number, pc: bigint): bigint | undefined {
+    const copy = this.#copies[site] ?? 0;
+    return copy === 0 ? undefined : findInCopy(this.#parts.sites, site, copy, pc);
   }
 
   #of(work: number): Float64Array {
@@ -85,18 +95,21 @@ export class ThunkStore {
     const { pid, memory, plan, claim, sites: table, map, register } = this.#parts;
     const template = this.#template(work);
     const count = sites.length;
-    const body = new Float64Array(count);
-    sites.forEach((site, index) => {
-      body[index] = (table.at[site] ?? 0) + (table.size[site] ?? 0);
-    });
-    const bytes = regionBytes(template, count);
+    const bytes = regionBytes(template, count, copiesRoom(table, sites));
     const ends = [sites[0], sites[count - 1]].map((site) => BigInt(table.at[site ?? 0] ?? 0));
     const start = findRoomNear(readMaps(pid), bytes, ends[0] ?? 0n, ends[1] ?? 0n);
     map(start, bytes);
     this.ranges.push({ start, bytes: BigInt(bytes) });
     const counters = Number(claim.arena) + counterOffset(claim.shape);
+    const copiesAt = start + BigInt(copiesOffset(template, count));
+    const copies = copyPrologues(table, sites, copiesAt);
+    const body = Float64Array.from(sites, (site, index) => {
+      const copy = copies.at[index] ?? 0;
+      if (copy !== 0) this.#copies[site] = copy;
+      return copy === 0 ? (table.at[site] ?? 0) + (table.size[site] ?? 0) : copy;
+    });
     const filled = { count, id: sites, body, counters };
-    const built = buildRegion(start, template, filled, claim, plan);
+    const built = buildRegion(start, template, filled, claim, plan, copies.bytes);
     memory.write(start, built.bytes);
     this.#ranges.add(start, start + BigInt(bytes));
     this.regions.push(built.region);

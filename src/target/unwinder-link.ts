@@ -94,8 +94,8 @@ export class UnwinderLink {
 
   /** Whether a held thread can be made to call an unwinder. */
   #isSafe(tid: Tid): boolean {
-    const { memory, facts } = this.#parts;
-    return isAtSafePoint(tid, memory, readMaps(this.#parts.pid), facts.locking);
+    const { pid, memory, facts, mirror } = this.#parts;
+    return isAtSafePoint(tid, memory, readMaps(pid), facts.locking, mirror);
   }
 
   /** Runs `work` on the first thread that is found at a safe point; whether there was one. */

@@ -7,8 +7,10 @@
  * it takes: one that is not inside of the functions that take them too.
  */
 import { type CodeAddr, codeAddr, type DataAddr, hex, type Tid } from "../base/brand.ts";
+import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
 import type { Mapping, ProcessMemory } from "../os/proc.ts";
 import { readRegisters } from "../os/ptrace.ts";
+import type { Mirror } from "./address-space.ts";
 import type { RemoteThread } from "./remote-call.ts";
 
 /** One copy of libgcc's unwinder in the process. */
@@ -52,12 +54,14 @@ const scanBytes = 4096;
 /**
  * Whether a held thread can be made to call into libgcc: neither its pc nor an address near the
  * top of its stack lies in `locking`. What is left over on the stack can only err to the safe side.
+ * @param mirror where the return addresses of hooked functions are.
  */
 export function isAtSafePoint(
   tid: Tid,
   memory: ProcessMemory,
   maps: readonly Mapping[],
   locking: readonly TextRange[],
+  mirror: Mirror | undefined,
 ): boolean {
   const registers = readRegisters(tid);
   const isLocking = (address: bigint): boolean =>
@@ -67,8 +71,11 @@ export function isAtSafePoint(
   const mapping = maps.find(({ start, end }) => start <= stack && stack < end);
   if (mapping === undefined) return false;
   const left = Number(mapping.end - stack);
-  const bytes = memory.read(stack, Math.min(scanBytes, left) & ~7);
-  return !new BigUint64Array(bytes.buffer).some(isLocking);
+  const size = Math.min(scanBytes, left) & ~7;
+  const words = (at: bigint) => new BigUint64Array(memory.read(at, size).buffer);
+  if (words(stack).some(isLocking)) return false;
+  const isMirrored = Number(stack >> BigInt(mirrorWindowBits)) === mirror?.window;
+  return mirror === undefined || !isMirrored || !words(stack + mirror.delta).some(isLocking);
 }
 
 /** Registers `frames` with every unwinder; `objects` is zeroed memory for their records. */

@@ -20,6 +20,7 @@ type Options = {
   readonly pid?: string;
   readonly duration?: number;
   readonly exits: boolean;
+  readonly prologues: boolean;
   readonly flightRecorder: boolean;
   readonly ringSize?: number;
   readonly maxThreads?: number;
@@ -40,6 +41,11 @@ export function registerRecord(program: Command): void {
     .option("-N, --notrace <glob>", "do not trace functions that match (repeatable)", collect, [])
     .option("-p, --pid <pid>", "attach to this running process")
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
+    .option(
+      "--prologues",
+      "trace functions that were compiled without sites, too; holds all threads for a moment",
+      false,
+    )
     .option("--no-exits", "record entries alone: cheaper, without durations")
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
@@ -109,6 +115,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   directory: options.output,
   filter: { include: options.filter, exclude: options.notrace },
   exits: options.exits,
+  prologues: options.prologues,
   flightRecorder: options.flightRecorder,
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
   ...(options.maxThreads === undefined ? {} : { threadsMax: options.maxThreads }),

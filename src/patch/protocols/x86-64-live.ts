@@ -5,6 +5,7 @@
  *     store   xx xx xx xx xx  ─►  yy yy yy yy yy                    one store, in one aligned 8 bytes
  *     cover   xx xx xx xx xx  ─►  a9 xx xx xx xx  ─►  a9 yy yy yy yy  ─►  yy yy yy yy yy
  *     skip    xx xx xx .. xx  ─►  eb nn xx .. xx  ─►  eb nn yy .. yy  ─►  yy yy yy .. yy
+ *     spin    xx xx xx .. xx  ─►  eb fe xx .. xx  ─►  eb fe yy .. yy  ─►  yy yy yy .. yy
  *
  * `a9 imm32` is `test eax, imm32`: one instruction of five bytes whatever the other four are,
  * harmless at a function's entry because no caller passes flags there. With it, one byte turns any
@@ -28,7 +29,7 @@ import {
   writePieces,
 } from "../steps.ts";
 
-export type LiveProtocolName = "store" | "cover" | "coverSeveral" | "skip";
+export type LiveProtocolName = "store" | "cover" | "coverSeveral" | "skip" | "spin";
 
 /** First byte of `test eax, imm32` (Intel SDM volume 2, TEST). */
 export const coverByte = 0xa9;
@@ -54,6 +55,17 @@ const skip: readonly Step[] = [
   membarrierSync,
 ];
 
+/** `jmp` to itself: who comes to the window waits there until its new bytes stand. */
+const spinBytes = [0xeb, 0xfe] as const;
+const spin: readonly Step[] = [
+  write(window(0, 2), toBytes(...spinBytes)),
+  membarrierSync,
+  writePieces(window(2, "rest"), toNew),
+  membarrierSync,
+  write(window(0, 2), toNew),
+  membarrierSync,
+];
+
 /** The steps of each protocol, from any one-instruction state to any other. */
 export const liveProtocols: Readonly<Record<LiveProtocolName, readonly Step[]>> = {
   store,
@@ -61,6 +73,8 @@ export const liveProtocols: Readonly<Record<LiveProtocolName, readonly Step[]>> 
   /** For a window that holds several instructions before. */
   coverSeveral: [...coverFirst, drain, ...behindCover],
   skip,
+  /** From one instruction to several that nobody may pass by: a prologue that is put back. */
+  spin,
 };
 
 /**
@@ -76,6 +90,8 @@ export type WindowFacts = {
   readonly size: number;
   /** It may hold several instructions now. */
   readonly several: boolean;
+  /** The instructions of a function without a site: none of them may be left out. */
+  readonly moved: boolean;
 };
 
 /**
@@ -83,11 +99,21 @@ export type WindowFacts = {
  * safe without holding the threads.
  */
 export function chooseLiveProtocol(
-  { offset, size, several }: WindowFacts,
+  { offset, size, several, moved }: WindowFacts,
   rules: VendorRules,
 ): LiveProtocolName | undefined {
+  if (moved) return several ? undefined : chooseWayBack(offset, size);
   if (several) return size === coverSize ? "coverSeveral" : undefined;
   if (rules === "amd" && offset + size <= 8) return "store";
   if (size === coverSize) return "cover";
   return rules === "amd" && offset < 7 ? "skip" : undefined;
+}
+
+/**
+ * How a prologue is put back that nobody can be held for, because the tracer has died. By the rules
+ * of Intel, neither is promised; processors are not known to do less than AMD promises.
+ */
+function chooseWayBack(offset: number, size: number): LiveProtocolName | undefined {
+  if (offset + size <= 8) return "store";
+  return offset < 7 ? "spin" : undefined;
 }
