@@ -323,9 +323,9 @@ class Layout {
   nameOf(value: bigint): string {
     for (const [key, address] of this.#labels) if (address === value) return `P${key}`;
     for (const [name, { address }] of this.#variables) if (address === value) return name;
+    if (value < 0x10000n) return String(value);
     const word = this.#words.get(value);
-    if (word !== undefined) return `instr:"${word}"`;
-    return value < 0x10000n ? String(value) : hex(value);
+    return word === undefined ? hex(value) : `instr:"${word}"`;
   }
 }
 

@@ -256,7 +256,7 @@ function headerMachine(test: LitmusTest): string | undefined {
     for (const [, no, name, digit] of value.matchAll(pattern)) {
       flags[name === "dic" ? "dic" : "idc"] = no !== undefined || digit === "0" ? 0 : 1;
     }
-    const rest = value.replaceAll(pattern, "").match(/[\w-]+/g) ?? [];
+    const rest = value.replaceAll(pattern, "").match(/[a-z][\w-]*/g) ?? [];
     const unknown = rest.find((word) => !plainVariants.has(word));
     if (unknown !== undefined) {
       throw refusal(test.name, entry?.line ?? 1, `${key} ${unknown} is not modelled`);
