@@ -57,6 +57,9 @@ export const layers: readonly Layer[] = [
 /** What a unit test may import besides what its layer may; the pure rules are not for tests. */
 const testPackages: readonly string[] = ["node:", "vitest", "fast-check"];
 
+/** What tests of several layers share. */
+const testSupport = "test/support/";
+
 type Source = { readonly path: string; readonly layer: Layer; readonly code: readonly Token[] };
 
 /**
@@ -96,7 +99,9 @@ function checkSource(source: Source, files: FileMap): readonly Problem[] {
 const isTest = (path: string): boolean => path.endsWith(".test.ts");
 
 function judgeFile({ path, layer }: Source, specifier: string, files: FileMap): string | undefined {
-  const to = posix.join(posix.dirname(path), specifier);
+  // Workers are named by the file that the compiler makes of them.
+  const to = posix.join(posix.dirname(path), specifier).replace(/-worker\.js$/, "-worker.ts");
+  if (isTest(path) && to.startsWith(testSupport)) return undefined;
   if (!to.startsWith("src/")) return `imports ${to}, which lies outside of src`;
   if (!files.has(to)) return `imports ${to}, which is not there`;
   if (isTest(to)) return `imports ${to}, a test`;

@@ -56,7 +56,8 @@ export const posixSpawn: (
   argv: readonly (string | null)[],
   envp: readonly (string | null)[],
 ) => number = declare(
-  "int posix_spawn(_Inout_ int *pid, const char *path, _In_ uint8_t *actions, _In_ uint8_t *attr, const char **argv, const char **envp)",
+  "int posix_spawn(_Inout_ int *pid, const char *path, _In_ uint8_t *actions, " +
+    "_In_ uint8_t *attr, const char **argv, const char **envp)",
 );
 export const spawnAttributesInit: (attributes: Uint8Array) => number = declare(
   "int posix_spawnattr_init(_Inout_ uint8_t *attr)",
@@ -83,7 +84,8 @@ export const spawnActionsOpen: (
   flags: number,
   mode: number,
 ) => number = declare(
-  "int posix_spawn_file_actions_addopen(_Inout_ uint8_t *actions, int fd, const char *path, int flags, int mode)",
+  "int posix_spawn_file_actions_addopen(_Inout_ uint8_t *actions, int fd, const char *path, " +
+    "int flags, int mode)",
 );
 
 /** Any system call by its number. */
@@ -96,7 +98,8 @@ export const syscall: (
   e: bigint,
   f: bigint,
 ) => number = declare(
-  "long syscall(long n, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, uintptr_t f)",
+  "long syscall(long n, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, " +
+    "uintptr_t f)",
 );
 
 /** Bytes at `address`, which must stay mapped while the returned buffer is used; not copied. */

@@ -114,7 +114,7 @@ export function seize(tid: Tid, options = 0): boolean {
     code: number === 1 ? "no-permission" : "system",
     doing: `attach to thread ${tid}`,
     why: errorName(number),
-    hint: "run as the same user or as root; see /proc/sys/kernel/yama/ptrace_scope, or `patchbay doctor`",
+    hint: "run as the same user or as root; `patchbay doctor` says more",
   });
 }
 

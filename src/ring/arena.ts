@@ -22,7 +22,7 @@ export const control = {
   version: 8,
   /** u32, process id of the tracer that made the arena. */
   tracerPid: 12,
-  /** u64, start time of that process in clock ticks since boot, to tell it from a later namesake. */
+  /** u64, when that process started, in clock ticks since boot: to tell it from a namesake. */
   tracerStart: 16,
   /** u32, number of rings. */
   ringCount: 24,
@@ -112,7 +112,7 @@ export const threadTable = {
   ring: 0,
   /** In an entry: u32 thread id, with bit 31 set (`entryBusy`) while it is filled in; 0 free. */
   tid: 8,
-  /** After the last entry that a probe can reach, (4096 + 16) * 16: u32, 1 while recording is on. */
+  /** After the last entry that a probe can reach, (4096 + 16) * 16: u32, 1 while recording. */
   armed: 65_792,
   bytes: 69_632,
 } as const;

@@ -30,7 +30,7 @@ export const ringHeader = {
   limit: 64,
 } as const;
 
-/** Bytes before the first slot: a page, so that slots can be mapped and written out by themselves. */
+/** Bytes before the first slot: a page, so that slots can be mapped by themselves. */
 export const ringHeaderBytes = 4096;
 /** Bytes in one slot. */
 export const eventBytes = 8;

@@ -49,7 +49,7 @@ export type RecordOptions = {
   readonly threadsMax?: number;
   /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
   readonly flightRecorder?: boolean;
-  /** Whose manual the choice of patching protocols relies on; this machine's unless said otherwise. */
+  /** Whose manual the choice of protocols relies on; this machine's unless said otherwise. */
   readonly vendorRules?: VendorRules;
 };
 

@@ -3,7 +3,7 @@ import { PatchbayError } from "../base/error.ts";
 import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
 import type { Mapping } from "../os/proc.ts";
 
-/** Lowest address that a program can map by default (vm.mmap_min_addr), and the end of user space. */
+/** Lowest address that a program can map (vm.mmap_min_addr), and the end of user space. */
 const lowest = 0x10000n;
 const userEnd = 0x7fff_ffff_f000n;
 /** How far a rel32 branch reaches, less a margin for the size of what is reached. */

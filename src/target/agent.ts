@@ -134,7 +134,7 @@ export class Agent {
       throw new PatchbayError({
         code: "unsupported",
         doing,
-        why: `its ${program.bytes} bytes of steps exceed the ${this.#shape.programBytes} there is room for`,
+        why: `${program.bytes} bytes of steps exceed the room of ${this.#shape.programBytes}`,
         hint: "change fewer functions at once",
       });
     }

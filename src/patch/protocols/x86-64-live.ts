@@ -2,7 +2,7 @@
  * The protocols by which the live engine changes x86-64 windows while everybody runs. The engine
  * carries out these very lists; the checker runs them too (`patchbay verify LIVE`).
  *
- *     store   xx xx xx xx xx  ─►  yy yy yy yy yy                    one store, in one aligned 8 bytes
+ *     store   xx xx xx xx xx  ─►  yy yy yy yy yy        one store, in one aligned 8 bytes
  *     cover   xx xx xx xx xx  ─►  a9 xx xx xx xx  ─►  a9 yy yy yy yy  ─►  yy yy yy yy yy
  *     skip    xx xx xx .. xx  ─►  eb nn xx .. xx  ─►  eb nn yy .. yy  ─►  yy yy yy .. yy
  *     spin    xx xx xx .. xx  ─►  eb fe xx .. xx  ─►  eb fe yy .. yy  ─►  yy yy yy .. yy
