@@ -101,6 +101,8 @@ const isTest = (path: string): boolean => path.endsWith(".test.ts");
 function judgeFile({ path, layer }: Source, specifier: string, files: FileMap): string | undefined {
   // Workers are named by the file that the compiler makes of them.
   const to = posix.join(posix.dirname(path), specifier).replace(/-worker\.js$/, "-worker.ts");
+  // A URL of something that is not code: a folder, a file that is read.
+  if (!/\.[jt]s$/.test(to)) return undefined;
   if (isTest(path) && to.startsWith(testSupport)) return undefined;
   if (!to.startsWith("src/")) return `imports ${to}, which lies outside of src`;
   if (!files.has(to)) return `imports ${to}, which is not there`;

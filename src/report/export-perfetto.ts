@@ -114,10 +114,10 @@ function writeProcess(trace: Trace, writer: PacketWriter): void {
   packet.number(tracePacket.sequenceId, 1);
   packet.message(tracePacket.trackDescriptor, (track) => {
     track.number(trackDescriptor.uuid, processUuid);
-    track.message(trackDescriptor.process, (process) => {
-      process.number(processDescriptor.pid, pid);
-      for (const word of command) process.text(processDescriptor.commandLine, word);
-      process.text(processDescriptor.name, command[0] ?? "");
+    track.message(trackDescriptor.process, (described) => {
+      described.number(processDescriptor.pid, pid);
+      for (const word of command) described.text(processDescriptor.commandLine, word);
+      described.text(processDescriptor.name, command[0] ?? "");
     });
   });
   writer.end();
