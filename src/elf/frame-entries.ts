@@ -126,6 +126,7 @@ function readCommon(frames: Frames, at: number): Common {
   }
   let called = !augmentation.includes("S") && frames.at + callRule.length <= end;
   for (const byte of callRule) called &&= frames.u8() === byte;
+  called &&= beginsUnchanged(frames, end);
   return { encoding, called, hasAugmentation };
 }
 
