@@ -17,7 +17,7 @@ function hasPath(pairs: readonly (readonly [number, number])[], from: number, to
 }
 
 it("keeps what a search for paths finds, and refuses exactly the pairs that close a cycle", () => {
-  const size = 40;
+  const size = 34;
   const node = fc.nat(size - 1);
   fc.assert(
     fc.property(fc.array(fc.tuple(node, node), { maxLength: 60 }), (pairs) => {
@@ -34,7 +34,7 @@ it("keeps what a search for paths finds, and refuses exactly the pairs that clos
       const order = reach.order();
       for (const [a, b] of kept) expect(order.indexOf(a)).toBeLessThan(order.indexOf(b));
     }),
-    { numRuns: 50 },
+    { numRuns: 25 },
   );
 });
 

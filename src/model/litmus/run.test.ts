@@ -116,6 +116,15 @@ forall 0:X9=1`;
     expect(only(text).verdict).toBe("Required");
   });
 
+  it("refuses what is too large to search", () => {
+    const stores = Array.from({ length: 8 }, (_, i) => `MOV W0,#${i};STR W0,[X1];`).join("");
+    const rows = `P0|P1|P2;${stores}`.split(";").filter((row) => row !== "");
+    const loads = Array.from({ length: 6 }, (_, i) => `LDR W${i + 10},[X1]`);
+    const text = rows.map((row, i) => (i === 0 ? row : `${row}|${loads[i - 1] ?? ""}|`)).join(";");
+    const large = `AArch64 T\n{ 0:X1=x; 1:X1=x; }\n${text};\nexists 1:X15=9`;
+    expect(() => runLitmus(large)).toThrow(/line 1: .*(ways to run|too many|to judge)/);
+  });
+
   it("counts no further than there are stores", () => {
     const add = "LDR W0,[X1];\nADD W0,W0,#1;\nSTR W0,[X1];";
     expect(texts(only(`AArch64 T\n{ 0:X1=x; }\nP0;\n${add}\nlocations [x]\nexists x=1`))).toEqual([

@@ -195,6 +195,9 @@ function runOn(image: Image, machine: MachineModel, drawn: boolean): LitmusResul
       valueOfBytes(image.bytesAt(address, bytes) ?? new Uint8Array()),
     observedCells: observedCells(image, cells, places),
     stateOf,
+    refuse: (why) => {
+      throw refusal(test.name, 1, why);
+    },
   });
   const { witnesses, candidates } = search.run(traces);
   const states: LitmusState[] = [];

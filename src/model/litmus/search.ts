@@ -24,7 +24,13 @@ export type Goal = {
   readonly observedCells: ReadonlySet<number>;
   /** A key of the final state; `lastOf` gives observed cells' last values. */
   readonly stateOf: (graphs: readonly TraceGraph[], lastOf: (cell: number) => bigint) => string;
+  /** Gives up: the test is too large. */
+  readonly refuse: (why: string) => never;
 };
+
+/** Limits beyond which a test is refused: combinations of traces, and executions to judge. */
+const combinationsMax = 2_000_000;
+const candidatesMax = 500_000;
 
 /** An allowed execution: its events in an order that the model agrees with. */
 export type Witness = {
@@ -69,6 +75,10 @@ export class Search {
 
   /** @param traces of every thread. */
   run(traces: readonly (readonly Trace[])[]): Found {
+    const combinations = traces.reduce((product, own) => product * own.length, 1);
+    if (combinations > combinationsMax) {
+      this.#goal.refuse(`its threads can run in ${combinations} combinations: too many to search`);
+    }
     const prepared = traces.map((own) => own.map((trace) => this.#prepare(trace)));
     this.#combine(prepared, []);
     return { witnesses: this.#witnesses, candidates: this.#candidates };
@@ -209,7 +219,9 @@ export class Search {
   }
 
   #isAllowed(execution: Execution, base: Reach): boolean {
-    this.#candidates++;
+    if (++this.#candidates > candidatesMax) {
+      this.#goal.refuse(`it has more than ${candidatesMax} executions to judge`);
+    }
     if (!isAtomic(execution)) return false;
     const reach = base.copy();
     if (!reach.addAll(this.#axioms.observed(execution))) return false;

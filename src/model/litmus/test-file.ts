@@ -98,11 +98,10 @@ export type LitmusTest = {
  * is the answer to everything that is not understood; nothing is guessed.
  * @param name how the test is called (a file name, or the name in its first line).
  */
-export function refusal(name: string, line: number, why: string, hint?: string): PatchbayError {
+export function refusal(name: string, line: number, why: string): PatchbayError {
   return new PatchbayError({
     code: "unsupported",
     doing: `run litmus test ${name}`,
     why: `line ${line}: ${why}`,
-    ...(hint === undefined ? {} : { hint }),
   });
 }
