@@ -84,8 +84,9 @@ export function findMirror(maps: readonly Mapping[], stack: bigint): Mirror | un
   const bytes = size + pageBytes;
   const windowStart = stack & ~(size - 1n);
   for (const gap of gaps(maps).toReversed()) {
-    const base = (gap.end - bytes) & ~(size - 1n);
-    if (base >= gap.start && base + bytes <= windowStart) {
+    const end = gap.end < windowStart ? gap.end : windowStart;
+    const base = (end - bytes) & ~(size - 1n);
+    if (base >= gap.start) {
       const window = Number(stack >> BigInt(mirrorWindowBits));
       return { base, bytes, delta: base - windowStart + mirrorShift, window };
     }
