@@ -1,6 +1,6 @@
 /**
  * Large traces out of nothing, for benchmarks: random calls of a seed, written as fast as the disk
- * takes them. Calls look like a program's: few functions are called often, most calls are leaves,
+ * takes them. Calls look like a program's: each function calls few others, most calls are leaves,
  * stacks are some ten to thirty calls deep, a packet is half a ring of 64 Ki slots.
  */
 import { eventBytes, eventKind, siteShift, timeShift } from "../src/ring/layout.ts";
@@ -109,9 +109,11 @@ class RandomWalk {
       let site = 0;
       if (returns) site = this.#stack[--depth] ?? 0;
       else {
-        // The product of three random numbers: low sites are much likelier.
-        const product = ((state >>> 2) & 0x3ff) * ((state >>> 12) & 0x3ff) * (state >>> 22);
-        site = Math.floor((product * this.#functions) / 2 ** 30);
+        // Each function calls some others, half of the time the first of them, a quarter of the
+        // time the second, and so on.
+        const choice = Math.clz32((state >>> 8) | 1) - 8;
+        const caller = depth === 0 ? 0 : (this.#stack[depth - 1] ?? 0);
+        site = (caller * 31 + choice * 7 + 1) % this.#functions;
         this.#stack[depth++] = site;
       }
       this.time += slot === 0 ? 1 : 10 + ((state >>> 4) & 0x3f);

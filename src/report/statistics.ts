@@ -24,7 +24,7 @@ export type Tally = {
   readonly p99: number;
 };
 
-/** A row is one cache line: eight numbers. */
+/** A row is one cache line: seven numbers and room for one more. */
 const rowLength = 8;
 const calls = 0;
 const complete = 1;
@@ -33,8 +33,6 @@ const self = 3;
 const sum = 4;
 const min = 5;
 const max = 6;
-/** Calls of the function that are open now. */
-const active = 7;
 
 const rowsFirst = 64;
 
@@ -44,6 +42,8 @@ export class Statistics implements CallVisitor {
   orphans = 0;
   /** Each function's row, -1 for none yet: only functions that are called take memory. */
   #rowOf: Int32Array;
+  /** How many calls of each function are open. Apart from the rows, so that it stays in a cache. */
+  #open: Int32Array;
   readonly #sites: number[] = [];
   #rows: Float64Array = new Float64Array(rowsFirst * rowLength);
   readonly #histograms: Histograms = new Histograms(rowsFirst);
@@ -51,23 +51,22 @@ export class Statistics implements CallVisitor {
   /** @param siteEnd one more than the highest site to expect; others may come. */
   constructor(siteEnd: number) {
     this.#rowOf = new Int32Array(Math.max(16, siteEnd)).fill(-1);
+    this.#open = new Int32Array(this.#rowOf.length);
   }
 
   enter(site: number): void {
-    const at = this.#row(site) * rowLength;
-    const rows = this.#rows;
-    rows[at + calls] = (rows[at + calls] ?? 0) + 1;
-    rows[at + active] = (rows[at + active] ?? 0) + 1;
+    if (site >= this.#open.length) this.#grow(site);
+    this.#open[site] = (this.#open[site] ?? 0) + 1;
   }
 
   leave(site: number, start: number, end: number, own: number, _index: number, how: CallEnd): void {
-    // Its entry made the row.
-    const row = this.#rowOf[site] ?? 0;
+    const row = this.#row(site);
     const at = row * rowLength;
     const rows = this.#rows;
     const duration = end - start;
-    const open = (rows[at + active] ?? 0) - 1;
-    rows[at + active] = open;
+    const open = (this.#open[site] ?? 0) - 1;
+    this.#open[site] = open;
+    rows[at + calls] = (rows[at + calls] ?? 0) + 1;
     if (open === 0) rows[at + total] = (rows[at + total] ?? 0) + duration;
     rows[at + self] = (rows[at + self] ?? 0) + own;
     if (how > callEnd.unwound) return;
@@ -80,6 +79,7 @@ export class Statistics implements CallVisitor {
   }
 
   point(site: number): void {
+    if (site >= this.#open.length) this.#grow(site);
     const at = this.#row(site) * rowLength;
     this.#rows[at + calls] = (this.#rows[at + calls] ?? 0) + 1;
   }
@@ -120,12 +120,18 @@ export class Statistics implements CallVisitor {
     return row >= 0 ? row : this.#newRow(site);
   }
 
+  /** Makes room for `site`, which the trace's functions do not name. */
+  #grow(site: number): void {
+    const length = Math.max(site + 1, this.#rowOf.length * 2);
+    const rowOf = new Int32Array(length).fill(-1);
+    const open = new Int32Array(length);
+    rowOf.set(this.#rowOf);
+    open.set(this.#open);
+    this.#rowOf = rowOf;
+    this.#open = open;
+  }
+
   #newRow(site: number): number {
-    if (site >= this.#rowOf.length) {
-      const longer = new Int32Array(Math.max(site + 1, this.#rowOf.length * 2)).fill(-1);
-      longer.set(this.#rowOf);
-      this.#rowOf = longer;
-    }
     const row = this.#sites.length;
     this.#sites.push(site);
     this.#rowOf[site] = row;
