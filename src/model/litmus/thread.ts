@@ -280,7 +280,7 @@ export type Traces = {
 };
 
 /** More traces of one thread than this: refused, not searched. */
-const tracesMax = 20_000;
+const tracesMax = 10_000;
 
 /** Every trace of `thread` with the values that `candidates` knows (it is not changed). */
 export function runThread(
