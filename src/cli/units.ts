@@ -24,3 +24,12 @@ export function parseSize(text: string): number {
   }
   return size;
 }
+
+/** "12" to 12: a whole number from 1 to 65,536. */
+export function parseCount(text: string): number {
+  const value = /^\d+$/.test(text) ? Number(text) : 0;
+  if (value < 1 || value > 65_536) {
+    throw new InvalidArgumentError("a number from 1 to 65536 is meant.");
+  }
+  return value;
+}

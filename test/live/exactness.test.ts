@@ -131,7 +131,10 @@ describe("from the command line", () => {
     const program = [compile("count.c"), "wait=0", "threads=2", "calls=50000", "pace=2000"];
     const record = ["record", "-o", directory, "-F", "traced_*", "--", ...program, "depth=4"];
     const { status, stdout, stderr } = await patchbay(...record);
-    expect([status, stderr]).toEqual([0, expect.stringMatching(/^patchbay: recorded .*\n$/)]);
+    expect([status, stderr]).toEqual([
+      0,
+      expect.stringMatching(/^patchbay: recording .*\npatchbay: recorded .*\n$/),
+    ]);
     const own: Counts = JSON.parse(stdout.slice(stdout.indexOf("{")));
     expectAll(own, countTrace(directory));
   });

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { onTestFinished } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 import type * as Api from "../../src/index.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -28,7 +28,7 @@ export const isSoak: boolean = process.env["PATCHBAY_SOAK"] === "1";
 const patienceMs = 60_000;
 
 const workRoot = mkdtempSync(join(tmpdir(), "patchbay-live-"));
-process.on("exit", () => rmSync(workRoot, { recursive: true, force: true }));
+afterAll(() => rmSync(workRoot, { recursive: true, force: true }));
 execFileSync("chmod", ["755", workRoot]);
 
 /** A directory that is there until the test file has ended; traces go into one below it. */
@@ -109,6 +109,7 @@ export class Running {
     stdin?.on("error", () => undefined);
     stderr?.on("data", (chunk: Buffer) => {
       this.stderr += chunk.toString("utf8");
+      this.#wake();
     });
     const lines = stdout === null ? undefined : createInterface({ input: stdout });
     lines?.on("line", (line) => {
@@ -143,6 +144,16 @@ export class Running {
         const how = this.#isOver ? "it ended" : `waited ${patienceMs} ms`;
         throw new Error(`no line ${pattern} from process ${this.pid}: ${how}; ${this.stderr}`);
       }
+      await this.#changed(left);
+    }
+  }
+
+  /** Waits for a line on standard error; it stays in `stderr`. */
+  async complaint(pattern: RegExp): Promise<void> {
+    const deadline = performance.now() + patienceMs;
+    while (!pattern.test(this.stderr)) {
+      const left = deadline - performance.now();
+      if (this.#isOver || left <= 0) throw new Error(`no line ${pattern}: ${this.stderr}`);
       await this.#changed(left);
     }
   }
@@ -228,6 +239,13 @@ const main = join(root, "dist/cli/main.js");
 /** `patchbay ARGS` in the background. */
 export const startPatchbay = (...args: readonly string[]): Running =>
   new Running(process.execPath, [main, ...args]);
+
+/** `patchbay record ARGS` in the background; waits until it says that it records. */
+export async function startRecording(...args: readonly string[]): Promise<Running> {
+  const tracer = startPatchbay("record", ...args);
+  await tracer.complaint(/^patchbay: recording .*$/m);
+  return tracer;
+}
 
 /** `patchbay ARGS`, to its end. */
 export const patchbay = (...args: readonly string[]): Promise<Finished> =>

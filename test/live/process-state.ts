@@ -3,7 +3,7 @@
  * its text is what its files say. Read by these tests' own code, none of Patchbay's.
  */
 import { closeSync, openSync, readFileSync, readlinkSync, readSync } from "node:fs";
-import { listProc, until } from "./harness.ts";
+import { listProc } from "./harness.ts";
 
 /** A process as it was at one moment. */
 export type ProcessState = {
@@ -83,7 +83,3 @@ export function changedTextBytes(pid: number): number {
   }
   return changed;
 }
-
-/** Waits until the process is being traced: its text is no longer the file's. */
-export const untilTraced = (pid: number): Promise<void> =>
-  until(`process ${pid} is traced`, () => changedTextBytes(pid) > 0);

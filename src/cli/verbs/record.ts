@@ -11,7 +11,7 @@ import {
   type RecordOptions,
   type Session,
 } from "../../index.ts";
-import { parseDuration, parseSize } from "../units.ts";
+import { parseCount, parseDuration, parseSize } from "../units.ts";
 
 type Options = {
   readonly output: string;
@@ -30,6 +30,8 @@ type Options = {
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 const progressMs = 500;
+/** They end the recording, not the process: the target has to be put in order first. */
+const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export function registerRecord(program: Command): void {
   program
@@ -49,8 +51,8 @@ export function registerRecord(program: Command): void {
     .option("--no-exits", "record entries alone: cheaper, without durations")
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
-    .option("--max-threads <n>", "threads that record at the same time", Number)
-    .option("-q, --quiet", "no progress line", false)
+    .option("--max-threads <n>", "threads that record at the same time", parseCount)
+    .option("-q, --quiet", "say nothing while it records", false)
     .option("--json", "print the summary as JSON", false)
     .passThroughOptions()
     .action(run);
@@ -70,7 +72,9 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   const summary = await recordUntilEnd(session, options);
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   else process.stderr.write(describe(summary));
-  if (summary.exit.kind === "exited") process.exitCode = summary.exit.status === 0 ? 0 : 1;
+  // As a shell would say it: whoever starts a program through this learns how it ended.
+  if (summary.exit.kind === "exited") process.exitCode = summary.exit.status;
+  if (summary.exit.kind === "killed") process.exitCode = 128 + summary.exit.signal;
 }
 
 function parsePid(text: string | undefined): number | undefined {
@@ -87,10 +91,11 @@ function parsePid(text: string | undefined): number | undefined {
 async function recordUntilEnd(session: Session, options: Options): Promise<RecordingSummary> {
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  for (const signal of endSignals) process.on(signal, onSignal);
   try {
     const recording = await session.record(toRecordOptions(options));
     const started = performance.now();
+    if (!options.quiet) await announce(recording, session.pid);
     const timer =
       options.duration === undefined ? undefined : setTimeout(onSignal, options.duration);
     const quiet = options.quiet || options.json || !process.stderr.isTTY;
@@ -107,8 +112,16 @@ async function recordUntilEnd(session: Session, options: Options): Promise<Recor
       progress?.end();
     }
   } finally {
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+    for (const signal of endSignals) process.off(signal, onSignal);
   }
+}
+
+/** Says that every function is on from now on: scripts wait for this line. */
+async function announce(recording: Recording, pid: number): Promise<void> {
+  const { functions } = await recording.progress();
+  process.stderr.write(
+    `patchbay: recording ${formatCount(functions)} functions of process ${pid}\n`,
+  );
 }
 
 const toRecordOptions = (options: Options): RecordOptions => ({
