@@ -1,0 +1,60 @@
+/**
+ * Whatever a traced function is called with in registers, flags and on the stack, it gets; whatever
+ * it returns with, its caller gets.
+ */
+import { describe, expect, it } from "vitest";
+import { api, compile, isSoak, Target, tracePath } from "./harness.ts";
+import { countTrace } from "./trace-counts.ts";
+
+/** `PATCHBAY_SEED=n` repeats a run. */
+const seed = Number(process.env["PATCHBAY_SEED"] ?? Date.now() % 2 ** 31);
+const rounds = isSoak ? 1_000_000 : 10_000;
+const threadRounds = isSoak ? 20_000 : 300;
+
+const start = (): Promise<Target> => Target.start(compile("registers.c"));
+
+/** Lets the program make `count` rounds and expects that none of them went wrong. */
+async function expectRight(target: Target, how: string, count: number): Promise<void> {
+  target.send(`${how} ${count} ${seed}`);
+  const result = await target.numbers();
+  const complaint = await target.line(/^/);
+  expect([`${how}, PATCHBAY_SEED=${seed}`, complaint, result]).toEqual([
+    `${how}, PATCHBAY_SEED=${seed}`,
+    "",
+    { rounds: count, wrong: 0 },
+  ]);
+}
+
+describe("a function's caller and the function itself", () => {
+  it("find a register that was changed on the way", async () => {
+    const target = await start();
+    target.send(`spoiled 100 ${seed}`);
+    expect(await target.numbers()).toEqual({ rounds: 100, wrong: 100 });
+    expect(await target.line(/^./)).toBe("at entry: general register 10");
+  });
+
+  it.each([
+    ["entries and exits", true, 4 << 20],
+    ["entries alone", false, 4 << 20],
+    ["entries and exits into full rings", true, 4096],
+    ["entries alone into full rings", false, 4096],
+  ])("agree on all registers while %s are recorded", async (_, exits, ringBytes) => {
+    const target = await start();
+    const directory = tracePath();
+    const filter = { include: ["traced_*"] };
+    await using session = await api.attach(target.pid);
+    const recording = await session.record({ directory, exits, ringBytes, filter });
+    await expectRight(target, "plain", rounds);
+    await expectRight(target, "tail", rounds);
+    await expectRight(target, "stale", rounds);
+    await expectRight(target, "threads", threadRounds);
+    await recording.stop();
+    await expectRight(target, "plain", 1000);
+    const counts = countTrace(directory);
+    const calls = 5 * rounds + threadRounds;
+    const escapes = rounds;
+    expect(counts.entries + counts.lostEntries).toBe(calls);
+    expect(counts.exits + counts.lostExits).toBe(exits ? calls - escapes : 0);
+    expect(counts.lost > 0).toBe(ringBytes === 4096);
+  });
+});
