@@ -18,7 +18,13 @@ import { type Windows, windowBytesMax } from "./text-patch.ts";
 
 /** Windows changed by each protocol. */
 export type ProtocolCounts = Readonly<Record<LiveProtocolName, number>>;
-export const noProtocols: ProtocolCounts = { store: 0, cover: 0, coverSeveral: 0, skip: 0, spin: 0 };
+export const noProtocols: ProtocolCounts = {
+  store: 0,
+  cover: 0,
+  coverSeveral: 0,
+  skip: 0,
+  spin: 0,
+};
 
 /** Programs for the agent, to be run in order; threads are drained between two of them. */
 export type TextChange = {
@@ -32,9 +38,8 @@ export const sysMembarrier = 324;
 
 const protReadExec = 5n;
 const protReadWriteExec = 7n;
-/** Text is opened for stores in runs of at most this many bytes, without gaps of `gapBytes`. */
+/** Text is opened for stores in runs of neighbouring pages, of at most this many bytes. */
 const runBytesMax = 2 << 20;
-const gapBytes = 16 << 10;
 const pageBytes = 4096;
 const jumpShort = 0xeb;
 
@@ -163,7 +168,10 @@ class Plan {
   #endOfRun(from: number): number {
     let to = from + 1;
     while (to < this.#parts.windows.count) {
-      if (this.#at(to) - this.#at(to - 1) > gapBytes) break;
+      const size = this.#parts.windows.size[to - 1] ?? 0;
+      const lastPage = Math.floor((this.#at(to - 1) + size - 1) / pageBytes);
+      // A page without a window may not be mapped at all.
+      if (Math.floor(this.#at(to) / pageBytes) > lastPage + 1) break;
       if (this.#at(to) - this.#at(from) > runBytesMax) break;
       to++;
     }
@@ -193,7 +201,7 @@ class Plan {
   }
 }
 
-/** The bytes that a write leaves in its span; shared with the window's new bytes where it can be. */
+/** The bytes that a write leaves in its span; borrowed from the window's new bytes where it can. */
 function contentBytes(
   content: WriteStep["content"],
   bytes: Uint8Array,
