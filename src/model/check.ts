@@ -4,7 +4,7 @@ import { codeAddr } from "../base/brand.ts";
 import type { DesignState } from "../patch/design.ts";
 import { fillersOf } from "../patch/fillers.ts";
 import type { Change, Check } from "../patch/protocol.ts";
-import { bindSteps, type SiteChange, type Step } from "../patch/steps.ts";
+import { type BatchStep, bindSteps, type SiteChange, type Step } from "../patch/steps.ts";
 import type { Adversity, Verdict } from "../patch/verdicts.ts";
 import { type Exploration, explore } from "./explorer.ts";
 import { machines } from "./machine.ts";
@@ -57,14 +57,7 @@ export function historyOf(adversities: readonly Adversity[]): readonly Change[] 
 /** The system that a check is about. */
 export function buildSystem(check: Check, countSyncs = false): System {
   const adversities = new Set(check.adversities);
-  const harts = adversities.has("preemption") ? 2 : 1;
-  const machine = machines[check.machine];
-  const world = buildWorld(check.design, machine, {
-    phase: check.phase ?? 0,
-    sites: adversities.has("two-sites") ? 2 : 1,
-    harts,
-    ...(check.places === undefined ? {} : { places: check.places }),
-  });
+  const world = worldOf(check);
   const arms: Arm[] = [];
   const compile = (changes: readonly Change[]): Program => {
     const compiler = new Compiler(world, arms, adversities.has("firmware-fences"));
@@ -85,6 +78,76 @@ export function buildSystem(check: Check, countSyncs = false): System {
   const maskedHandler = steps.every((step) => step.op !== "trap" || step.masked);
   const locals = new Locals(world, arms, countSyncs);
   return new System(world, locals, programs, { adversities, maskedHandler, countSyncs });
+}
+
+/** The world of a check, with one or two sites in state `idle`. */
+function worldOf(check: Check): World {
+  const has = (name: Adversity): boolean => check.adversities.includes(name);
+  return buildWorld(check.design, machines[check.machine], {
+    phase: check.phase ?? 0,
+    sites: has("two-sites") ? 2 : 1,
+    harts: has("preemption") ? 2 : 1,
+    ...(check.places === undefined ? {} : { places: check.places }),
+  });
+}
+
+/** The steps of each change of a check's history, bound to its sites. */
+export function boundChanges(
+  check: Check,
+): readonly { readonly sites: readonly SiteChange[]; readonly steps: readonly BatchStep[] }[] {
+  const world = worldOf(check);
+  const fillers = fillersOf(check.design.isa);
+  let now = "idle";
+  return (check.history ?? historyOf(check.adversities)).map(({ to }) => {
+    const sites = siteChanges(world, stateOf(check, now), stateOf(check, to));
+    const steps = bindSteps(stepsBetween(check, now, to), sites, fillers);
+    now = to;
+    return { sites, steps };
+  });
+}
+
+/** The list of the check's protocol for a change. */
+function stepsBetween(check: Check, from: string, to: string): readonly Step[] {
+  const { enable, disable, modify = enable } = check.protocol;
+  if (to === "idle") return disable;
+  return from === "idle" ? enable : modify;
+}
+
+/**
+ * One change of a check's design for protocols that are put together piece by piece: all pieces share
+ * one world, so that states behind one are states in front of the next.
+ */
+export function prepareChange(
+  check: Check,
+  from: string,
+  to: string,
+): {
+  readonly compile: (steps: readonly Step[]) => Program;
+  readonly system: (program: Program) => System;
+} {
+  const idle = stateOf(check, from);
+  const world = worldOf({
+    ...check,
+    design: { ...check.design, states: { ...check.design.states, idle } },
+  });
+  const target = stateOf(check, to);
+  declareState(world, idle);
+  declareState(world, target);
+  const sites = siteChanges(world, idle, target);
+  const windows = sites.map((site) => ({ from: site.from, to: site.to }));
+  const arms: Arm[] = [];
+  const adversities = new Set(check.adversities);
+  const locals = new Locals(world, arms, false);
+  const options = { adversities, maskedHandler: true, countSyncs: false };
+  return {
+    compile: (steps) => {
+      declareContents(world, steps, sites, check.design.isa);
+      const bound = bindSteps(steps, sites, fillersOf(check.design.isa));
+      const compiler = new Compiler(world, arms, adversities.has("firmware-fences"));
+      return compiler.compilePiece({ do: "steps", steps: bound, windows, title: "" });
+    },
+    system: (program) => new System(world, locals, [program], options),
+  };
 }
 
 function tasksFor(check: Check, world: World, changes: readonly Change[]): Task[] {
@@ -109,9 +172,7 @@ function tasksFor(check: Check, world: World, changes: readonly Change[]): Task[
     const [before, after] = [stateOf(check, now), stateOf(check, to)];
     declareState(world, after);
     const between = siteChanges(world, before, after);
-    const steps =
-      to === "idle" ? protocol.disable : now === "idle" ? protocol.enable : protocol.modify;
-    const chosen = steps ?? protocol.enable;
+    const chosen = stepsBetween(check, now, to);
     declareContents(world, chosen, between, design.isa);
     bind(chosen, between, `${now} to ${to}`);
     if (free) {

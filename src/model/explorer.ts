@@ -2,7 +2,7 @@
  * The explorer: breadth-first search over every state a model can reach, so that the first
  * violation it meets is one of the shortest.
  *
- * A model is small pure functions over states that are a fixed number of 16-bit words. Those words
+ * A model is small pure functions over states that are a fixed number of 32-bit words. Those words
  * are the state's one canonical encoding: two states are equal when their words are, and the hash
  * is only an index. Each state keeps its parent and the action that led to it, never a path.
  * Everything is deterministic: the same model gives the same numbering of states.
@@ -14,20 +14,20 @@ export type StepResult = number;
 
 /** A transition system. Buffers passed in are borrowed for the call. */
 export interface Model {
-  /** 16-bit words in a state. */
+  /** 32-bit words in a state. */
   readonly width: number;
-  initial(): readonly Uint16Array[];
+  initial(): readonly Int32Array[];
   /** Writes the codes of the actions that are possible in `state` to `out`; returns their number. */
-  actions(state: Uint16Array, out: Int32Array): number;
+  actions(state: Int32Array, out: Int32Array): number;
   /**
    * Carries out `action`, writing the successor to `next`. A result that is not 0 is a violation
    * (its low 8 bits, the kind) or marks for the non-vacuity record (the bits above, see `marks`).
    */
-  step(state: Uint16Array, action: number, next: Uint16Array): StepResult;
+  step(state: Int32Array, action: number, next: Int32Array): StepResult;
   /** A state from which nothing more has to happen; every state must be able to reach one. */
-  isGoal(state: Uint16Array): boolean;
+  isGoal(state: Int32Array): boolean;
   /** States beyond the bounds are counted and not expanded. */
-  withinBounds(state: Uint16Array): boolean;
+  withinBounds(state: Int32Array): boolean;
 }
 
 /** `step`'s result from its parts: violation kind 0 to 255, marks of up to 23 bits. */
@@ -68,14 +68,14 @@ export type Exploration = {
 /** All reached states: their words, and an open-addressing index over them. */
 export class StateStore {
   readonly #width: number;
-  #words: Uint16Array;
+  #words: Int32Array;
   #table: Int32Array;
   #mask: number;
   #count = 0;
 
   constructor(width: number) {
     this.#width = width;
-    this.#words = new Uint16Array(width * 1024);
+    this.#words = new Int32Array(width * 1024);
     this.#table = new Int32Array(4096).fill(-1);
     this.#mask = this.#table.length - 1;
   }
@@ -85,13 +85,13 @@ export class StateStore {
   }
 
   /** Copies state `index` to `into`. */
-  read(index: number, into: Uint16Array): void {
+  read(index: number, into: Int32Array): void {
     const from = index * this.#width;
     const words = this.#words;
     for (let i = 0; i < this.#width; i++) into[i] = words[from + i] ?? 0;
   }
 
-  #hash(words: Uint16Array, from: number): number {
+  #hash(words: Int32Array, from: number): number {
     let hash = 0x811c9dc5;
     for (let i = from; i < from + this.#width; i++) {
       hash = Math.imul(hash ^ (words[i] ?? 0), 0x01000193);
@@ -101,7 +101,7 @@ export class StateStore {
     return (hash ^ (hash >>> 16)) & this.#mask;
   }
 
-  #isAt(index: number, state: Uint16Array): boolean {
+  #isAt(index: number, state: Int32Array): boolean {
     const from = index * this.#width;
     const words = this.#words;
     for (let i = 0; i < this.#width; i++) if (words[from + i] !== state[i]) return false;
@@ -109,7 +109,7 @@ export class StateStore {
   }
 
   /** Index of `state`, which is added if it is new; new states have the index `count - 1`. */
-  add(state: Uint16Array): number {
+  add(state: Int32Array): number {
     const table = this.#table;
     let slot = this.#hash(state, 0);
     for (;;) {
@@ -128,7 +128,7 @@ export class StateStore {
   }
 
   #growWords(): void {
-    const grown = new Uint16Array(this.#words.length * 2);
+    const grown = new Int32Array(this.#words.length * 2);
     grown.set(this.#words);
     this.#words = grown;
   }
@@ -224,7 +224,7 @@ function report(
 
 function visit(
   search: Search,
-  state: Uint16Array,
+  state: Int32Array,
   parent: number,
   action: number,
   depth: number,
@@ -244,8 +244,8 @@ type Violation = { readonly kind: number; readonly from: number; readonly action
 /** Expands states in the order they were found: true when all were, or the violation met first. */
 function expandAll(search: Search, options: ExploreOptions): boolean | Violation {
   const { model, store, edges, edgeStarts } = search;
-  const state = new Uint16Array(model.width);
-  const next = new Uint16Array(model.width);
+  const state = new Int32Array(model.width);
+  const next = new Int32Array(model.width);
   const actions = new Int32Array(ACTIONS_MAX);
   let bounded = false;
   for (let index = 0; index < store.count; index++) {
@@ -314,7 +314,7 @@ function findStuck(search: Search): number | undefined {
   const canEnd = new Uint8Array(count);
   const queue = new Int32Array(count);
   let queued = 0;
-  const state = new Uint16Array(model.width);
+  const state = new Int32Array(model.width);
   for (let index = 0; index < count; index++) {
     store.read(index, state);
     if (!model.isGoal(state)) continue;

@@ -60,8 +60,8 @@ type BankState =
 
 const keyOf = (state: BankState): string => JSON.stringify(state);
 
-/** Sixteen-bit numbers have to be enough for a bank's states. */
-const STATES_MAX = 0x10000;
+/** What the packed keys of the explorer's memo leave for a bank's states. */
+const STATES_MAX = 1 << 24;
 
 export class Bank {
   readonly blocks: readonly Block[];

@@ -41,27 +41,27 @@ export class Patchers {
     this.#eventsAt = programs.map(latestEvents);
   }
 
-  position(state: Uint16Array, patcher: number): number {
+  position(state: Int32Array, patcher: number): number {
     return wordOf(state, W.patchers + 2 * patcher);
   }
 
-  pending(state: Uint16Array, patcher: number): number {
+  pending(state: Int32Array, patcher: number): number {
     return wordOf(state, W.patchers + 2 * patcher + 1);
   }
 
   /** The line that comes next; `undefined` at the end. */
-  line(state: Uint16Array, patcher: number): Line | undefined {
+  line(state: Int32Array, patcher: number): Line | undefined {
     return ensure(this.programs[patcher], "program").lines[this.position(state, patcher)];
   }
 
   /** All of them are at their ends, and everything they did has taken effect. */
-  areDone(state: Uint16Array): boolean {
+  areDone(state: Int32Array): boolean {
     return this.programs.every(
       (_, p) => this.line(state, p) === undefined && this.pending(state, p) === 0,
     );
   }
 
-  isStopped(state: Uint16Array): boolean {
+  isStopped(state: Int32Array): boolean {
     for (let p = 0; p < this.programs.length; p++) {
       if (this.line(state, p)?.stopped === true) return true;
     }
@@ -78,12 +78,12 @@ export class Patchers {
   }
 
   /** The event behind a pending bit. */
-  event(state: Uint16Array, patcher: number, bit: number): Event {
+  event(state: Int32Array, patcher: number, bit: number): Event {
     const events = ensure(this.#eventsAt[patcher], "program");
     return ensure(events[16 * this.position(state, patcher) + bit], "a pending event");
   }
 
-  isReady(state: Uint16Array, patcher: number, instruction: Instruction): boolean {
+  isReady(state: Int32Array, patcher: number, instruction: Instruction): boolean {
     switch (instruction.op) {
       case "acquire":
         return this.programs.every(
@@ -112,13 +112,13 @@ export class Patchers {
     }
   }
 
-  #inHandler(state: Uint16Array): boolean {
+  #inHandler(state: Int32Array): boolean {
     const isHandler = (id: number): boolean => this.#locals.get(id).at === "handler";
     return isHandler(wordOf(state, W.thread)) || isHandler(wordOf(state, W.nested));
   }
 
   /** Pending bits that a barrier waits for. */
-  #waitedFor(state: Uint16Array, patcher: number, of: "stores" | "all"): number {
+  #waitedFor(state: Int32Array, patcher: number, of: "stores" | "all"): number {
     if (of === "all") return 0xffff;
     const pending = this.pending(state, patcher);
     let bits = 0;
@@ -130,7 +130,7 @@ export class Patchers {
   }
 
   /** A kernel stops a hart where it can switch threads: between any two instructions, or outside. */
-  #canStop(state: Uint16Array): boolean {
+  #canStop(state: Int32Array): boolean {
     const thread = wordOf(state, W.thread);
     if (wordOf(state, W.nested) !== this.#locals.outside || this.isMasked(thread)) return false;
     if (wordOf(state, W.threadHart) === OFF || thread === this.#locals.outside) return true;
@@ -138,7 +138,7 @@ export class Patchers {
   }
 
   /** Carries out the next line; returns marks. */
-  carryOut(state: Uint16Array, patcher: number): number {
+  carryOut(state: Int32Array, patcher: number): number {
     const { instruction } = ensure(this.line(state, patcher), "line");
     const marks = this.#perform(state, instruction);
     state[W.patchers + 2 * patcher] = this.position(state, patcher) + 1;
@@ -147,7 +147,7 @@ export class Patchers {
     return this.line(state, patcher) === undefined ? marks | markBit("finished") : marks;
   }
 
-  #issue(state: Uint16Array, patcher: number, events: readonly number[]): void {
+  #issue(state: Int32Array, patcher: number, events: readonly number[]): void {
     const at = W.patchers + 2 * patcher + 1;
     for (const index of events) {
       const { bit } = ensure(this.programs[patcher]?.events[index], "event");
@@ -157,7 +157,7 @@ export class Patchers {
     }
   }
 
-  #perform(state: Uint16Array, instruction: Instruction): number {
+  #perform(state: Int32Array, instruction: Instruction): number {
     switch (instruction.op) {
       case "acquire":
       case "release":
@@ -197,7 +197,7 @@ export class Patchers {
   }
 
   /** A pending event takes effect. */
-  takeEffect(state: Uint16Array, patcher: number, bit: number): void {
+  takeEffect(state: Int32Array, patcher: number, bit: number): void {
     const event = this.event(state, patcher, bit);
     const pendingAt = W.patchers + 2 * patcher + 1;
     state[pendingAt] = wordOf(state, pendingAt) & ~(1 << bit);
@@ -211,7 +211,7 @@ export class Patchers {
   }
 
   /** Every bank's fetches of `hart` forget what is old. */
-  sync(state: Uint16Array, hart: number): void {
+  sync(state: Int32Array, hart: number): void {
     const { banks } = this.#world;
     for (let b = 0; b < banks.length; b++) {
       const at = this.bankAt + b;
@@ -219,11 +219,11 @@ export class Patchers {
     }
   }
 
-  #syncOwn(state: Uint16Array): void {
+  #syncOwn(state: Int32Array): void {
     if (this.#options.harts > PATCHER_HART) this.sync(state, PATCHER_HART);
   }
 
-  #beginWait(state: Uint16Array, of: "tasks" | "harts" | "window"): number {
+  #beginWait(state: Int32Array, of: "tasks" | "harts" | "window"): number {
     const before = wordOf(state, W.flags);
     const thread = wordOf(state, W.thread);
     const nested = wordOf(state, W.nested);
@@ -242,13 +242,13 @@ export class Patchers {
   }
 
   /** Whoever was waited for has gone through the scheduler, which is a full barrier. */
-  #endWait(state: Uint16Array, of: "tasks" | "harts" | "window"): void {
+  #endWait(state: Int32Array, of: "tasks" | "harts" | "window"): void {
     if (of === "window" || (of === "tasks" && this.#options.idleLoop)) return;
     for (let hart = 0; hart < this.#options.harts; hart++) this.orderLoads(state, hart);
   }
 
   /** What calls the function while a grace period is on sees all that was stored before it began. */
-  orderLoadsInGrace(state: Uint16Array, hart: number): void {
+  orderLoadsInGrace(state: Int32Array, hart: number): void {
     for (let p = 0; p < this.programs.length; p++) {
       const instruction = this.line(state, p)?.instruction;
       if (instruction?.op !== "awaitMarks" || instruction.of === "window") continue;
@@ -257,7 +257,7 @@ export class Patchers {
   }
 
   /** A full barrier on `hart`: its loads are not older than this, its fetches may be. */
-  orderLoads(state: Uint16Array, hart: number): void {
+  orderLoads(state: Int32Array, hart: number): void {
     for (const [b, bank] of this.#world.banks.entries()) {
       if (bank.use === "code") continue;
       const at = this.bankAt + b;
@@ -266,7 +266,7 @@ export class Patchers {
   }
 
   /** Whether a thread is where the wait in progress wants to see it. */
-  hasLeft(state: Uint16Array, local: number): boolean {
+  hasLeft(state: Int32Array, local: number): boolean {
     for (let p = 0; p < this.programs.length; p++) {
       const instruction = this.line(state, p)?.instruction;
       if (instruction?.op === "awaitMarks" && instruction.of === "window") {

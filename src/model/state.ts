@@ -38,17 +38,17 @@ export const F = {
 } as const;
 
 /** A word of a state; `at` is within the width. */
-export const wordOf = (state: Uint16Array, at: number): number => state[at] ?? 0;
+export const wordOf = (state: Int32Array, at: number): number => state[at] ?? 0;
 
-export const setFlag = (state: Uint16Array, bits: number): void => {
+export const setFlag = (state: Int32Array, bits: number): void => {
   state[W.flags] = wordOf(state, W.flags) | bits;
 };
 
-export const clearFlag = (state: Uint16Array, bits: number): void => {
+export const clearFlag = (state: Int32Array, bits: number): void => {
   state[W.flags] = wordOf(state, W.flags) & ~bits;
 };
 
-export const hasFlag = (state: Uint16Array, bits: number): boolean =>
+export const hasFlag = (state: Int32Array, bits: number): boolean =>
   (wordOf(state, W.flags) & bits) !== 0;
 
 /** Kinds of actions; the code of an action is kind << 24 | who << 16 | what. */

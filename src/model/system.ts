@@ -79,27 +79,27 @@ export class System implements Model {
     this.#countSyncs = options.countSyncs;
   }
 
-  initial(): readonly Uint16Array[] {
-    return [new Uint16Array(this.width)];
+  initial(): readonly Int32Array[] {
+    return [new Int32Array(this.width)];
   }
 
   withinBounds(): boolean {
     return true;
   }
 
-  isGoal(state: Uint16Array): boolean {
+  isGoal(state: Int32Array): boolean {
     if (wordOf(state, W.thread) !== this.locals.outside) return false;
     if (wordOf(state, W.nested) !== this.locals.outside) return false;
     return !hasFlag(state, F.interrupts | F.firmwares) && this.patchers.areDone(state);
   }
 
   /** State of bank `bank` in `state`. */
-  bankState(state: Uint16Array, bank: number): number {
+  bankState(state: Int32Array, bank: number): number {
     return wordOf(state, this.patchers.bankAt + bank);
   }
 
   /** What a move is, to people. */
-  describeMove(state: Uint16Array, who: number, index: number): string {
+  describeMove(state: Int32Array, who: number, index: number): string {
     const local = wordOf(state, who === THREAD ? W.thread : W.nested);
     const hart = who === THREAD ? wordOf(state, W.threadHart) : 0;
     return ensure(this.#movesOf(state, local, hart)[index], "move").text;
@@ -107,7 +107,7 @@ export class System implements Model {
 
   // ------------------------------------------------------------------------------- actions
 
-  actions(state: Uint16Array, out: Int32Array): number {
+  actions(state: Int32Array, out: Int32Array): number {
     let count = this.#patcherActions(state, out);
     const thread = wordOf(state, W.thread);
     const hart = wordOf(state, W.threadHart);
@@ -149,7 +149,7 @@ export class System implements Model {
   }
 
   /** Harts that take a sync now. Firmware asks nobody; an interrupt waits until it is let in. */
-  #answers(state: Uint16Array, out: Int32Array, from: number): number {
+  #answers(state: Int32Array, out: Int32Array, from: number): number {
     let count = from;
     if (!hasFlag(state, F.interrupts | F.firmwares)) return count;
     const thread = wordOf(state, W.thread);
@@ -164,7 +164,7 @@ export class System implements Model {
     return count;
   }
 
-  #patcherActions(state: Uint16Array, out: Int32Array): number {
+  #patcherActions(state: Int32Array, out: Int32Array): number {
     const { patchers } = this;
     let count = 0;
     // While the thread has the patcher's hart, the patcher is off it; it comes back by preemption.
@@ -196,7 +196,7 @@ export class System implements Model {
     return reads;
   }
 
-  #movesOf(state: Uint16Array, local: number, hart: number): readonly Move[] {
+  #movesOf(state: Int32Array, local: number, hart: number): readonly Move[] {
     const reads = this.#readsOf(local);
     let value = 0;
     if (reads >= 0) value = this.bankState(state, reads);
@@ -213,7 +213,7 @@ export class System implements Model {
 
   // ---------------------------------------------------------------------------------- step
 
-  step(state: Uint16Array, code: number, next: Uint16Array): StepResult {
+  step(state: Int32Array, code: number, next: Int32Array): StepResult {
     for (let i = 0; i < this.width; i++) next[i] = wordOf(state, i);
     const { kind, who, what } = readAction(code);
     switch (kind) {
@@ -244,16 +244,16 @@ export class System implements Model {
     }
   }
 
-  #isInsideOn(state: Uint16Array, hart: number): boolean {
+  #isInsideOn(state: Int32Array, hart: number): boolean {
     return wordOf(state, W.threadHart) === hart && this.patchers.isInside(wordOf(state, W.thread));
   }
 
   /** Entering and leaving exceptions synchronises on some machines. */
-  #syncIfTrap(state: Uint16Array, hart: number): void {
+  #syncIfTrap(state: Int32Array, hart: number): void {
     if (this.world.machine.trapSyncs) this.patchers.sync(state, hart);
   }
 
-  #move(state: Uint16Array, who: number, index: number): StepResult {
+  #move(state: Int32Array, who: number, index: number): StepResult {
     const { outside } = this.locals;
     const at = who === THREAD ? W.thread : W.nested;
     const hart = who === THREAD ? wordOf(state, W.threadHart) : 0;
@@ -282,7 +282,7 @@ export class System implements Model {
   }
 
   /** Takes a thread off the list of those that a grace period or a drain waits for. */
-  #unmark(state: Uint16Array, who: number): void {
+  #unmark(state: Int32Array, who: number): void {
     const bit = who === THREAD ? F.markedThread : F.markedNested;
     if (!hasFlag(state, bit)) return;
     const local = wordOf(state, who === THREAD ? W.thread : W.nested);
@@ -290,12 +290,12 @@ export class System implements Model {
   }
 
   /** The hart has switched threads, or could have. */
-  #switchHart(state: Uint16Array, hart: number): void {
+  #switchHart(state: Int32Array, hart: number): void {
     clearFlag(state, F.markedHart << hart);
   }
 
   /** The nested handler returns to what it interrupted. */
-  #endNested(state: Uint16Array): number {
+  #endNested(state: Int32Array): number {
     this.#syncIfTrap(state, 0);
     const isThreadHere = wordOf(state, W.threadHart) === 0;
     if (!isThreadHere || wordOf(state, W.thread) === this.locals.outside) {
@@ -306,7 +306,7 @@ export class System implements Model {
     return this.#trapReturn(state);
   }
 
-  #trapReturn(state: Uint16Array): number {
+  #trapReturn(state: Int32Array): number {
     const before = wordOf(state, W.thread);
     const after = this.locals.afterTrapReturn(before, (bank) => this.bankState(state, bank));
     if (after === before) return 0;
@@ -315,7 +315,7 @@ export class System implements Model {
     return markBit("replayed");
   }
 
-  #answer(state: Uint16Array, hart: number): number {
+  #answer(state: Int32Array, hart: number): number {
     clearFlag(state, F.interrupt << hart);
     this.patchers.sync(state, hart);
     if (this.#countSyncs) state[W.answered] = wordOf(state, W.answered) + 1;
@@ -324,7 +324,7 @@ export class System implements Model {
     return inside | this.#trapReturn(state);
   }
 
-  #preempt(state: Uint16Array): number {
+  #preempt(state: Int32Array): number {
     const hart = wordOf(state, W.threadHart);
     const inside = markIf(this.#isInsideOn(state, hart), "preempted-inside");
     state[W.threadHart] = OFF;
@@ -335,7 +335,7 @@ export class System implements Model {
     return inside;
   }
 
-  #resume(state: Uint16Array, hart: number): number {
+  #resume(state: Int32Array, hart: number): number {
     state[W.threadHart] = hart;
     this.#syncIfTrap(state, hart);
     // Switching threads is a full barrier: what a thread loads does not go back in time with it.

@@ -60,7 +60,7 @@ export function replay(finding: Finding): Trace {
   const before = viewMemory(system, state);
   const steps: TraceStep[] = [];
   const lanes = new Set<Lane>(["memory", "hart 0", "hart 1"]);
-  const next = new Uint16Array(system.width);
+  const next = new Int32Array(system.width);
   let violation: string | undefined;
   for (const [index, code] of path.entries()) {
     const { lane, text, quiet } = describe(system, state, code);
@@ -89,7 +89,7 @@ const titleOf = (check: Check): string =>
 
 type Described = { readonly lane: Lane; readonly text: string; readonly quiet: boolean };
 
-function describe(system: System, state: Uint16Array, code: number): Described {
+function describe(system: System, state: Int32Array, code: number): Described {
   const { kind, who, what } = readAction(code);
   const hart = wordOf(state, W.threadHart);
   const loud = (lane: Lane, text: string): Described => ({ lane, text, quiet: false });
@@ -125,7 +125,7 @@ function describe(system: System, state: Uint16Array, code: number): Described {
 }
 
 /** Windows and words as memory has them now. */
-function viewMemory(system: System, state: Uint16Array): MemoryView {
+function viewMemory(system: System, state: Int32Array): MemoryView {
   const { world } = system;
   const sites = world.sites.map((site, index) => {
     const bank = ensure(world.banks[site.bank], "bank");
@@ -174,7 +174,7 @@ function disassemble(system: System, at: bigint, bytes: Uint8Array): CodeLine[] 
   return lines;
 }
 
-function whereIs(system: System, state: Uint16Array): string {
+function whereIs(system: System, state: Int32Array): string {
   const local = system.locals.get(wordOf(state, W.thread));
   const hart = wordOf(state, W.threadHart);
   const on = hart === OFF ? "preempted" : `on ${laneOfHart(hart)}`;

@@ -20,8 +20,8 @@ export type Move = Omit<Draft, "to" | "trail"> & {
   readonly violation: number;
 };
 
-/** Local states are 16-bit numbers in the explorer's states. */
-const LOCALS_MAX = 0x10000;
+/** What the packed keys of the explorer's memo leave for local states. */
+const LOCALS_MAX = 1 << 24;
 
 const keyOf = (local: Local): string =>
   JSON.stringify(local, (_, value: unknown) =>
