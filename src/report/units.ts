@@ -14,11 +14,16 @@ export function formatDuration(ns: number): string {
   return `${fourDigits(ns / unit)} ${name}`;
 }
 
+/** `toPrecision(4)` where that is no exponent, made by hand because graphs write millions. */
 function fourDigits(value: number): string {
   if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size < 1) return value.toFixed(3);
-  return size < 1000 ? value.toPrecision(4) : value.toFixed(0);
+  if (value < 0) return `-${fourDigits(-value)}`;
+  if (value >= 999.95) return value.toFixed(0);
+  let parts = value < 9.9995 ? 1000 : 100;
+  if (value >= 99.995) parts = 10;
+  const scaled = Math.round(value * parts);
+  const whole = Math.floor(scaled / parts);
+  return `${whole}.${String(parts + scaled - whole * parts).slice(1)}`;
 }
 
 /** A whole number with commas between its thousands: `1,234,567`. */
