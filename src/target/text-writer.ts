@@ -7,7 +7,11 @@ import { hex, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import { type ProcessMemory, readMaps } from "../os/proc.ts";
-import { chooseLiveProtocol, type VendorRules } from "../patch/protocols/x86-64-live.ts";
+import {
+  chooseLiveProtocol,
+  type LiveProtocolName,
+  type VendorRules,
+} from "../patch/protocols/x86-64-live.ts";
 import type { Agent } from "./agent.ts";
 import type { AgentStart } from "./bootstrap.ts";
 import { drainThreads, leaveWindows } from "./drain.ts";
@@ -22,7 +26,13 @@ import {
   type TextReader,
   windowFacts,
 } from "./text-change.ts";
-import { endAround, indexAround, type Windows, windowBytesMax, writeWindows } from "./text-patch.ts";
+import {
+  endAround,
+  indexAround,
+  type Windows,
+  windowBytesMax,
+  writeWindows,
+} from "./text-patch.ts";
 
 export type WriteResult = {
   /** Sites changed by each protocol; `stop`: while all threads were held. */
@@ -78,7 +88,7 @@ export class TextWriter {
     this.#held = undefined;
   }
 
-  /** Brings the windows of `sites` to their new bytes, by protocols that hold nobody if possible. */
+  /** Brings the windows of `sites` to their new bytes, holding nobody where that is possible. */
   write(sites: Uint32Array, windows: Windows): WriteResult {
     const several = Uint8Array.from(sites, (site) => this.#states.several[site] ?? 0);
     // No protocol keeps a thread out of real instructions without keeping others waiting.
@@ -173,8 +183,8 @@ export class TextWriter {
 
   /**
    * What the agent does when this tracer dies: every window gets its compiled bytes back, those
-   * that are about to change too. A prologue may be put back only while a jump stands there:
-   * those that are about to change are left out until they have.
+   * that are about to change too. A prologue that takes more than one store may be put back only
+   * while a jump stands there: such that are about to change are left out until they have.
    */
   #writeJournal(changing: Uint32Array): void {
     for (const site of changing) this.#states.touched[site] = 1;
@@ -185,9 +195,13 @@ export class TextWriter {
   /** @param isKnown whether it is known what stands in the window of a moved prologue. */
   #setJournal(isKnown: (site: number) => boolean): void {
     const { table, several } = this.#states;
-    const isDue = (site: number): boolean =>
-      this.#hasProtocolBack(site) &&
-      (table.moved[site] === 0 || (several[site] === 0 && isKnown(site)));
+    const isDue = (site: number): boolean => {
+      const protocol = this.#protocolBack(site);
+      if (protocol === undefined || table.moved[site] === 0 || protocol === "store") {
+        return protocol !== undefined;
+      }
+      return several[site] === 0 && isKnown(site);
+    };
     const [program] = this.#planRestore(isDue).programs;
     this.#agent?.setJournal(program ?? new AgentProgram(1));
   }
@@ -202,14 +216,14 @@ export class TextWriter {
     );
   }
 
-  #hasProtocolBack(site: number): boolean {
+  #protocolBack(site: number): LiveProtocolName | undefined {
     const facts = windowFacts(this.#states.table, site, noneSeveral);
-    return chooseLiveProtocol(facts, this.#rules) !== undefined;
+    return chooseLiveProtocol(facts, this.#rules);
   }
 
   /** Whether the site is put back while everybody runs; prologues are while all are held. */
   #hasWayBack(site: number): boolean {
-    return this.#states.table.moved[site] === 0 && this.#hasProtocolBack(site);
+    return this.#states.table.moved[site] === 0 && this.#protocolBack(site) !== undefined;
   }
 
   /** Puts the compiled bytes back while everybody runs, as far as that is possible. */
