@@ -41,6 +41,17 @@ export {
   relocatePrologue,
 } from "./isa/x86-64/relocator.ts";
 export { type X86Instruction, x86_64 } from "./isa/x86-64/semantics.ts";
+export {
+  type AllowedProtocol,
+  allowedProtocols,
+  type Extent as WindowExtent,
+  type LiveRule,
+  liveRules,
+  type Promises,
+} from "./model/allowed.ts";
+export { type Computation, computeAll } from "./model/arithmetic.ts";
+export { type Finding, runCheck } from "./model/check.ts";
+export { type Claim, type ClaimVerdict, claims } from "./model/claims.ts";
 export { type LitmusMachine, litmusMachines } from "./model/litmus/machines.ts";
 export {
   type LitmusOptions,
@@ -49,8 +60,45 @@ export {
   type LitmusVerdict,
   runLitmus,
 } from "./model/litmus/run.ts";
+export { armv8, type Machine, machines, type RiscvFetch, riscv } from "./model/machine.ts";
+export { type OrderRow, tabulateOrders } from "./model/orders.ts";
+export { minimise, type StepNecessity, tryWithoutEach } from "./model/repair/necessity.ts";
+export { type Repair, type RepairFailure, repair } from "./model/repair/search.ts";
+export { traceToHtml } from "./model/show/lanes-html.ts";
+export { traceToSvg } from "./model/show/lanes-svg.ts";
+export { traceToText } from "./model/show/lanes-text.ts";
+export {
+  type Lane,
+  type MemoryView,
+  replay,
+  type Trace as ProtocolTrace,
+  type TraceStep,
+} from "./model/show/replay.ts";
+export {
+  type ClaimRow,
+  selectChecks,
+  type VerifyOptions,
+  type VerifyReport,
+  type VerifyRow,
+  verify,
+} from "./model/verify.ts";
 export type { SpawnOptions } from "./os/spawn.ts";
+export type { Design, DesignState, Ops, Targets, TrapReturn } from "./patch/design.ts";
+export * as designs from "./patch/designs/all.ts";
+export {
+  type Change,
+  type Check,
+  checkId,
+  checksFor,
+  type Family,
+  type Protocol,
+} from "./patch/protocol.ts";
+export { families } from "./patch/protocols/families.ts";
 export type { RefusalReason, SiteCandidate, StandingState } from "./patch/site.ts";
+export * as steps from "./patch/steps.ts";
+export * as trampolines from "./patch/trampolines.ts";
+export type { Adversity, MachineName, Verdict, ViolationKind } from "./patch/verdicts.ts";
+export { type DiffVerdict, diffTraces, type FunctionDiff, formatDiff } from "./report/diff.ts";
 export { type Exporter, exporters } from "./report/exporters.ts";
 export { formatGraph, formatGraphJson, type GraphOptions } from "./report/graph.ts";
 export { formatInfo, readInfo, type TraceInfo } from "./report/info.ts";

@@ -6,6 +6,7 @@
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
 import { registerDemo } from "./verbs/demo.ts";
+import { registerDiff } from "./verbs/diff.ts";
 import { registerDoctor } from "./verbs/doctor.ts";
 import { registerExport } from "./verbs/export.ts";
 import { registerGraph } from "./verbs/graph.ts";
@@ -14,10 +15,12 @@ import { registerLitmus } from "./verbs/litmus.ts";
 import { registerRecord } from "./verbs/record.ts";
 import { registerReport } from "./verbs/report.ts";
 import { registerSites } from "./verbs/sites.ts";
+import { registerVerify } from "./verbs/verify.ts";
 
 const verbs: readonly ((program: Command) => void)[] = [
   registerDemo,
   registerDoctor,
+  registerDiff,
   registerExport,
   registerGraph,
   registerInfo,
@@ -25,6 +28,7 @@ const verbs: readonly ((program: Command) => void)[] = [
   registerRecord,
   registerReport,
   registerSites,
+  registerVerify,
 ];
 
 async function main(argv: readonly string[]): Promise<number> {
