@@ -1,7 +1,7 @@
 /**
  * What reading a trace costs: events per second and memory of the reader alone, of the statistics,
- * of the graph and of each export, every one in a process of its own. `BENCH_EVENTS=100e6` makes the
- * trace larger than the default.
+ * of the graph and of each export, every one in a process of its own. `BENCH_EVENTS=100e6` makes
+ * the trace larger than the default.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, statSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * Who calls whom: calls added up by caller and callee, from a call tree, and as Graphviz and Mermaid
- * draw them.
+ * Who calls whom: calls added up by caller and callee, from a call tree, and as Graphviz and
+ * Mermaid draw them.
  */
 import type { Trace } from "../trace/trace.ts";
 import { utf8 } from "./byte-writer.ts";
