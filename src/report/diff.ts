@@ -220,7 +220,8 @@ export function formatDiff(
   ]);
   return [
     ...(cells.length === 0 ? [] : [...formatTable(columns, cells, paint), ""]),
-    `${plural(same.length, "function")} took as long in both traces, as far as their noise lets see`,
+    `${plural(same.length, "function")} took as long in both traces, ` +
+      "as far as their noise lets see",
     ...(few.length === 0
       ? []
       : [`${plural(few.length, "function")} had calls in too few parts of a trace to tell`]),

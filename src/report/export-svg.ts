@@ -84,7 +84,8 @@ function drawBox(box: Box, { tree, name }: TraceTree, ns: number, height: number
   const y = height - margin - (box.depth + 1) * rowHeight;
   const text = shorten(label, box.width);
   return (
-    `<g data-x="${box.x.toFixed(3)}" data-w="${box.width.toFixed(3)}" data-n="${escapeXml(label)}">` +
+    `<g data-x="${box.x.toFixed(3)}" data-w="${box.width.toFixed(3)}" ` +
+    `data-n="${escapeXml(label)}">` +
     `<title>${escapeXml(`${label} (${facts.join(", ")})`)}</title>` +
     `<rect x="${x}" y="${y}" width="${box.width.toFixed(2)}" height="${rowHeight - 1}" ` +
     `fill="${color(label)}"/><text x="${x}" dx="3" y="${y + 12}">${escapeXml(text)}</text></g>\n`
