@@ -67,6 +67,8 @@ export type ExplainOptions = {
   /** The filter that tracing would use: `include` and `exclude` of `SiteListOptions`. */
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
+  /** Functions without a site would be traced, too. */
+  readonly prologues?: boolean;
 };
 
 type Question = {
@@ -132,8 +134,11 @@ function whyChanged(
 }
 
 /** Sites and refusals of a module by the address of their functions. */
-function indexSites(module: Module) {
-  const { sites, refused } = module.program.sites();
+function indexSites(module: Module, prologues: boolean) {
+  const { program } = module;
+  const more = prologues ? program.prologues() : { sites: [], refused: [] };
+  const sites = [...more.sites, ...program.sites().sites];
+  const refused = [...more.refused, ...program.sites().refused];
   const bySite = new Map<bigint, SiteCandidate>();
   for (const site of sites) bySite.set(site.functionAddr, site);
   const byRefusal = new Map<bigint, RefusedSite>();
@@ -177,7 +182,8 @@ function answerAt(
 /** Answers for the functions of `module` that have code of their own. */
 function answersIn(module: Module, question: Question): FunctionAnswer[] {
   const table = module.program.symbols();
-  const index = indexSites(module);
+  const prologues = question.options.prologues ?? false;
+  const index = indexSites(module, prologues);
   const answers: FunctionAnswer[] = [];
   const seen = new Set<bigint>();
   for (let i = 0; i < table.count; i++) {
@@ -189,7 +195,7 @@ function answersIn(module: Module, question: Question): FunctionAnswer[] {
     answers.push(answerAt(module, index, addr, name, question));
   }
   // Sites of a stripped program have names of their addresses.
-  for (const site of module.program.sites().sites) {
+  for (const site of index.bySite.values()) {
     if (site.symbol !== undefined) continue;
     const name = functionName(siteName(site));
     if (!isMeant(question, name)) continue;

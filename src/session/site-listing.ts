@@ -10,6 +10,7 @@ import {
   type RefusalReason,
   refusalTexts,
   type SiteCandidate,
+  type SiteList,
   type StandingState,
 } from "../patch/site.ts";
 import { displayName, matchFunctions, type UnmatchedGlob } from "../symbols/function-name.ts";
@@ -25,6 +26,8 @@ export type SiteListOptions = {
   readonly include?: readonly string[];
   /** Globs of functions that are not listed, whatever `include` says. */
   readonly exclude?: readonly string[];
+  /** List functions without a site too, whose first instructions can be moved. */
+  readonly prologues?: boolean;
   /** Look up source lines; on unless said otherwise. */
   readonly lines?: boolean;
 };
@@ -151,8 +154,20 @@ function rowOf(module: Module, site: SiteCandidate, state: StandingState, lines:
   };
 }
 
-function refusedRows(module: Module): RefusedRow[] {
-  return module.program.sites().refused.map(({ addr, symbol, reason, bytes }) => ({
+/** Sites of a module and what was refused, of functions without a site too if `prologues`. */
+function listsOf({ program }: Module, prologues: boolean): readonly SiteList[] {
+  return prologues ? [program.sites(), program.prologues()] : [program.sites()];
+}
+
+/** Ascending by address. */
+const sitesOf = (module: Module, prologues: boolean): SiteCandidate[] =>
+  listsOf(module, prologues)
+    .flatMap(({ sites }) => sites)
+    .sort((a, b) => (a.addr < b.addr ? -1 : 1));
+
+function refusedRows(module: Module, prologues: boolean): RefusedRow[] {
+  const refused = listsOf(module, prologues).flatMap((list) => list.refused);
+  return refused.map(({ addr, symbol, reason, bytes }) => ({
     module: module.path,
     address: addressIn(module, addr),
     symbol,
@@ -205,8 +220,9 @@ function noMatch(doing: string, unmatched: readonly UnmatchedGlob[]): PatchbayEr
 export function listSites(target: SiteTarget, options: SiteListOptions = {}): SiteListing {
   const doing = `list the patch sites of ${describeTarget(target)}`;
   const { modules, skipped } = openModules(target);
-  const refused = modules.flatMap(refusedRows);
-  const all = modules.flatMap((module) => module.program.sites().sites);
+  const { prologues = false } = options;
+  const refused = modules.flatMap((module) => refusedRows(module, prologues));
+  const all = modules.flatMap((module) => sitesOf(module, prologues));
   if (all.length === 0) throw noSites(doing, modules, refused);
   const { include = [], exclude = [], lines = true } = options;
   const names = all.map((site) => functionName(siteName(site)));
@@ -215,7 +231,7 @@ export function listSites(target: SiteTarget, options: SiteListOptions = {}): Si
   const chosen = new Set(selected.map((index) => all[index]));
   using memory = typeof target === "number" ? new ProcessMemory(toPid(target)) : undefined;
   const sites = modules.flatMap((module) => {
-    const own = module.program.sites().sites.filter((site) => chosen.has(site));
+    const own = sitesOf(module, prologues).filter((site) => chosen.has(site));
     const states = memory === undefined ? [] : readStates(memory, module, own);
     return own.map((site, i) => rowOf(module, site, states[i] ?? { kind: "compiled" }, lines));
   });

@@ -17,6 +17,7 @@ type Options = {
   readonly notrace: readonly string[];
   readonly why?: string;
   readonly refused: boolean;
+  readonly prologues: boolean;
   readonly lines: boolean;
   readonly json: boolean;
 };
@@ -31,6 +32,7 @@ export function registerSites(program: Command): void {
     .option("-F, --filter <glob>", "list functions that match (repeatable)", collect, [])
     .option("-N, --notrace <glob>", "do not list functions that match (repeatable)", collect, [])
     .option("--why <name>", "say why a function can or can't be traced")
+    .option("--prologues", "count functions without sites whose first instructions can move", false)
     .option("--refused", "list the refused entries too, with their bytes", false)
     .option("--no-lines", "do not look up source lines")
     .option("--json", "print JSON", false)
@@ -47,6 +49,7 @@ function run(text: string, options: Options): void {
     include: options.filter,
     exclude: options.notrace,
     lines: options.lines,
+    prologues: options.prologues,
   });
   process.stdout.write(options.json ? listingToJson(listing) : formatListing(listing, options));
 }
@@ -59,8 +62,8 @@ const toJson = (value: unknown): string => {
 };
 
 function explain(target: SiteTarget, name: string, options: Options): void {
-  const { filter: include, notrace: exclude } = options;
-  const answers = explainFunction(target, name, { include, exclude });
+  const { filter: include, notrace: exclude, prologues } = options;
+  const answers = explainFunction(target, name, { include, exclude, prologues });
   process.stdout.write(
     options.json ? toJson(answers) : answers.map((one) => `${describeAnswer(one)}\n`).join(""),
   );
