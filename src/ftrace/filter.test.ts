@@ -14,7 +14,7 @@ function named(text: string): number[] {
   const parsed = parseFilter(text);
   if (!parsed.ok) throw new Error(parsed.error.problem);
   const terms: Selection = parsed.value.filter((term) => term.kind !== "trigger");
-  return [...resolve(terms, functions).sites].sort();
+  return [...resolve(terms, functions).sites].sort((a, b) => a - b);
 }
 
 describe("filters", () => {

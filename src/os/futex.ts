@@ -32,7 +32,7 @@ const pageBytes = 4096;
 
 /** A page of this process' memory at a fixed place; kept for good. */
 function allocate(): { readonly address: bigint; readonly words: BigInt64Array } {
-  const address = BigInt(mmap(0n, BigInt(pageBytes), 3, 0x22, -1, 0n));
+  const address = mmap(0n, BigInt(pageBytes), 3, 0x22, -1, 0n);
   return { address, words: new BigInt64Array(viewMemory(address, pageBytes)) };
 }
 

@@ -30,16 +30,23 @@ export const waitpid: (pid: number, status: Int32Array, options: number) => numb
   "int waitpid(int pid, _Inout_ int *status, int options)",
 );
 
-export const mmap: (
+const mmapRaw: (
   addr: bigint,
   length: bigint,
   prot: number,
   flags: number,
   fd: number,
   offset: bigint,
-) => bigint = declare(
+) => bigint | number = declare(
   "uintptr_t mmap(uintptr_t addr, size_t length, int prot, int flags, int fd, int64_t offset)",
 );
+
+/** mmap(2); `mapFailed` when it fails. */
+export const mmap = (...args: Parameters<typeof mmapRaw>): bigint =>
+  BigInt.asUintN(64, BigInt(mmapRaw(...args)));
+/** MAP_FAILED. */
+export const mapFailed: bigint = 0xffff_ffff_ffff_ffffn;
+
 export const munmap: (addr: bigint, length: bigint) => number = declare(
   "int munmap(uintptr_t addr, size_t length)",
 );

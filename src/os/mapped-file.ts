@@ -1,10 +1,9 @@
 /** A part of a file mapped into this process, shared with whoever else maps it. */
 import { PatchbayError } from "../base/error.ts";
-import { errno, errorName, mmap, munmap, viewMemory } from "./libc.ts";
+import { errno, errorName, mapFailed, mmap, munmap, viewMemory } from "./libc.ts";
 
 const protReadWrite = 3;
 const mapShared = 1;
-const mapFailed = 2n ** 64n - 1n;
 
 export class MappedFile {
   /** The mapped bytes; not to be used after disposing. */
@@ -15,14 +14,14 @@ export class MappedFile {
   /** Maps `length` bytes at `offset`, a multiple of the page size, of the open file `fd`. */
   constructor(fd: number, offset: number, length: number) {
     const address = mmap(0n, BigInt(length), protReadWrite, mapShared, fd, BigInt(offset));
-    if (BigInt.asUintN(64, BigInt(address)) === mapFailed) {
+    if (address === mapFailed) {
       throw new PatchbayError({
         code: "system",
         doing: `map ${length} bytes of a target's rings`,
         why: errorName(errno()),
       });
     }
-    this.address = BigInt(address);
+    this.address = address;
     this.buffer = viewMemory(this.address, length);
   }
 

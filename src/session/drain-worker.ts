@@ -72,7 +72,7 @@ const handlers: DrainHandlers = {
 
 let sleepMs = sleepMsMin;
 let lastReap = performance.now();
-while (!finished) {
+for (;;) {
   const seen = Atomics.load(wakeWord, 0);
   for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) {
     port.postMessage(answer(handlers, got.message as Call));

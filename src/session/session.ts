@@ -10,9 +10,9 @@ import { type Pid, pid as toPid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { commandLine, cpuVendor, isAlive, readStat } from "../os/proc.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
-import { type ClockReading, readClocks, tscFrequency } from "../os/tsc.ts";
+import { type ClockReading, readClocks } from "../os/tsc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
-import { pageBytes } from "../ring/arena.ts";
+import { type ArenaShape, pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import { refuseOtherTracer } from "../target/other-tracer.ts";
 import type { TraceClock } from "../trace/clock.ts";
@@ -25,11 +25,14 @@ import {
   type SiteFilter,
   toSiteTable,
 } from "./catalogue.ts";
+import { measureClock } from "./clock.ts";
 import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
+import { Observation } from "./observation.ts";
 import { listModules, type ModuleList } from "./process-modules.ts";
 import { Recording } from "./recording.ts";
 import { targetFacts } from "./target-facts.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
+import { Tracing } from "./tracing.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
 export type RecordOptions = {
@@ -52,6 +55,9 @@ export type RecordOptions = {
   /** Whose manual the choice of protocols relies on; this machine's unless said otherwise. */
   readonly vendorRules?: VendorRules;
 };
+
+/** What is counted without a recording. */
+export type ObserveOptions = Pick<RecordOptions, "filter" | "prologues" | "vendorRules">;
 
 const ringBytesDefault = 4 << 20;
 const threadsDefault = 1024;
@@ -103,7 +109,8 @@ export class Session {
   readonly #startTime: number;
   readonly #clock: ClockReading;
   #launched: "held" | "running" | undefined;
-  #recording: Recording | undefined;
+  /** What goes on in the process; one thing at a time. */
+  #running: Recording | Observation | undefined;
   #catalogue: Catalogue | undefined;
   #prologues = false;
 
@@ -143,40 +150,79 @@ export class Session {
     return this.#functions.functions.filter(({ id }) => isNamed(id) && !notrace.sites.has(id));
   }
 
-  /** Starts recording; one recording at a time. A program that was launched starts to run. */
-  async record(options: RecordOptions): Promise<Recording> {
-    if (this.#recording !== undefined) {
+  /** Makes sure that nothing goes on yet, and that `filter` names something; for `doing`. */
+  #prepare(doing: string, { filter, prologues = false }: ObserveOptions): Catalogue {
+    if (this.#running !== undefined) {
       throw new PatchbayError({
         code: "bad-usage",
-        doing: `record process ${this.pid}`,
-        why: "this session is recording already",
+        doing: `${doing} process ${this.pid}`,
+        why: "this session is tracing it already",
       });
     }
-    this.usePrologues(options.prologues ?? false);
+    this.usePrologues(prologues);
     // A filter that names nothing is refused before anything is touched.
-    this.select(options.filter);
-    const catalogue = this.#functions;
-    const { flightRecorder = false, exits = true } = options;
-    const ringBytes = options.ringBytes ?? ringBytesDefault;
-    const shape = {
+    this.select(filter);
+    return this.#functions;
+  }
+
+  /** Brings in what tracing needs, with rings of this shape. */
+  #inject(
+    catalogue: Catalogue,
+    rings: Pick<ArenaShape, "ringCount" | "slotCount">,
+    { overwrite, vendorRules }: { overwrite: boolean; vendorRules: VendorRules | undefined },
+  ) {
+    const counterBytes = pageBytes * Math.ceil((catalogue.functions.length * 8) / pageBytes);
+    const shape = { ...rings, programBytes: programBytesDefault, counterBytes };
+    const options = { shape, overwrite, rules: vendorRules ?? machineRules() };
+    const facts = targetFacts(this.modules.modules);
+    const sites = toSiteTable(catalogue);
+    return this.#worker
+      .call("inject", this.pid, facts, sites, options)
+      .then((injected) => ({ ...injected, shape }));
+  }
+
+  /**
+   * Starts counting calls, without a trace; nothing else may go on in this session. A program that
+   * was launched starts to run.
+   */
+  async observe(options: ObserveOptions = {}): Promise<Observation> {
+    const { pid } = this;
+    const catalogue = this.#prepare("observe", options);
+    const { vendorRules } = options;
+    // Nothing is recorded: the smallest ring that there can be.
+    const rings = { ringCount: 1, slotCount: pageBytes / eventBytes };
+    await this.#inject(catalogue, rings, { overwrite: false, vendorRules });
+    const tracing = new Tracing({ pid, target: this.#worker, catalogue });
+    const observation = new Observation(tracing, () => this.status());
+    this.#running = observation;
+    try {
+      await tracing.register("count", { kind: "count" }, options.filter);
+      await this.run();
+    } catch (error) {
+      await observation.stop("counting could not begin").catch(() => undefined);
+      throw error;
+    }
+    return observation;
+  }
+
+  /** Starts recording; one recording at a time. A program that was launched starts to run. */
+  async record(options: RecordOptions): Promise<Recording> {
+    const catalogue = this.#prepare("record", options);
+    const { flightRecorder = false, exits = true, vendorRules } = options;
+    const rings = {
       ringCount: options.threadsMax ?? threadsDefault,
-      slotCount: ringBytes / eventBytes,
-      programBytes: programBytesDefault,
-      counterBytes: pageBytes * Math.ceil((catalogue.functions.length * 8) / pageBytes),
+      slotCount: (options.ringBytes ?? ringBytesDefault) / eventBytes,
     };
-    const injected = await this.#worker.call(
-      "inject",
-      this.pid,
-      targetFacts(this.modules.modules),
-      toSiteTable(catalogue),
-      { shape, overwrite: flightRecorder, rules: options.vendorRules ?? machineRules() },
-    );
+    const injected = await this.#inject(catalogue, rings, {
+      overwrite: flightRecorder,
+      vendorRules,
+    });
     const data: DrainWorkerData = {
       wake: new SharedArrayBuffer(4),
       start: {
         pid: this.pid,
         arenaFd: injected.arenaFd,
-        shape,
+        shape: injected.shape,
         overwrite: flightRecorder,
         table: injected.table,
         path: options.directory,
@@ -184,8 +230,9 @@ export class Session {
       },
     };
     const drain = new WorkerClient<DrainHandlers>(drainWorkerUrl, "drain worker", data, data.wake);
-    this.#recording = new Recording({
-      session: this,
+    const recording = new Recording({
+      pid: this.pid,
+      status: () => this.status(),
       target: this.#worker,
       drain,
       directory: options.directory,
@@ -193,16 +240,17 @@ export class Session {
       catalogue,
       clock: this.#clock,
     });
+    this.#running = recording;
     try {
       await drain.call("open");
-      await this.#recording.register("record", { kind: "record", exits }, options.filter);
+      await recording.register("record", { kind: "record", exits }, options.filter);
       await this.run();
     } catch (error) {
       // Why it could not begin is what counts, not that there is no trace to finish.
-      await this.#recording.stop("recording could not begin").catch(() => undefined);
+      await recording.stop("recording could not begin").catch(() => undefined);
       throw error;
     }
-    return this.#recording;
+    return recording;
   }
 
   /** Lets a launched program run. */
@@ -244,12 +292,12 @@ export class Session {
     return measureClock(this.#clock);
   }
 
-  /** Ends a recording that is going on and lets the process go as it was. */
+  /** Ends what is going on and lets the process go as it was. */
   async close(): Promise<void> {
-    const recording = this.#recording;
+    const running = this.#running;
     try {
-      if (recording?.isEnding === true) await recording.ended.catch(() => undefined);
-      else await recording?.stop("the session was closed");
+      if (running?.isEnding === true) await running.ended.catch(() => undefined);
+      else await running?.stop("the session was closed");
     } finally {
       await this.run();
       await this.#worker.end();
@@ -259,10 +307,4 @@ export class Session {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/** The clock by `from` and now. */
-export function measureClock(from: ClockReading): TraceClock {
-  const now = readClocks();
-  return { frequencyHz: tscFrequency(from, now), ticks: now.ticks, wallNs: now.wallNs };
 }

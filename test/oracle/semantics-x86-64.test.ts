@@ -121,7 +121,7 @@ const makeTrials = (): Trial<X86Instruction>[] => {
       const isLongReturn = /ret 0x[89a-f]...$/.test(text);
       if (isTwofold || isLongReturn || x86_64.effects(insn).some(isFixedAccess)) continue;
       const sequence = usesR15(insn) ? undefined : withTarget(insn);
-      const viaMemory = /^(jmp|call) .*\[|^ret/.test(x86_64.format(insn, 0n));
+      const viaMemory = /(^| )((jmp|call) .*\[|ret)/.test(x86_64.format(insn, 0n));
       if (sequence === undefined && viaMemory) continue;
       trials.push(sequence ?? { insns: [aimed(insn)], open: openFlags(insn) });
     }
