@@ -3,13 +3,13 @@
  * call, the frame description, and the thunks of a batch of sites. Readable and executable, never
  * writable: it is filled through /proc/PID/mem.
  */
-import { assert, ensure } from "../base/assert.ts";
+import { assert } from "../base/assert.ts";
 import { type CodeAddr, codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
 import { thunkFrames } from "../codegen/frame-description.ts";
-import { type ClaimPlan, claimRoutine } from "../codegen/x86-64/claim.ts";
+import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
 import { fillThunks, type ThunkSites, thunkStride } from "../codegen/x86-64/fill-thunks.ts";
-import type { RecordPlan, ThunkTemplate } from "../codegen/x86-64/record.ts";
-import { tailRoutine } from "../codegen/x86-64/tail.ts";
+import type { RecordPlan } from "../codegen/x86-64/record.ts";
+import { type ThunkTemplate, thunkRoutines } from "../codegen/x86-64/thunk.ts";
 
 /** Where things are in the target. */
 export type CodeRegion = {
@@ -26,10 +26,9 @@ export type CodeRegion = {
   readonly returnOffset: number | undefined;
 };
 
-/** Bytes in front of the thunks, and where in them things are; the claim routine comes first. */
+/** Bytes in front of the thunks, and where in them the frames are; the routines come first. */
 const headBytes = 4096;
-const tailOffset = 512;
-const framesOffset = 1024;
+const framesOffset = 2048;
 
 /** Where the copies of moved instructions lie in a region for `count` thunks: behind these. */
 export const copiesOffset = (template: ThunkTemplate, count: number): number =>
@@ -38,15 +37,6 @@ export const copiesOffset = (template: ThunkTemplate, count: number): number =>
 /** Bytes that a region for `count` thunks and `copyBytes` of moved instructions takes. */
 export const regionBytes = (template: ThunkTemplate, count: number, copyBytes: number): number =>
   (copiesOffset(template, count) + copyBytes + 4095) & ~4095;
-
-/** The return point of a thunk: behind its only call of the body. */
-function findReturnOffset(template: ThunkTemplate): number | undefined {
-  const callOpcode = 0xe8;
-  for (const { name, offset, endOffset } of template.holes) {
-    if (name === "body" && template.bytes[offset - 1] === callOpcode) return endOffset;
-  }
-  return undefined;
-}
 
 /**
  * The region's content for `start`, and its map. The buffer is the caller's.
@@ -67,32 +57,30 @@ export function buildRegion(
     assert(offset + part.length <= end, `what lies at ${offset} of a region ends before ${end}`);
     bytes.set(part, offset);
   };
-  put(0, claimRoutine(codeAddr(start), claim).bytes, tailOffset);
+  const routines = thunkRoutines(codeAddr(start), template.work, plan, claim);
+  put(0, routines.code.bytes, framesOffset - 1);
   const stride = thunkStride(template);
   const thunks = Number(start) + headBytes;
-  const returnOffset = findReturnOffset(template);
-  if (returnOffset !== undefined) {
-    const code = stride * sites.count;
-    put(framesOffset, thunkFrames(codeAddr(BigInt(thunks)), code, plan.mirrorDelta), headBytes);
-    const exitEvent = template.holes.find(({ name }) => name === "exitEvent")?.offset;
-    const tail = tailRoutine(codeAddr(start + BigInt(tailOffset)), {
-      record: plan,
-      claim: codeAddr(start),
-      exitEvent: ensure(exitEvent, "a thunk with a return point records an exit") - returnOffset,
-    });
-    put(tailOffset, tail.bytes, framesOffset - 1);
+  const thunksBytes = stride * sites.count;
+  const { returnPoint } = template;
+  if (returnPoint !== undefined) {
+    const frames = thunkFrames(codeAddr(BigInt(thunks)), thunksBytes, plan.mirrorDelta);
+    put(framesOffset, frames, headBytes);
   }
-  const routines = { claim: Number(start), tail: Number(start) + tailOffset };
-  bytes.set(fillThunks(template, thunks, sites, routines), headBytes);
+  const place = bytes.subarray(headBytes, headBytes + thunksBytes);
+  fillThunks(place, template, thunks, sites, {
+    enter: Number(routines.enter),
+    leave: Number(routines.leave),
+  });
   const region: CodeRegion = {
     start,
     bytes: bytes.length,
     returnTrap: codeAddr(start + BigInt(framesOffset - 1)),
-    frames: returnOffset === undefined ? undefined : dataAddr(start + BigInt(framesOffset)),
+    frames: returnPoint === undefined ? undefined : dataAddr(start + BigInt(framesOffset)),
     thunks,
     stride,
     count: sites.count,
-    returnOffset,
+    returnOffset: returnPoint,
   };
   return { region, bytes };
 }

@@ -161,6 +161,7 @@ export class Injection {
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindow: mirror?.window ?? 0,
         ranges: dataAddr(ranges),
+        counters: dataAddr(at + BigInt(counterOffset(shape))),
       };
       const agent = startAgent(mapper, pid, memory, table, { at, fd, shape });
       memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));

@@ -5,9 +5,9 @@
  */
 import type { Pid } from "../base/brand.ts";
 import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
-import { makeThunk, type RecordPlan, type ThunkTemplate } from "../codegen/x86-64/record.ts";
+import type { RecordPlan } from "../codegen/x86-64/record.ts";
+import { makeThunk, type ThunkTemplate } from "../codegen/x86-64/thunk.ts";
 import { type ProcessMemory, readMaps } from "../os/proc.ts";
-import { counterOffset } from "../ring/arena.ts";
 import { findRoomNear } from "./address-space.ts";
 import type { Range } from "./bootstrap.ts";
 import { buildRegion, type CodeRegion, copiesOffset, regionBytes } from "./code-region.ts";
@@ -85,7 +85,7 @@ export class ThunkStore {
   #template(work: number): ThunkTemplate {
     let template = this.#templates.get(work);
     if (template === undefined) {
-      template = makeThunk(this.#parts.plan, work);
+      template = makeThunk(work);
       this.#templates.set(work, template);
     }
     return template;
@@ -100,7 +100,6 @@ export class ThunkStore {
     const start = findRoomNear(readMaps(pid), bytes, ends[0] ?? 0n, ends[1] ?? 0n);
     map(start, bytes);
     this.ranges.push({ start, bytes: BigInt(bytes) });
-    const counters = Number(claim.arena) + counterOffset(claim.shape);
     const copiesAt = start + BigInt(copiesOffset(template, count));
     const copies = copyPrologues(table, sites, copiesAt);
     const body = Float64Array.from(sites, (site, index) => {
@@ -108,7 +107,7 @@ export class ThunkStore {
       if (copy !== 0) this.#copies[site] = copy;
       return copy === 0 ? (table.at[site] ?? 0) + (table.size[site] ?? 0) : copy;
     });
-    const filled = { count, id: sites, body, counters };
+    const filled = { count, id: sites, body };
     const built = buildRegion(start, template, filled, claim, plan, copies.bytes);
     memory.write(start, built.bytes);
     this.#ranges.add(start, start + BigInt(bytes));

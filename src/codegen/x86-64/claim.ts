@@ -7,8 +7,8 @@
  * them. Signal handlers that interrupt it may run it too: they do what it was about to do. Should
  * a thread come to own two rings by that, both are read.
  */
-import type { CodeAddr, DataAddr } from "../../base/brand.ts";
-import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
+import type { DataAddr } from "../../base/brand.ts";
+import type { Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import {
@@ -106,9 +106,8 @@ function takeRing(a: Assembler, shape: ArenaShape, none: Label): void {
   a.bind(taken);
 }
 
-/** Code of `claim` for one session, to be placed at `origin`. */
-export function claimRoutine(origin: CodeAddr, plan: ClaimPlan): Assembled {
-  const a = new Assembler(origin);
+/** Adds the routine. */
+export function emitClaim(a: Assembler, plan: ClaimPlan): void {
   const [found, resume, enter, done] = [a.label(), a.label(), a.label(), a.label()];
   const [noRing, ringless, silent] = [a.label(), a.label(), a.label()];
   const owner = mem32(rdi, { disp: threadTable.tid });
@@ -167,5 +166,4 @@ export function claimRoutine(origin: CodeAddr, plan: ClaimPlan): Assembled {
   a.bind(done);
   for (const register of saved.toReversed()) a.i("pop", register);
   a.i("ret");
-  return a.finish();
 }

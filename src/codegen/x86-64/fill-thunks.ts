@@ -1,94 +1,58 @@
 /**
  * Makes the thunks of many sites at once. A hundred thousand of them are made while somebody
- * waits, so addresses are plain numbers here (user addresses lie below 2^47 and fit) and a copy
- * costs a memory move and a few stores.
+ * waits, so addresses are plain numbers here (user addresses lie below 2^47 and fit), copies are
+ * one move of memory each, and a hole costs a store.
  */
 import { assert } from "../../base/assert.ts";
-import { eventKind, siteShift } from "../../ring/layout.ts";
-import type { ThunkTemplate } from "./record.ts";
+import type { ThunkTemplate } from "./thunk.ts";
 
 /** Sites of one region, index by index. Addresses in the target. */
 export type ThunkSites = {
   readonly count: number;
-  /** What the site's event carries. */
+  /** What the site's events carry. */
   readonly id: Uint32Array;
   /** First byte behind the window: where the thunk goes on. */
   readonly body: Float64Array;
-  /** Address of the session's counters: a u64 for each site, by its id. */
-  readonly counters: number;
 };
 
-const alignment = 16;
-const two32 = 2 ** 32;
+/** A thunk lies in one line of the processor's caches. */
+const alignment = 64;
 
 /** Bytes from one thunk to the next. */
 export const thunkStride = (template: ThunkTemplate): number =>
-  Math.ceil(template.bytes.length / alignment) * alignment;
-
-type Filling =
-  | { readonly kind: "counter"; readonly offset: number }
-  | { readonly kind: "event"; readonly offset: number; readonly low: number }
-  | {
-      readonly kind: "distance";
-      readonly offset: number;
-      readonly end: number;
-      readonly to: "claim" | "tail" | "body";
-    };
-
-const eventLow: Readonly<Record<string, number>> = {
-  entryEvent: eventKind.entry,
-  exitEvent: eventKind.exit,
-  unwoundEvent: eventKind.unwound,
-};
-
-/** What each hole wants, found out once per template. */
-const fillings = (template: ThunkTemplate): readonly Filling[] =>
-  template.holes.map(({ name, offset, endOffset }) => {
-    if (name === "claim" || name === "tail" || name === "body") {
-      assert(endOffset !== undefined, `${name} is a distance`);
-      return { kind: "distance", offset, end: endOffset, to: name };
-    }
-    if (name === "counter") return { kind: "counter", offset };
-    const low = eventLow[name];
-    assert(low !== undefined, `unknown hole ${name}`);
-    return { kind: "event", offset, low };
-  });
+  Math.ceil(template.code.bytes.length / alignment) * alignment;
 
 /**
- * The thunks of `sites` in a buffer of their own, for the address `start`.
+ * Puts the thunks of `sites` into `out` (borrowed), which is to stand at `start`.
  * @param routines addresses of what all thunks call.
  */
 export function fillThunks(
+  out: Uint8Array,
   template: ThunkTemplate,
   start: number,
   sites: ThunkSites,
-  routines: { readonly claim: number; readonly tail: number },
-): Uint8Array {
+  routines: { readonly enter: number; readonly leave: number },
+): void {
+  const { bytes, holes } = template.code;
   const stride = thunkStride(template);
-  const out = new Uint8Array(stride * sites.count).fill(0xcc);
-  const view = new DataView(out.buffer);
-  const wanted = fillings(template);
-  for (let index = 0; index < sites.count; index++) {
-    const at = index * stride;
-    const body = sites.body[index] ?? 0;
-    const high = (sites.id[index] ?? 0) << (siteShift - 32);
-    out.set(template.bytes, at);
-    for (const filling of wanted) {
-      const place = at + filling.offset;
-      if (filling.kind === "event") {
-        view.setUint32(place, filling.low, true);
-        view.setInt32(place + 4, high, true);
-      } else if (filling.kind === "counter") {
-        const counter = sites.counters + 8 * (sites.id[index] ?? 0);
-        view.setUint32(place, counter % two32, true);
-        view.setUint32(place + 4, counter / two32, true);
-      } else {
-        const target = filling.to === "body" ? body : routines[filling.to];
-        const distance = target - (start + at + filling.end);
-        assert(distance === (distance | 0), `a thunk can't reach its ${filling.to}`);
-        view.setInt32(place, distance, true);
+  assert(out.length === stride * sites.count, "thunks fill their place");
+  out.fill(0xcc, 0, stride).set(bytes);
+  for (let done = stride; done < out.length; done *= 2) out.copyWithin(done, 0, done);
+  const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
+  for (const { name, offset, endOffset } of holes) {
+    if (name === "site") {
+      for (let i = 0; i < sites.count; i++) {
+        view.setUint32(i * stride + offset, sites.id[i] ?? 0, true);
       }
+      continue;
+    }
+    assert(name === "body" || name === "enter" || name === "leave", "a hole that we know");
+    assert(endOffset !== undefined, "routines and bodies are called");
+    const shared = name === "body" ? undefined : routines[name];
+    for (let i = 0; i < sites.count; i++) {
+      const distance = (shared ?? sites.body[i] ?? 0) - (start + i * stride + endOffset);
+      assert(distance === (distance | 0), "thunks reach what they call");
+      view.setInt32(i * stride + offset, distance, true);
     }
   }
-  return out;
 }

@@ -1,0 +1,195 @@
+/**
+ * Thunks: the code that an enabled site jumps to, and the routines that do their work. A site has
+ * one thunk per kind of work; what several ops want at a function is fused into one. Thunks are as
+ * small as they can be (a hundred thousand of them are made while somebody waits, and in a busy
+ * program they compete for the processor's cache): they pass the site's id on to a routine that
+ * all thunks of a region share.
+ *
+ * **Entry and exit.** The site jumps to the thunk with the return address on top of the stack, at
+ * S. `enter` copies the return address to the mirror, at S + `mirrorDelta`, and records the entry.
+ * Then the thunk *calls* the body, so that the body's `ret` comes back here and is predicted.
+ * `leave` records the exit and puts the return address back from the mirror. Since the mirror's
+ * slot is a function of the stack pointer alone, longjmp and stack switches need no care, and one
+ * rule tells unwinders where the return address is (see `frame-description.ts`).
+ *
+ *     site:  jmp thunk       thunk: push id; call enter; drop id and [S]; call body
+ *     body:  ...                    make room for [S]; push id; call leave; drop id; ret
+ *
+ *     enter: [S + delta] := [S]; record entry
+ *     leave: record exit; [S] := [S + delta]; [S + delta] := 0
+ *
+ * A function that ends with a jump to another one (a tail call) leaves a thunk's return point at S:
+ * the mirror's slot is in use already, and what is in it has to stay. A slot that is not 0 is the
+ * hint, `tail.ts` looks closer.
+ *
+ * **Entry alone.** The site jumps to the thunk, which records and jumps to the body. On stacks
+ * outside of the mirrored part of the address space the first form falls back to this, and says
+ * so with an `unwound` event right behind the entry: how long the call takes is not known.
+ *
+ * Everything that the caller or the callee can see stays as it was: all registers, because a
+ * compiler that knows its callee (gcc's -fipa-ra) keeps values in registers that the ABI calls
+ * clobbered, and the arithmetic flags. Vector registers are not touched.
+ */
+import { assert } from "../../base/assert.ts";
+import { type CodeAddr, codeAddr } from "../../base/brand.ts";
+import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
+import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
+import { r32, r64 } from "../../isa/x86-64/registers.ts";
+import { type ClaimPlan, emitClaim } from "./claim.ts";
+import {
+  type Cold,
+  emitCold,
+  mirrorWindowBits,
+  type RecordPlan,
+  record,
+  restore,
+  save,
+  savedBytes,
+  thunkWork,
+} from "./record.ts";
+import { emitTail } from "./tail.ts";
+
+const does = (work: number, bit: number): boolean => (work & bit) !== 0;
+
+/** A thunk before its holes are filled: `site` (an id), `body`, `enter` and `leave` (addresses). */
+export type ThunkTemplate = {
+  readonly work: number;
+  readonly code: Assembled;
+  /** Offset of the point that the body returns to; undefined when returns are not hooked. */
+  readonly returnPoint: number | undefined;
+};
+
+const { rax, rcx, rdx, rsp } = r64;
+
+const drop = (a: Assembler, bytes: number): Assembler => a.i("lea", rsp, mem(rsp, { disp: bytes }));
+
+/** Where `enter` returns to, and where to go on from there on a stack that has no mirror. */
+const afterEnter = 10;
+const outside = 41;
+/** In the thunk of a function that was left by a tail call, from its return point to the id. */
+const idAfterReturn = 6;
+
+/** The thunk for `work`. */
+export function makeThunk(work: number): ThunkTemplate {
+  const origin = codeAddr(0n);
+  const a = new Assembler(origin);
+  const offset = (label: Label): number => Number(code.labels(label) - origin);
+  const pushSite = (): Assembler => a.i("push", a.hole("site", 4));
+  pushSite();
+  a.i("call", a.hole("enter", 4));
+  if (!does(work, thunkWork.exit)) {
+    drop(a, 8).i("jmp", a.hole("body", 4));
+    return { work, code: a.finish(), returnPoint: undefined };
+  }
+  const entered = a.bindNew();
+  drop(a, 16).i("call", a.hole("body", 4));
+  const returnPoint = a.bindNew();
+  drop(a, -8);
+  pushSite();
+  const pushed = a.bindNew();
+  a.i("call", a.hole("leave", 4));
+  drop(a, 8).i("ret");
+  const bare = a.bindNew();
+  drop(a, 8).i("jmp", a.hole("body", 4));
+  const code = a.finish();
+  const offsets = [offset(entered), offset(bare), offset(pushed) - 4 - offset(returnPoint)];
+  assert(
+    String(offsets) === String([afterEnter, outside, idAfterReturn]),
+    "routines know where things are in a thunk",
+  );
+  return { work, code, returnPoint: offset(returnPoint) };
+}
+
+/** On the stack of a routine, from the stack pointer behind its `save`. */
+const frame = {
+  /** Where it returns to in the thunk. */
+  thunk: savedBytes,
+  site: savedBytes + 8,
+  /** The return address of the traced function: S. */
+  slot: savedBytes + 16,
+} as const;
+const site = mem32(rsp, { disp: frame.site });
+const slot = mem64(rsp, { disp: frame.slot });
+/** With the mirror's distance in rcx. */
+const mirrorSlot = mem64(rsp, { index: rcx, disp: frame.slot });
+
+/** What thunks for `work` call. */
+export type ThunkRoutines = {
+  readonly code: Assembled;
+  readonly enter: CodeAddr;
+  readonly leave: CodeAddr;
+};
+
+/** The routines of a region, to be placed at `origin`. */
+export function thunkRoutines(
+  origin: CodeAddr,
+  work: number,
+  plan: RecordPlan,
+  claimPlan: ClaimPlan,
+): ThunkRoutines {
+  const a = new Assembler(origin);
+  const claim = a.label();
+  const cold: Cold[] = [];
+  const enter = a.bindNew();
+  save(a);
+  if (does(work, thunkWork.count)) {
+    a.i("mov", r32.eax, site);
+    a.i("mov", rcx, plan.counters);
+    a.lock().i("inc", mem64(rcx, { index: rax, scale: 8 }));
+  }
+  if (does(work, thunkWork.exit)) emitHookingEntry(a, plan, cold);
+  else {
+    if (does(work, thunkWork.entry)) record(a, plan, "entry", site, cold);
+    restore(a);
+    a.i("ret");
+  }
+  a.align(64);
+  const leave = a.bindNew();
+  if (does(work, thunkWork.exit)) emitLeave(a, plan, cold);
+  emitCold(a, cold, claim);
+  a.bind(claim);
+  emitClaim(a, claimPlan);
+  const code = a.finish();
+  return { code, enter: code.labels(enter), leave: code.labels(leave) };
+}
+
+/** The rest of `enter` where returns are hooked. */
+function emitHookingEntry(a: Assembler, plan: RecordPlan, cold: Cold[]): void {
+  const unmirrored = a.label();
+  const inUse = a.label();
+  const hooked = a.label();
+  a.i("mov", rax, rsp);
+  a.i("shr", rax, mirrorWindowBits);
+  a.i("cmp", r32.eax, plan.mirrorWindow);
+  a.i("jne", unmirrored);
+  a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
+  a.i("mov", rdx, slot);
+  a.i("cmp", mirrorSlot, 0);
+  a.i("jne", inUse);
+  a.i("mov", mirrorSlot, rdx);
+  a.bind(hooked);
+  record(a, plan, "entry", site, cold);
+  restore(a);
+  a.i("ret");
+
+  a.bind(inUse);
+  emitTail(a, plan, { mirrorSlot, idAfterReturn, cold, done: hooked });
+
+  a.bind(unmirrored);
+  record(a, plan, "entry", site, cold);
+  record(a, plan, "unwound", site, cold);
+  a.i("add", mem64(rsp, { disp: frame.thunk }), outside - afterEnter);
+  restore(a);
+  a.i("ret");
+}
+
+function emitLeave(a: Assembler, plan: RecordPlan, cold: Cold[]): void {
+  save(a);
+  record(a, plan, "exit", site, cold);
+  a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
+  a.i("mov", rdx, mirrorSlot);
+  a.i("mov", slot, rdx);
+  a.i("mov", mirrorSlot, 0);
+  restore(a);
+  a.i("ret");
+}
