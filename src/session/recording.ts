@@ -2,15 +2,16 @@
  * One recording: ops in the register, sites that follow them, rings that are drained. It ends when
  * it is told to, or with the process; then the process is as it was and the trace is whole.
  */
+import type { Pid } from "../base/brand.ts";
 import type { Handler, Ops } from "../ftrace/ops.ts";
 import type { ClockReading } from "../os/tsc.ts";
 import type { ChangeResult } from "../target/injection.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { Catalogue, CataloguedFunction, SiteFilter } from "./catalogue.ts";
+import { measureClock } from "./clock.ts";
 import type { DrainTotals } from "./drain.ts";
 import type { DrainHandlers } from "./drain-worker.ts";
 import { type Cause, Lifetime } from "./lifetime.ts";
-import { measureClock, type Session } from "./session.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
 import { type CallCount, type EnabledFunction, Tracing } from "./tracing.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
@@ -46,7 +47,8 @@ export type RecordingSummary = RecordingProgress & {
 const locateAtOnce = 500;
 
 type Parts = {
-  readonly session: Session;
+  readonly pid: Pid;
+  readonly status: () => Promise<ExitStatus>;
   readonly target: WorkerClient<TargetHandlers>;
   readonly drain: WorkerClient<DrainHandlers>;
   readonly directory: string;
@@ -67,15 +69,15 @@ export class Recording {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.directory = parts.directory;
-    const { session, target, catalogue, drain } = parts;
+    const { pid, status, target, catalogue, drain } = parts;
     this.#tracing = new Tracing({
-      pid: session.pid,
+      pid,
       target,
       catalogue,
       announce: (functions) => this.#name(functions),
     });
     this.#lifetime = new Lifetime({
-      status: () => session.status(),
+      status,
       failure: async () => (await drain.call("failure"))?.why,
       finish: (cause) => this.#finish(cause),
     });
