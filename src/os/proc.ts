@@ -12,7 +12,7 @@ import {
   readSync,
   writeSync,
 } from "node:fs";
-import { hex, type Pid, type Tid, tid as toTid } from "../base/brand.ts";
+import { hex, type Pid, type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 
 /** One line of /proc/PID/maps. `end` is exclusive. */
@@ -102,6 +102,17 @@ export const listThreads = (pid: Pid): readonly Tid[] =>
 
 /** Whether a thread is there; as a zombie, too. */
 export const isThread = (pid: Pid, tid: Tid): boolean => existsSync(`/proc/${pid}/task/${tid}`);
+
+/** Whether a thread has ended, though it may still be listed. */
+export function isZombie(tid: Tid): boolean {
+  try {
+    const { state } = readStat(toPid(tid));
+    return state === "Z" || state === "X";
+  } catch (error) {
+    if (error instanceof PatchbayError && error.code === "no-such-process") return true;
+    throw error;
+  }
+}
 
 /** Fields of /proc/PID/status, e.g. `TracerPid`. */
 export const readStatus = (pid: Pid): ReadonlyMap<string, string> =>

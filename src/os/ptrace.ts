@@ -16,8 +16,12 @@ const request = {
   setRegs: 13,
   detach: 17,
   getEventMessage: 0x4201,
+  getSignalInfo: 0x4202,
+  setSignalInfo: 0x4203,
   seize: 0x4206,
   interrupt: 0x4207,
+  getSignalMask: 0x420a,
+  setSignalMask: 0x420b,
 } as const;
 
 export const ptraceOption = { traceExec: 0x10 } as const;
@@ -144,6 +148,36 @@ export function writeRegisters(tid: Tid, registers: Registers): void {
     ptraceBuffer(request.setRegs, tid, 0n, bytes),
     `write registers of thread ${tid} (pc ${hex(registers.get("rip"))})`,
   );
+}
+
+/** Bytes of `siginfo_t` (include/uapi/asm-generic/siginfo.h), and of a set of signals. */
+const signalInfoBytes = 128;
+const signalMaskBytes = 8n;
+
+/** The `siginfo_t` of the signal that a thread is stopped by. */
+export function readSignalInfo(tid: Tid): Uint8Array {
+  const info = new Uint8Array(signalInfoBytes);
+  check(ptraceBuffer(request.getSignalInfo, tid, 0n, info), `read a signal of thread ${tid}`);
+  return info;
+}
+
+/** What the signal says that a thread is let go with. */
+export const writeSignalInfo = (tid: Tid, info: Uint8Array): void =>
+  check(ptraceBuffer(request.setSignalInfo, tid, 0n, info), `write a signal of thread ${tid}`);
+
+/** The signals that a thread blocks, as bits from signal 1 on. */
+export function readSignalMask(tid: Tid): bigint {
+  const mask = new BigUint64Array(1);
+  const bytes = new Uint8Array(mask.buffer);
+  const result = ptraceBuffer(request.getSignalMask, tid, signalMaskBytes, bytes);
+  check(result, `read the signal mask of thread ${tid}`);
+  return mask[0] ?? 0n;
+}
+
+export function writeSignalMask(tid: Tid, mask: bigint): void {
+  const bytes = new Uint8Array(new BigUint64Array([mask]).buffer);
+  const result = ptraceBuffer(request.setSignalMask, tid, signalMaskBytes, bytes);
+  check(result, `write the signal mask of thread ${tid}`);
 }
 
 const status = new Int32Array(1);

@@ -69,6 +69,7 @@ export class RemoteThread {
     this.#threads = threads;
     this.#syscallAt = syscallAt;
     this.#original = readRegisters(tid);
+    threads.blockSignals(tid);
   }
 
   /** Registers as the thread had them when it was stopped. */

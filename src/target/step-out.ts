@@ -12,6 +12,7 @@ const stepTimeoutMs = 3000;
 export function stepOut(threads: StoppedThreads, tid: Tid, inside: (pc: bigint) => boolean): void {
   for (let steps = 0; steps < stepsMax; steps++) {
     if (!inside(readRegisters(tid).get("rip"))) return;
+    threads.blockSignals(tid);
     singleStep(tid);
     const event = waitFor(tid, stepTimeoutMs);
     if (event.kind === "exited" || event.kind === "killed") return;

@@ -5,24 +5,45 @@
  * gets that signal when it is let go. Whatever happens in between, disposing lets every thread
  * go: the target runs on.
  */
+import { ensure } from "../base/assert.ts";
 import type { Pid, Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { listThreads, readStatus } from "../os/proc.ts";
-import { detach, interrupt, poll, seize, waitFor } from "../os/ptrace.ts";
+import { kill } from "../os/libc.ts";
+import { isZombie, listThreads, readStatus } from "../os/proc.ts";
+import {
+  detach,
+  interrupt,
+  poll,
+  readSignalInfo,
+  readSignalMask,
+  seize,
+  waitFor,
+  writeSignalInfo,
+  writeSignalMask,
+} from "../os/ptrace.ts";
 
 /** Longest wait for one thread to stop, in ms. */
 const stopTimeoutMs = 3000;
 
+/** A signal that was about to be delivered, with all that it says. */
+type Signal = { readonly number: number; readonly info: Uint8Array };
+
 type Held = {
   readonly tid: Tid;
   stopped: boolean;
-  /** Signal to be delivered when the thread is let go; 0 for none. */
-  deliver: number;
+  /** To be delivered when the thread is let go. */
+  signal: Signal | undefined;
+  /** The thread's own signal mask, while it blocks everything. */
+  mask: bigint | undefined;
 };
+
+const everySignal = 2n ** 64n - 1n;
 
 export class StoppedThreads {
   readonly pid: Pid;
   readonly #held = new Map<Tid, Held>();
+  /** Signals to send to the process once more. */
+  readonly #again: number[] = [];
 
   private constructor(pid: Pid) {
     this.pid = pid;
@@ -62,7 +83,7 @@ export class StoppedThreads {
   /** Takes over a thread that is seized and stopped already, the only one of its process. */
   static adopt(pid: Pid, tid: Tid): StoppedThreads {
     const stopped = new StoppedThreads(pid);
-    stopped.#held.set(tid, { tid, stopped: true, deliver: 0 });
+    stopped.#held.set(tid, { tid, stopped: true, signal: undefined, mask: undefined });
     return stopped;
   }
 
@@ -89,35 +110,54 @@ export class StoppedThreads {
     return [...this.#held.keys()];
   }
 
-  /** A thread that no signal is about to be delivered to, for system calls on its back. */
+  /** A thread for system calls on its back, rather one that no signal is about to reach. */
   get quietest(): Tid {
-    for (const held of this.#held.values()) if (held.deliver === 0) return held.tid;
-    throw new PatchbayError({
-      code: "system",
-      doing: `use a thread of process ${this.pid}`,
-      why: "every thread is about to receive a signal",
-      hint: "try again",
-    });
+    const held = [...this.#held.values()];
+    const found = held.find(({ signal }) => signal === undefined) ?? held[0];
+    return ensure(found, "a thread is held").tid;
   }
 
-  /** Remembers a signal that arrived while the thread was driven, to be delivered at the end. */
+  /** Keeps signals from a thread that is to be driven, until it is let go. */
+  blockSignals(tid: Tid): void {
+    const held = ensure(this.#held.get(tid), "the thread is held");
+    if (held.mask !== undefined) return;
+    held.mask = readSignalMask(tid);
+    writeSignalMask(tid, everySignal);
+  }
+
+  /**
+   * Keeps a signal that arrived while the thread was driven. Only SIGSTOP can: the others are
+   * blocked meanwhile.
+   */
   keepSignal(tid: Tid, number: number): void {
     const held = this.#held.get(tid);
-    if (held !== undefined && held.deliver === 0) held.deliver = number;
+    if (held === undefined) return;
+    if (held.signal === undefined) held.signal = { number, info: readSignalInfo(tid) };
+    else this.#again.push(number);
   }
 
   /** Seizes and stops those of `tids` that are not held yet; whether there were any. */
   #hold(tids: readonly Tid[]): boolean {
     const fresh: Held[] = [];
     for (const tid of tids) {
-      if (this.#held.has(tid) || !seize(tid)) continue;
-      const held: Held = { tid, stopped: false, deliver: 0 };
+      if (this.#held.has(tid) || !this.#seize(tid)) continue;
+      const held: Held = { tid, stopped: false, signal: undefined, mask: undefined };
       this.#held.set(tid, held);
       fresh.push(held);
     }
     for (const held of fresh) interrupt(held.tid);
     for (const held of fresh) this.#await(held);
     return fresh.length > 0;
+  }
+
+  /** Whether there is a thread to be held. One that has exited stays as a zombie if it is the first. */
+  #seize(tid: Tid): boolean {
+    try {
+      return seize(tid);
+    } catch (error) {
+      if (isZombie(tid)) return false;
+      throw error;
+    }
   }
 
   #await(held: Held): void {
@@ -128,7 +168,7 @@ export class StoppedThreads {
         this.#held.delete(held.tid);
         return;
       case "signal":
-        held.deliver = event.signal;
+        held.signal = { number: event.signal, info: readSignalInfo(held.tid) };
         break;
       case "event-stop":
       case "exec":
@@ -141,22 +181,36 @@ export class StoppedThreads {
   letGo(): void {
     for (const held of this.#held.values()) {
       if (!held.stopped) this.#settle(held);
-      if (held.stopped) detach(held.tid, held.deliver);
+      if (held.stopped) release(held);
     }
     this.#held.clear();
+    for (const number of this.#again.splice(0)) kill(this.pid, number);
   }
 
   /** A seized thread that never stopped can't be detached: give it a last moment to do so. */
   #settle(held: Held): void {
     const event = poll(held.tid);
     if (event === undefined || event.kind === "exited" || event.kind === "killed") return;
-    if (event.kind === "signal") held.deliver = event.signal;
+    if (event.kind === "signal") {
+      held.signal = { number: event.signal, info: readSignalInfo(held.tid) };
+    }
     held.stopped = true;
   }
 
   [Symbol.dispose](): void {
     this.letGo();
   }
+}
+
+/** Lets a stopped thread go on as if nothing had been. It may have been killed meanwhile. */
+function release({ tid, signal, mask }: Held): void {
+  try {
+    if (mask !== undefined) writeSignalMask(tid, mask);
+    if (signal !== undefined) writeSignalInfo(tid, signal.info);
+  } catch (error) {
+    if (!(error instanceof PatchbayError) || error.code !== "no-such-process") throw error;
+  }
+  detach(tid, signal?.number ?? 0);
 }
 
 /** Another debugger has the process: say which, and touch nothing. */
