@@ -66,9 +66,9 @@ export function repairStacks(
   const pagemap = openSync(`/proc/${pid}/pagemap`, "r");
   try {
     let repaired = 0;
-    for (const { start, end, writable, shared } of maps) {
+    for (const { start, end, writable } of maps) {
       const inWindow = Number(start >> BigInt(mirrorWindowBits)) === mirror.window;
-      if (!inWindow || !writable || shared) continue;
+      if (!inWindow || !writable) continue;
       for (const page of touchedPages(pagemap, start + mirror.delta, end + mirror.delta)) {
         // The mirror's pages are not the stack's: it is shifted by a part of a page.
         const first = page - mirror.delta;
