@@ -244,23 +244,16 @@ export class Drain {
   #forget(tid: Tid): void {
     const { entries, entryBytes, probes, tid: tidOffset } = threadTable;
     const at = this.#start.table + BigInt((tid & (entries - 1)) * entryBytes);
-    const row = this.#readUnlessUnmapped(at, probes * entryBytes);
-    if (row === undefined) return;
-    const view = new DataView(row.buffer);
-    for (let index = 0; index < probes; index++) {
-      const found = view.getInt32(index * entryBytes + tidOffset, true);
-      if (found !== tid && found !== tid + entryBusy) continue;
-      this.#memory.write(at + BigInt(index * entryBytes + tidOffset), new Uint8Array(4));
-    }
-  }
-
-  /** Memory of the target; undefined when it is no longer there: Patchbay may be leaving. */
-  #readUnlessUnmapped(at: bigint, length: number): Uint8Array | undefined {
     try {
-      return this.#memory.read(at, length);
+      const view = new DataView(this.#memory.read(at, probes * entryBytes).buffer);
+      for (let index = 0; index < probes; index++) {
+        const found = view.getInt32(index * entryBytes + tidOffset, true);
+        if (found !== tid && found !== tid + entryBusy) continue;
+        this.#memory.write(at + BigInt(index * entryBytes + tidOffset), new Uint8Array(4));
+      }
     } catch (error) {
-      if (error instanceof PatchbayError && error.code === "system") return undefined;
-      throw error;
+      // The table is not mapped any more when Patchbay is leaving.
+      if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
     }
   }
 
