@@ -15,7 +15,7 @@ export type ProcessState = {
   readonly status: readonly string[];
 };
 
-const statusFields = /^(?:TracerPid|SigBlk|SigIgn|SigCgt|Seccomp|NoNewPrivs|State):/;
+const statusFields = /^(?:TracerPid|SigBlk|SigIgn|SigCgt|Seccomp|NoNewPrivs):/;
 
 export function stateOf(pid: number): ProcessState {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
