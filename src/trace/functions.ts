@@ -41,6 +41,8 @@ export type FunctionTable = {
   /** One more than the highest site. */
   readonly siteEnd: number;
   readonly all: readonly TracedFunction[];
+  /** 1 for each site whose exits are not recorded; undefined where there is none. */
+  readonly entriesOnly: Uint8Array | undefined;
   find(site: number): TracedFunction | undefined;
   /** The shortest name that a person knows it by; `site 17` where the trace does not say. */
   name(site: number): string;
@@ -86,10 +88,12 @@ export function functionTable(functions: readonly TracedFunction[]): FunctionTab
   const bySite = new Map(functions.map((f) => [f.site, f]));
   const all = [...bySite.values()].sort((a, b) => a.site - b.site);
   const names = new Map<number, string>();
+  const siteEnd = (all.at(-1)?.site ?? -1) + 1;
   return {
     count: all.length,
-    siteEnd: (all.at(-1)?.site ?? -1) + 1,
+    siteEnd,
     all,
+    entriesOnly: entriesOnlySites(all, siteEnd),
     find: (site) => bySite.get(site),
     name: (site) => {
       const known = names.get(site);
@@ -101,6 +105,14 @@ export function functionTable(functions: readonly TracedFunction[]): FunctionTab
       return name;
     },
   };
+}
+
+function entriesOnlySites(all: readonly TracedFunction[], siteEnd: number): Uint8Array | undefined {
+  const marked = all.filter((f) => f.entriesOnly === true);
+  if (marked.length === 0) return undefined;
+  const sites = new Uint8Array(siteEnd);
+  for (const f of marked) sites[f.site] = 1;
+  return sites;
 }
 
 /**

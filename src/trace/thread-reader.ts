@@ -82,7 +82,7 @@ export class ThreadReader {
     this.#visitor = visitor;
     this.#stack = new CallStack(visitor);
     this.#origin = origin;
-    this.#entriesOnly = entriesOnlySites(trace);
+    this.#entriesOnly = trace.functions.entriesOnly;
     this.totals = {
       packets: 0,
       slots: 0,
@@ -300,13 +300,4 @@ export class ThreadReader {
     this.close();
     return Infinity;
   }
-}
-
-/** Marks the sites whose exits are not recorded; undefined where there are none. */
-function entriesOnlySites(trace: Trace): Uint8Array | undefined {
-  const marked = trace.functions.all.filter((f) => f.entriesOnly === true);
-  if (marked.length === 0) return undefined;
-  const sites = new Uint8Array(trace.functions.siteEnd);
-  for (const f of marked) sites[f.site] = 1;
-  return sites;
 }
