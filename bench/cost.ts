@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { patchbay } from "./patchbay.ts";
 import { compile, Driven } from "./program.ts";
-import { median, type Row, type Table } from "./table.ts";
+import { type Row, Samples, type Table } from "./table.ts";
 
 const rounds = 9;
 const callsPerRun = 2_000_000;
@@ -37,24 +37,9 @@ const tracings: readonly Tracing[] = [
   { name: "entry + exit, drained to disk", kind: "both", exits: true, flightRecorder: false },
 ];
 
+/** Nanoseconds per call over the plain call are kept by kind and workload. */
 const keyOf = (name: string, [workload, threads]: Workload): string =>
   `${name}/${workload}/${threads}`;
-
-/** Nanoseconds per call over the plain call, round by round, by kind and workload. */
-class Samples {
-  readonly #values = new Map<string, number[]>();
-
-  add(name: string, workload: Workload, value: number): void {
-    const key = keyOf(name, workload);
-    const values = this.#values.get(key) ?? [];
-    values.push(value);
-    this.#values.set(key, values);
-  }
-
-  median(name: string, workload: Workload): number {
-    return median(this.#values.get(keyOf(name, workload)) ?? []);
-  }
-}
 
 async function nsPerCall(driver: Driven, kind: string, [name, threads]: Workload): Promise<number> {
   const [ns = 0, calls = 1] = await driver.ask(`${kind} ${name} ${threads} ${callsPerRun}`);
@@ -72,8 +57,8 @@ async function measure(
     await driver.ask(`${kind} ${workload[0]} ${workload[1]} ${warmUpCalls}`);
     const plain = await nsPerCall(driver, "plain", workload);
     const cost = await nsPerCall(driver, kind, workload);
-    samples.add("plain", workload, plain);
-    samples.add(name, workload, cost - plain);
+    samples.add(keyOf("plain", workload), plain);
+    samples.add(keyOf(name, workload), cost - plain);
   }
 }
 
@@ -157,10 +142,10 @@ function tabulate(
     const row: Record<string, string | number | undefined> = { "": titles[name] ?? name };
     for (const workload of workloads) {
       const heading = `${workload[0]}${workload[1] === 1 ? "" : `, ${workload[1]} threads`}`;
-      const cost = samples.median(name, workload);
+      const cost = samples.median(keyOf(name, workload));
       row[heading] = cost;
       row[`x${" ".repeat(workloads.indexOf(workload))}`] =
-        floor === undefined ? undefined : cost / samples.median(floor, workload);
+        floor === undefined ? undefined : cost / samples.median(keyOf(floor, workload));
     }
     return row;
   });

@@ -2,12 +2,22 @@
  * `npm run bench [-- NAME...] [--json]`: runs the benchmarks of these names, or all of them. They
  * measure and compare; nothing here fails because something took long.
  */
+import { run as runAttach } from "./attach.ts";
 import { run as runCost } from "./cost.ts";
+import { run as runDrain } from "./drain.ts";
 import { describeMachine, machineLine } from "./machine.ts";
+import { run as runPeers } from "./peers.ts";
+import { run as runReading } from "./reading.ts";
 import { format, type Table } from "./table.ts";
+import { run as runTracers } from "./tracers.ts";
 
 const benchmarks: Readonly<Record<string, () => Promise<readonly Table[]>>> = {
   cost: runCost,
+  attach: runAttach,
+  drain: runDrain,
+  reading: runReading,
+  peers: runPeers,
+  tracers: runTracers,
 };
 
 const wanted = process.argv.slice(2).filter((word) => word !== "--json");

@@ -10,6 +10,26 @@ export type Table = {
   readonly rows: readonly Row[];
 };
 
+/** Lists of numbers by name, in the order in which the names first came. */
+export class Samples {
+  readonly #lists = new Map<string, number[]>();
+
+  add(name: string, value: number): void {
+    const list = this.#lists.get(name) ?? [];
+    list.push(value);
+    this.#lists.set(name, list);
+  }
+
+  get names(): readonly string[] {
+    return [...this.#lists.keys()];
+  }
+
+  /** NaN where there are none. */
+  median(name: string): number {
+    return median(this.#lists.get(name) ?? []);
+  }
+}
+
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
 /** The value below which `share` of `values` lie, between neighbours by their distance. */
@@ -22,7 +42,7 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 function show(value: string | number | undefined): string {
-  if (value === undefined) return "-";
+  if (value === undefined || Number.isNaN(value)) return "-";
   if (typeof value === "string") return value;
   if (Number.isInteger(value)) return value.toLocaleString("en-US");
   return Math.abs(value) < 1 ? value.toFixed(3) : value.toFixed(Math.abs(value) < 100 ? 2 : 1);

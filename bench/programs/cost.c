@@ -12,6 +12,8 @@
  * and keeps the return address elsewhere meanwhile. It relies on the ABI where a tracer must not:
  * flags, r10 and r11 are lost, a full ring is not noticed, neither is a signal in between.
  *
+ * With -DPEER there are only `plain` and `both`, for tracers that want a program compiled otherwise.
+ *
  * Commands, one line each on standard input, each answered by one line:
  *     KIND leaf|fib THREADS CALLS  ->  NS CALLS
  * each of the threads makes at least that many calls; NS is the time that one of them was on a
@@ -32,7 +34,7 @@ enum { threads_max = 2, ring_bytes = 1 << 22, shadow_slots = 1 << 16 };
 __thread char *floor_next;
 __thread uint64_t *floor_shadow;
 
-#define unpatched patchable_function_entry(0)
+#define unpatched patchable_function_entry(0), no_instrument_function
 
 #define KIND(name, patchable)                                                                     \
   __attribute__((noipa, noinline, aligned(64), patchable)) long leaf_##name(long x) {             \
@@ -47,13 +49,17 @@ __thread uint64_t *floor_shadow;
     return x;                                                                                     \
   }
 
+#ifdef PEER
+#define site used
+#else
 #define site patchable_function_entry(5)
+#endif
 
 KIND(plain, unpatched)
-KIND(idle, site)
-KIND(entry, site)
 KIND(both, site)
 #ifndef PEER
+KIND(idle, site)
+KIND(entry, site)
 KIND(floor_entry_8, site)
 KIND(floor_entry_16, site)
 KIND(floor_both_8, site)
@@ -144,9 +150,9 @@ typedef struct {
 
 static const kind kinds[] = {
 #define ROW(name) {#name, loop_##name, fib_##name}
-  ROW(plain), ROW(idle), ROW(entry), ROW(both),
+  ROW(plain), ROW(both),
 #ifndef PEER
-  ROW(floor_entry_8), ROW(floor_entry_16), ROW(floor_both_8), ROW(floor_both_16),
+  ROW(idle), ROW(entry), ROW(floor_entry_8), ROW(floor_entry_16), ROW(floor_both_8), ROW(floor_both_16),
 #endif
 };
 
