@@ -4,7 +4,13 @@ import { codeAddr } from "../base/brand.ts";
 import type { DesignState } from "../patch/design.ts";
 import { fillersOf } from "../patch/fillers.ts";
 import type { Change, Check } from "../patch/protocol.ts";
-import { type BatchStep, bindSteps, type SiteChange, type Step } from "../patch/steps.ts";
+import {
+  type BatchStep,
+  type BoundWrite,
+  bindSteps,
+  type SiteChange,
+  type Step,
+} from "../patch/steps.ts";
 import type { Adversity, Verdict } from "../patch/verdicts.ts";
 import { type Exploration, explore } from "./explorer.ts";
 import { machines } from "./machine.ts";
@@ -91,19 +97,30 @@ function worldOf(check: Check): World {
   });
 }
 
-/** The steps of each change of a check's history, bound to its sites. */
-export function boundChanges(
-  check: Check,
-): readonly { readonly sites: readonly SiteChange[]; readonly steps: readonly BatchStep[] }[] {
+/** A check's history: the steps of each change, bound to its sites, and what words hold at first. */
+export type BoundHistory = {
+  readonly words: readonly BoundWrite[];
+  readonly changes: readonly {
+    readonly sites: readonly SiteChange[];
+    readonly steps: readonly BatchStep[];
+  }[];
+};
+
+export function boundChanges(check: Check): BoundHistory {
   const world = worldOf(check);
   const fillers = fillersOf(check.design.isa);
   let now = "idle";
-  return (check.history ?? historyOf(check.adversities)).map(({ to }) => {
+  const changes = (check.history ?? historyOf(check.adversities)).map(({ to }) => {
     const sites = siteChanges(world, stateOf(check, now), stateOf(check, to));
     const steps = bindSteps(stepsBetween(check, now, to), sites, fillers);
     now = to;
     return { sites, steps };
   });
+  const words = Object.entries(check.design.words ?? {}).map(([name, held]) => ({
+    at: codeAddr(ensure(world.words.get(name), name).at),
+    bytes: wordBytes(addressNamed(held, world.ops, world.targets), world.isa.wordBytes),
+  }));
+  return { words, changes };
 }
 
 /** The list of the check's protocol for a change. */

@@ -31,15 +31,15 @@ const of = (ids: readonly string[], machine?: MachineName): readonly Check[] =>
       ids.includes(check.protocol.id) && (machine === undefined || check.machine === machine),
   );
 
-const rutland2023 = "Rutland, 2023-02-07 (seed 000)";
-const guoRen = "Guo Ren, 2023-02-07 (seed 000)";
-const callOps = "Rutland, 2023-01-13 (seed 001)";
-const liBin = "Li Bin, 2016-01-19 (seed 002)";
-const akashi = "Akashi, 2016-01-19 (seed 002)";
-const rutland2024 = "Rutland, 2024-03-12 (quoted in seed 003)";
-const rostedt = "Rostedt, 2024-03-21 (seed 003)";
-const chiu = "Chiu, 2024-09-11 (seed 004)";
-const topel = "Töpel, 2024-09-11 (seed 004)";
+const rutland2023 = "Rutland, linux-riscv, 2023-02-07";
+const guoRen = "Guo Ren, linux-riscv, 2023-02-07";
+const callOps = "Rutland, linux-kernel, 2023-01-13";
+const liBin = "Li Bin, linux-arm-kernel, 2016-01-20";
+const akashi = "Akashi, linux-arm-kernel, 2016-01-19";
+const rutland2024 = "Rutland, linux-riscv, 2024-03-12";
+const rostedt = "Rostedt, linux-riscv, 2024-03-21";
+const chiu = "Chiu, linux-riscv, 2024-09-11";
+const topel = "Töpel, linux-riscv, 2024-09-11";
 const cmodx = "Linux, Documentation/arch/riscv/cmodx.rst";
 
 const claim = (
@@ -181,7 +181,7 @@ export const claims: readonly Claim[] = [
     of(["P7/int3", "P7/no-third-sync"]),
   ),
   claim(
-    "Linux arch/x86/kernel/alternative.c (facts)",
+    "Linux, arch/x86/kernel/alternative.c",
     "the second IPI is very likely not needed by Intel's rules, and kept for others",
     "confirmed",
     "not needed where stores are fetched in order; needed by both manuals as written",
@@ -203,7 +203,7 @@ export const claims: readonly Claim[] = [
     of(["P4/two-stores", "P10/split-immediate"]),
   ),
   claim(
-    "Chiu's code (seed 004)",
+    "Chiu's patch, linux-riscv, 2024-08",
     "a direct target within 2 KiB of ftrace_caller can be called by JALR alone",
     "refuted",
     "the window of 4 KiB lies by the site's place: for d bytes, d / 4096 of the places are wrong",
@@ -294,14 +294,14 @@ export const claims: readonly Claim[] = [
     of(["P3/call-ops"]),
   ),
   claim(
-    "Töpel, 2024-03-14",
+    "Töpel, linux-riscv, 2024-03-14",
     "patching two instructions with a split immediate is a no-go",
     "confirmed",
     "options B, C and D change one instruction and are safe",
     of(["P10/b", "P10/c", "P10/d", "P10/split-immediate"]),
   ),
   claim(
-    "Rutland, 2024-03-07",
+    "Rutland, linux-kernel, 2024-03-07",
     "function and ops as a global pair break with full preemption",
     "confirmed",
     "and without it, too, where the wait is only an interrupt on every hart",

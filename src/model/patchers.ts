@@ -61,6 +61,14 @@ export class Patchers {
     );
   }
 
+  /** Nobody is changing anything: what was changed has taken effect. */
+  isQuiet(state: Int32Array): boolean {
+    for (let p = 0; p < this.programs.length; p++) {
+      if (this.line(state, p)?.between === false || this.pending(state, p) !== 0) return false;
+    }
+    return true;
+  }
+
   isStopped(state: Int32Array): boolean {
     for (let p = 0; p < this.programs.length; p++) {
       if (this.line(state, p)?.stopped === true) return true;

@@ -47,6 +47,8 @@ export type Line = {
   readonly step: number;
   /** All harts are held here. */
   readonly stopped: boolean;
+  /** Nothing is being changed: the line in front of a change, or behind the last one. */
+  readonly between: boolean;
   /** Not a step of the protocol but what the machine or the lock does around it. */
   readonly quiet: boolean;
 };
@@ -77,6 +79,7 @@ export class Compiler {
   readonly #events: Event[] = [];
   #step = -1;
   #stopped = false;
+  #between = false;
   /** Index of the first event that may still be pending. */
   #unsettled = 0;
 
@@ -90,6 +93,7 @@ export class Compiler {
   compile(tasks: readonly Task[]): Program {
     this.#add({ op: "acquire" }, "takes the lock", true);
     for (const task of tasks) {
+      this.#between = true;
       if (task.do === "free") {
         this.#add(
           { op: "free", bits: task.bits, names: task.names },
@@ -104,6 +108,7 @@ export class Compiler {
       // The lock that serialises changes orders them for other harts, too.
       this.#add({ op: "settle", of: "all" }, `${task.title}: done`, true);
     }
+    this.#between = true;
     this.#add({ op: "release" }, "drops the lock", true);
     return { lines: this.#lines, events: this.#events };
   }
@@ -116,11 +121,12 @@ export class Compiler {
   }
 
   #add(instruction: Instruction, text: string, quiet = false): void {
-    const stopped = this.#stopped;
+    const [stopped, between] = [this.#stopped, this.#between];
+    this.#between = false;
     if (instruction.op === "settle" && instruction.of === "all") {
       this.#unsettled = this.#events.length;
     }
-    this.#lines.push({ instruction, text, step: Math.max(this.#step, 0), stopped, quiet });
+    this.#lines.push({ instruction, text, step: Math.max(this.#step, 0), stopped, between, quiet });
   }
 
   #addStep(step: BatchStep, task: Task & { do: "steps" }): void {

@@ -267,7 +267,7 @@ export class System implements Model {
       marks |= markIf(freed !== 0, "called-after-free");
       this.patchers.orderLoadsInGrace(state, hart);
     }
-    const isLate = (marks & staleFetch) !== 0 && this.patchers.areDone(state);
+    const isLate = (marks & staleFetch) !== 0 && this.patchers.isQuiet(state);
     marks |= markIf(isLate, "late");
     const reads = this.#readsOf(local);
     if (reads >= 0) state[this.patchers.bankAt + reads] = move.bank;

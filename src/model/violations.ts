@@ -58,7 +58,7 @@ export const markNames = [
   "called-after-free",
   /** The patcher came to its end. */
   "finished",
-  /** After that end, a call still ran what had been there before. */
+  /** A change was over, and a hart still executed what had been there before. */
   "late",
 ] as const;
 

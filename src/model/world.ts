@@ -196,9 +196,8 @@ function placeWords(
   addBank: (blocks: readonly Block[], use: "data") => number,
 ): Map<string, DataWord> {
   return new Map(
-    (design.words ?? []).map((name, index) => {
+    Object.entries(design.words ?? {}).map(([name, held], index) => {
       const at = wordBase + BigInt(index) * 0x40n;
-      const held = ensure(design.states.idle.words?.[name], `idle has no value of ${name}`);
       const initial = wordBytes(addressNamed(held, ops, targets), size);
       const bank = addBank(blocksOf(at, initial, cutWord(at, size, machine.storeAtom)), "data");
       return [name, { name, at, size, bank }];

@@ -26,7 +26,7 @@ export type DesignState = {
   window(at: CodeAddr, targets: Targets): Uint8Array;
   /** Name of the ops that the literal points at. */
   readonly literal?: string;
-  /** Names of what shared words hold: ops, or the function of ops (`func:NAME`). */
+  /** What shared words have to hold: ops, the function of ops (`func:NAME`), or code. */
   readonly words?: Readonly<Record<string, string>>;
   /** Code and ops that only this state needs: what can be freed after it was left. */
   readonly owns?: readonly string[];
@@ -51,8 +51,8 @@ export type Design = {
   readonly align: number;
   /** The literal relative to the window's first byte. */
   readonly literal?: { readonly offset: number; readonly size: 4 | 8 };
-  /** Names of words of data that all sites share. */
-  readonly words?: readonly string[];
+  /** Words of data that all sites share, and what they hold at first. */
+  readonly words?: Readonly<Record<string, string>>;
   /** States by name; `idle` is where a site begins. */
   readonly states: Readonly<Record<string, DesignState>> & { readonly idle: DesignState };
   /** Code beside the sites, by name; the checker gives each an address. */

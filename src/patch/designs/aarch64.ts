@@ -39,13 +39,9 @@ function callOps(bti: boolean): Design {
     windowSize: 8,
     align: bti ? 4 : 8,
     literal: { offset: bti ? -12 : -8, size: 8 },
-    words: ["direct:e"],
+    words: { "direct:e": "direct 1" },
     states: {
-      idle: {
-        window: windowOf(saveLink, nop),
-        literal: "nop",
-        words: { "direct:e": "direct 1" },
-      },
+      idle: { window: windowOf(saveLink, nop), literal: "nop" },
       a: { ...common, literal: "a", owns: ["ops:a"] },
       b: { ...common, literal: "b", owns: ["ops:b"] },
       direct: { ...common, literal: "d", owns: ["ops:d", "direct 1"] },

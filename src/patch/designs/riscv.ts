@@ -54,9 +54,9 @@ export const rv64CallOps: Design = {
   windowSize: 8,
   align: 8,
   literal: { offset: -8, size: 8 },
-  words: ["direct:e"],
+  words: { "direct:e": "direct 1" },
   states: {
-    idle: { window: idleBefore("common"), literal: "nop", words: { "direct:e": "direct 1" } },
+    idle: { window: idleBefore("common"), literal: "nop" },
     a: { window: callThrough("common", "common"), literal: "a", owns: ["ops:a"] },
     b: { window: callThrough("common", "common"), literal: "b", owns: ["ops:b"] },
     direct: {
@@ -202,9 +202,9 @@ export const rv64Table: Design = {
   summary: "auipc t0 to a page of stubs; nop <-> jalr t0, lo(t0) of one of them (after zcmt)",
   windowSize: 8,
   align: 4,
-  words: ["slot 1"],
+  words: { "slot 1": "tramp a" },
   states: {
-    idle: { window: idleBefore("entry 1"), words: { "slot 1": "tramp a" } },
+    idle: { window: idleBefore("entry 1") },
     a: { window: callThrough("entry 1", "entry 1"), words: { "slot 1": "tramp a" } },
     b: { window: callThrough("entry 1", "entry 2"), words: { "slot 1": "tramp a" } },
     c: {
@@ -311,7 +311,7 @@ export const rv64GlobalPair: Design = {
   summary: "the site always calls; function and ops are two global words",
   windowSize: 8,
   align: 4,
-  words: ["ops", "func"],
+  words: { ops: "nop", func: "func:nop" },
   states: {
     idle: { window: callThrough("common", "common"), words: { ops: "nop", func: "func:nop" } },
     a: {

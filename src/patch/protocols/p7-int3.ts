@@ -127,7 +127,7 @@ export const sled: Protocol = protocolOf("sled", "the tail behind jmp +3, sync, 
   write(head, toNew),
   sync,
 ]);
-const sledBack: readonly Step[] = [write(head, toNew), sync, writePieces(behindHead, toNew)];
+const sledBack: readonly Step[] = [write(head, toNew), sync, writePieces(behindHead, toNew), sync];
 export const sledBothWays: Protocol = { ...sled, disable: sledBack, modify: shortJump.enable };
 export const oneByteSwitch: Protocol = {
   ...protocolOf(
@@ -135,11 +135,10 @@ export const oneByteSwitch: Protocol = {
     "the tail behind jmp +3, sync, then the first byte alone: eb <-> e8",
     [writePieces(behindHead, toNew), sync, write(first, toNew), sync],
   ),
-  disable: [write(first, toNew), sync, writePieces(behindHead, toNew)],
+  disable: [write(first, toNew), sync, writePieces(behindHead, toNew), sync],
   modify: [
     write(first, toBytes(0xeb)),
     sync,
-    quiesceTasks,
     writePieces(behindHead, toNew),
     sync,
     write(first, toNew),
