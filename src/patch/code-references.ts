@@ -69,6 +69,9 @@ export class CodeReferences {
   readonly #elf: ElfFile;
   /** Places where no instruction stands although a function should; ascending. */
   readonly #undecodable: number[] = [];
+  /** Data that the code takes the address of, and what of it may be a jump table. */
+  readonly #data: number[] = [];
+  readonly #tables: number[] = [];
 
   /**
    * Looks through all of `elf`.
@@ -83,6 +86,7 @@ export class CodeReferences {
       last === undefined ? 0 : last.addr + last.bytes.length - this.#base,
     );
     for (const range of code) this.#sweep(range, starts);
+    this.#readTables();
     for (const range of dataRanges(elf)) this.#readWords(range);
     this.#readRelocations();
   }
@@ -161,16 +165,31 @@ export class CodeReferences {
         const target = end + view.getInt32(offset + instruction.displacementOffset, true);
         this.#mark(target, reference.address);
         if (instruction.map === 0 && instruction.opcode === leaOpcode) tables.push(target);
+        else this.#data.push(target);
       }
       hasIndirectJump ||= flow === indirectJumpFlow;
       offset += length;
     }
-    if (hasIndirectJump) for (const table of tables) this.#readTable(table);
+    for (const table of tables) {
+      this.#data.push(table);
+      if (hasIndirectJump) this.#tables.push(table);
+    }
+  }
+
+  /** Reads all tables, each up to the next thing whose address the code takes. */
+  #readTables(): void {
+    const data = Float64Array.from(this.#data).sort();
+    for (const table of this.#tables) {
+      const next = data[lowerBound(data, table + 1)] ?? Number.POSITIVE_INFINITY;
+      this.#readTable(table, Math.min(tableEntriesMax * 4, next - table));
+    }
+    this.#data.length = 0;
+    this.#tables.length = 0;
   }
 
   /** Marks what a table of distances from itself leads to, as far as it leads to code. */
-  #readTable(table: number): void {
-    const bytes = bytesAtAddr(this.#elf, table, tableEntriesMax * 4);
+  #readTable(table: number, size: number): void {
+    const bytes = bytesAtAddr(this.#elf, table, size);
     const view = viewOf(bytes);
     for (let at = 0; at + 4 <= bytes.length; at += 4) {
       const index = table + view.getInt32(at, true) - this.#base;
