@@ -130,9 +130,14 @@ export function mapArena(
   return { at: dataAddr(at), fd };
 }
 
+/** Bytes behind the thread pointer in which musl's `struct pthread` has its thread id. */
+const muslTidWithin = 128;
+
 /**
- * Distance from the thread pointer to the thread id that the C library keeps for each thread:
- * the kernel knows the place, since it clears it when the thread ends (set_tid_address).
+ * Distance from the thread pointer to the thread id that the C library keeps for each thread.
+ * Where it is glibc the kernel knows the place, since it clears it when the thread ends
+ * (set_tid_address). musl lets it clear a lock instead: there the id is looked for at the beginning
+ * of what the thread pointer leads to.
  */
 export function findTidOffset(
   remote: RemoteThread,
@@ -147,6 +152,10 @@ export function findTidOffset(
     const stored = memory.readU64(codeAddr(address)) & 0xffff_ffffn;
     if (stored === BigInt(remote.tid)) return offset;
   }
+  const bytes = memory.read(remote.registers.get("fs_base"), muslTidWithin);
+  const words = new Uint32Array(bytes.buffer);
+  const index = words.indexOf(remote.tid);
+  if (index >= 0 && words.lastIndexOf(remote.tid) === index) return index * 4;
   throw new PatchbayError({
     code: "unsupported",
     doing: `tell the threads of process ${remote.tid} apart`,
