@@ -133,6 +133,7 @@ export {
   type FunctionAnswer,
   type InlinedCalls,
 } from "./session/explain-function.ts";
+export type { Observation, ObservationSummary } from "./session/observation.ts";
 export { openTrace } from "./session/open-trace.ts";
 export type { Module, ModuleList, SkippedModule } from "./session/process-modules.ts";
 export {
@@ -142,7 +143,13 @@ export {
   type ProgramFile,
 } from "./session/program-file.ts";
 export type { Recording, RecordingProgress, RecordingSummary } from "./session/recording.ts";
-export { attach, launch, type RecordOptions, type Session } from "./session/session.ts";
+export {
+  attach,
+  launch,
+  type ObserveOptions,
+  type RecordOptions,
+  type Session,
+} from "./session/session.ts";
 export {
   countByReason,
   listSites,
@@ -154,6 +161,7 @@ export {
   siteTarget,
 } from "./session/site-listing.ts";
 export type { ExitStatus } from "./session/target-worker.ts";
+export type { CallCount, EnabledFunction } from "./session/tracing.ts";
 export type { SourceLine } from "./symbols/dwarf/line-table.ts";
 export { type CallEnd, type CallVisitor, callEnd, type LongPayload } from "./trace/call-stack.ts";
 export type { TraceClock } from "./trace/clock.ts";

@@ -15,6 +15,7 @@ import { registerLitmus } from "./verbs/litmus.ts";
 import { registerRecord } from "./verbs/record.ts";
 import { registerReport } from "./verbs/report.ts";
 import { registerSites } from "./verbs/sites.ts";
+import { registerStat } from "./verbs/stat.ts";
 import { registerVerify } from "./verbs/verify.ts";
 
 const verbs: readonly ((program: Command) => void)[] = [
@@ -28,6 +29,7 @@ const verbs: readonly ((program: Command) => void)[] = [
   registerRecord,
   registerReport,
   registerSites,
+  registerStat,
   registerVerify,
 ];
 

@@ -1,5 +1,6 @@
 /** Numbers as people write them on the command line. */
 import { InvalidArgumentError } from "commander";
+import { PatchbayError } from "../index.ts";
 
 const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
@@ -32,4 +33,16 @@ export function parseCount(text: string): number {
     throw new InvalidArgumentError("a number from 1 to 65536 is meant.");
   }
   return value;
+}
+
+/** The number of a process, if there is one. */
+export function parsePid(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new PatchbayError({
+    code: "bad-usage",
+    doing: `attach to process ${text}`,
+    why: "that is not a process id",
+    hint: "pgrep NAME finds one",
+  });
 }

@@ -2,6 +2,7 @@
  * What is traced in a process: ops in the register, and sites that follow them. Where events go is
  * nothing that it knows.
  */
+import type { SiteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { thunkWork } from "../codegen/x86-64/record.ts";
 import { type Handler, makeOps, type Ops } from "../ftrace/ops.ts";
@@ -18,7 +19,11 @@ import type { TargetHandlers } from "./target-worker.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
 
 /** A function and how often it was called. */
-export type CallCount = { readonly name: string; readonly calls: number };
+export type CallCount = {
+  readonly site: SiteId;
+  readonly name: string;
+  readonly calls: number;
+};
 
 /** A function that is traced at present. */
 export type EnabledFunction = EnabledSite & { readonly name: string };
@@ -98,7 +103,7 @@ export class Tracing {
   async counts(): Promise<readonly CallCount[]> {
     const counts = await this.#parts.target.call("counters");
     return this.#parts.catalogue.functions
-      .map(({ id }) => ({ name: this.#nameOf(id), calls: counts[id] ?? 0 }))
+      .map(({ id }) => ({ site: id, name: this.#nameOf(id), calls: counts[id] ?? 0 }))
       .filter(({ calls }) => calls > 0)
       .sort((a, b) => b.calls - a.calls);
   }

@@ -5,7 +5,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { api, compile, isSoak, patchbay, Running, Target, tracePath, until } from "./harness.ts";
+import { api, compile, isSoak, patchbay, Running, Target, tracePath } from "./harness.ts";
 import { changedTextBytes, stateOf } from "./process-state.ts";
 import { makeRandom, newSeed, type Random } from "./random.ts";
 import { countTrace } from "./trace-counts.ts";
@@ -16,6 +16,7 @@ type Own = Readonly<Record<string, number>>;
 
 const stormed = Array.from({ length: 56 }, (_, n) => `storm_${n >> 3}${n % 8}`);
 const toggles = isSoak ? 4_000 : 40;
+const timeoutMs = isSoak ? 1_800_000 : 180_000;
 /** Most ops at the same time. */
 const opsMax = 4;
 /** Sites start at any address, so that every protocol has work. */
@@ -64,8 +65,6 @@ async function pause(target: Target): Promise<Own> {
   target.send("pause");
   const own = await target.numbers();
   expect(own["wrong"]).toBe(0);
-  const isAsleep = (line: string): boolean => line.endsWith("(sleeping)");
-  await until("the program waits", () => stateOf(target.pid).status.some(isAsleep));
   return own;
 }
 
@@ -88,7 +87,7 @@ function expectAtMost(seen: Own, own: Own): void {
   expect(tooMany).toEqual([]);
 }
 
-describe("a storm of toggles", () => {
+describe("a storm of toggles", { timeout: timeoutMs }, () => {
   it.each(["intel", "amd"] as const)(
     "leaves the program right, by the rules of %s",
     async (rules) => {
@@ -140,7 +139,7 @@ describe("a storm of toggles", () => {
 const publicApi = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
 const stormScript = fileURLToPath(new URL("storm-script.mjs", import.meta.url));
 
-describe("a tracer that is killed in a storm", () => {
+describe("a tracer that is killed in a storm", { timeout: timeoutMs }, () => {
   const rounds = isSoak ? 200 : 8;
   /** A dead tracer's memory stays mapped, and a process has room for some dozens of them. */
   const roundsPerProgram = 8;

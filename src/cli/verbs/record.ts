@@ -11,7 +11,7 @@ import {
   type RecordOptions,
   type Session,
 } from "../../index.ts";
-import { parseCount, parseDuration, parseSize } from "../units.ts";
+import { parseCount, parseDuration, parsePid, parseSize } from "../units.ts";
 
 type Options = {
   readonly output: string;
@@ -75,17 +75,6 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   // As a shell would say it: whoever starts a program through this learns how it ended.
   if (summary.exit.kind === "exited") process.exitCode = summary.exit.status;
   if (summary.exit.kind === "killed") process.exitCode = 128 + summary.exit.signal;
-}
-
-function parsePid(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^[1-9]\d*$/.test(text)) return Number(text);
-  throw new PatchbayError({
-    code: "bad-usage",
-    doing: `attach to process ${text}`,
-    why: "that is not a process id",
-    hint: "pgrep NAME finds one",
-  });
 }
 
 async function recordUntilEnd(session: Session, options: Options): Promise<RecordingSummary> {
