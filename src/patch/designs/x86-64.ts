@@ -112,6 +112,14 @@ export const x86FiveNopsCovered: Design = {
   states: { ...x86Jump.states, idle: x86FiveNops.states.idle },
 };
 
+/** A prologue that is put back: whoever comes meanwhile waits at a jump to itself. */
+export const x86JumpSpinning: Design = {
+  ...x86Jump,
+  id: "x86-64/prologue-jump",
+  summary: "one 5-byte instruction <-> jmp rel32, jmp to itself meanwhile",
+  harmless: [{ offset: 0, bytes: [0xeb, 0xfe] }],
+};
+
 /** `jmp +3` over the tail as the idle state, as XRay's sleds have it. */
 export const x86ShortJumpIdle: Design = {
   ...x86Call,

@@ -2,7 +2,7 @@
  * LIVE. What the engine does to running processes on x86-64 (`x86-64-live.ts`), checked on the
  * machines of both vendors.
  */
-import { x86FiveNopsCovered, x86Jump, x86JumpCovered } from "../designs/x86-64.ts";
+import { x86FiveNopsCovered, x86Jump, x86JumpCovered, x86JumpSpinning } from "../designs/x86-64.ts";
 import { type Check, checksFor, type Family, type Protocol } from "../protocol.ts";
 import { quiesceHarts, quiesceTasks, type Step } from "../steps.ts";
 import type { MachineName } from "../verdicts.ts";
@@ -40,6 +40,11 @@ export const liveSkip: Protocol = protocolOf(
   "skip",
   "a short jump over the tail, the tail, the first two bytes, a sync behind each",
   "skip",
+);
+export const liveSpin: Protocol = protocolOf(
+  "spin",
+  "a jump to itself, the tail, the first two bytes, a sync behind each",
+  "spin",
 );
 
 const withoutDrain: readonly Step[] = liveProtocols.coverSeveral.filter(({ op }) => op !== "drain");
@@ -177,6 +182,30 @@ const checks: readonly Check[] = [
       ["strong", "x86-amd", "x86-observed"],
       [["preemption", "modify", "free"]],
     ),
+  ),
+  ...[4, 6].flatMap((phase) =>
+    checksFor(
+      {
+        protocol: liveSpin,
+        design: x86JumpSpinning,
+        phase,
+        expected: "safe",
+        reason: "the first two bytes lie in one quadword, and who comes waits before the tail",
+      },
+      ["strong", "x86-amd", "x86-observed"],
+      [["preemption", "modify", "free"]],
+    ),
+  ),
+  ...checksFor(
+    {
+      protocol: liveSpin,
+      design: x86JumpSpinning,
+      phase: 7,
+      expected: "unwritten-instruction",
+      reason: "the first two bytes lie in two quadwords: the journal leaves such windows",
+    },
+    ["x86-amd"],
+    [[]],
   ),
 ];
 
