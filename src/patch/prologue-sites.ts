@@ -33,7 +33,7 @@ import { readsReturnAddress } from "./return-readers.ts";
 import type { RefusalReason, RefusedSite, SiteCandidate, SiteList } from "./site.ts";
 import { branchSize, isEndbr64, nopSizeAt } from "./x86-64-layouts.ts";
 
-/** Bytes of the instructions that are moved, at the most: the last may begin at the window's end. */
+/** Bytes of the instructions that are moved, at the most: the last may begin at byte 4. */
 export const displacedBytesMax = 19;
 /** Bytes of `endbr64`. */
 const landingPadSize = 4;
