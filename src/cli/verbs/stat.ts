@@ -11,7 +11,7 @@ import {
   type Paint,
   PatchbayError,
 } from "../../index.ts";
-import { paintFor, writeLines } from "../output.ts";
+import { paintFor, writeLines, writePiece } from "../output.ts";
 import { collect } from "../trace-options.ts";
 import { parseDuration, parsePid } from "../units.ts";
 
@@ -68,7 +68,9 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   try {
     const observation = await session.observe({ filter: { include, exclude }, prologues });
-    await watch(observation, options, stop);
+    const { exit } = await watch(observation, options, stop);
+    if (exit.kind === "exited") process.exitCode = exit.status;
+    if (exit.kind === "killed") process.exitCode = 128 + exit.signal;
   } finally {
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
@@ -79,10 +81,11 @@ async function watch(
   observation: Observation,
   options: Options,
   stop: AbortController,
-): Promise<void> {
+): Promise<ObservationSummary> {
   const duration = options.once ? options.interval : options.duration;
   const timer = duration === undefined ? undefined : setTimeout(() => stop.abort(), duration);
-  const ended = observation.ended.finally(() => stop.abort());
+  const onEnd = (): void => stop.abort();
+  observation.ended.then(onEnd, onEnd);
   const isLive = process.stdout.isTTY && !options.json && !options.once;
   const paint = paintFor(process.stdout);
   const growth = new Growth();
@@ -90,15 +93,16 @@ async function watch(
     while (!(await isOver(options.interval, stop.signal))) {
       if (!isLive && !options.json) continue;
       const now = growth.add(await observation.counts());
-      if (options.json) writeLines([JSON.stringify(now)]);
-      else showScreen(now, observation.functions, paint);
+      const text = options.json ? JSON.stringify(now) : screen(now, observation.functions, paint);
+      // Nobody reads on: there is no use in counting on.
+      if (!writePiece(process.stdout.fd, `${text}\n`)) stop.abort();
     }
-    if (!observation.isEnding) observation.stop().catch(() => undefined);
-    const summary = await ended;
+    const summary = await (observation.isEnding ? observation.ended : observation.stop());
     const total = growth.finish(summary.counts);
     if (options.json) writeLines([JSON.stringify({ ...total, reason: summary.reason })]);
     else writeLines([...(isLive ? [clear] : []), ...formatCalls(total, paint)]);
     if (!options.json) process.stderr.write(describe(summary));
+    return summary;
   } finally {
     clearTimeout(timer);
   }
@@ -155,11 +159,12 @@ class Growth {
 
 const clear = "\x1b[H\x1b[J";
 
-function showScreen(calls: Calls, functions: number, paint: Paint): void {
+/** A screen full of the functions that are called most at present. */
+function screen(calls: Calls, functions: number, paint: Paint): string {
   const rows = Math.max(1, (process.stdout.rows ?? 24) - 4);
   const title = `${formatCount(functions)} functions, ${calls.seconds.toFixed(1)} s; Ctrl-C ends`;
   const shown = { ...calls, functions: calls.functions.slice(0, rows) };
-  writeLines([`${clear}${paint("dim", title)}`, ...formatCalls(shown, paint)]);
+  return [`${clear}${paint("dim", title)}`, ...formatCalls(shown, paint)].join("\n");
 }
 
 function formatCalls({ functions }: Calls, paint: Paint): readonly string[] {
