@@ -55,6 +55,11 @@ export class Tracing {
   /**
    * Registers an ops: `handler` happens at the functions that `filter` names, beside what other
    * ops want there.
+   *
+   * Where an ops comes to a function that others want already, or goes, calls in the moment of the
+   * change may be seen by none of them: no five bytes can be changed at once, and while they are
+   * covered the function runs as if nobody wanted it. A window that one store changes has no such
+   * moment. So counts are exact of functions that are wanted alike all the time.
    */
   async register(name: string, handler: Handler, filter: Partial<SiteFilter> = {}): Promise<Ops> {
     const doing = `trace functions of process ${this.#parts.pid}`;

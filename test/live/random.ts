@@ -13,7 +13,7 @@ export type Random = {
 export function newSeed(): number {
   const asked = process.env["PATCHBAY_SEED"];
   const seed = asked === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(asked);
-  console.log(`PATCHBAY_SEED=${seed}`);
+  process.stdout.write(`PATCHBAY_SEED=${seed}\n`);
   return seed;
 }
 

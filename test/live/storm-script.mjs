@@ -1,6 +1,7 @@
 /**
  * A tracer for `toggle-storm.test.ts` to kill: toggles functions of a process at random and without
- * end. Arguments: the public API's path, process id, trace directory, vendor's rules, seed, and `prologues` where the program has no sites.
+ * end. Arguments: the public API's path, process id, trace directory, vendor's rules, seed, and
+ * `prologues` where the program has no sites.
  */
 const [api, pid, directory, vendorRules, seed, sites] = process.argv.slice(2);
 const { attach } = await import(api);
