@@ -34,7 +34,7 @@ import type { RefusalReason, RefusedSite, SiteCandidate, SiteList } from "./site
 import { branchSize, isEndbr64, nopSizeAt } from "./x86-64-layouts.ts";
 
 /** Bytes of the instructions that are moved, at the most: the last may begin at byte 4. */
-export const displacedBytesMax = 19;
+const displacedBytesMax = 19;
 /** Bytes of `endbr64`. */
 const landingPadSize = 4;
 /** Bytes of a refused function that are shown. */
