@@ -117,7 +117,7 @@ export async function run(): Promise<readonly Table[]> {
         title: "attach: all functions of a running program",
         notes: [
           `medians of ${rounds} rounds, by number of functions and what is recorded of them`,
-          "stops and gaps as a thread of the program sees them that does nothing but read the clock:",
+          "stops and gaps as a thread of the program sees them that only reads the clock:",
           "it was put to sleep, or held up by interrupts; when other programs had its processor is",
           "not counted",
         ],

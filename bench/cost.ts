@@ -153,7 +153,8 @@ function tabulate(
     title: "cost: ns per call over the untraced call",
     notes: [
       "x: times the hand-written floor of 8 bytes an event, measured in the same process",
-      `medians of ${rounds} interleaved rounds of ${callsPerRun} calls; time on the processor alone`,
+      `medians of ${rounds} interleaved rounds of ${callsPerRun} calls; ` +
+        "time on the processor alone",
       "rings overwrite, but where drained to disk: " +
         `${drained.events} events recorded, ${drained.lost} lost`,
     ],

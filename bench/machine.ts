@@ -10,7 +10,9 @@ export type Machine = {
   readonly kernel: string;
   readonly node: string;
   readonly compiler: string;
-  /** Programs that wanted a processor in the last minute, on average, before the first benchmark. */
+  /**
+   * Programs that wanted a processor in the last minute, on average, before the first benchmark.
+   */
   readonly load: number;
 };
 
@@ -18,7 +20,10 @@ export function describeMachine(): Machine {
   const family = (name: string): string =>
     new RegExp(`^${name}\\s*: (.*)$`, "m").exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "?";
   return {
-    processor: `${cpus()[0]?.model.trim()} (family ${family("cpu family")}, model ${family("model")})`,
+    processor: [
+      cpus()[0]?.model.trim(),
+      `(family ${family("cpu family")}, model ${family("model")})`,
+    ].join(" "),
     processors: cpus().length,
     memoryBytes: totalmem(),
     kernel: `Linux ${release().split("-")[0]}`,

@@ -99,7 +99,8 @@ static const char *const texts[] = {
     "SELECT count(*), min(name) FROM product WHERE NOT EXISTS"
     " (SELECT 1 FROM item JOIN purchase ON purchase.id = item.purchase"
     "  WHERE item.product = product.id AND day > ?1)",
-  [name_search] = "SELECT id, upper(name) FROM customer WHERE name LIKE '%' || ?1 || '%' ORDER BY name",
+  [name_search] = "SELECT id, upper(name) FROM customer WHERE name LIKE '%' || ?1 || '%' "
+                    "ORDER BY name",
   [running_total] =
     "SELECT day, sum(count(*)) OVER (ORDER BY day) FROM purchase WHERE day > ?1 GROUP BY day",
 };

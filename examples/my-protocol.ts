@@ -1,8 +1,8 @@
 /**
  * A protocol of one's own: `patchbay verify examples/my-protocol.ts`.
  *
- * The idea under test: on x86-64, write the call's last four bytes first, then its first byte, and let
- * one sync at the end tell everybody. Is the order of two stores enough?
+ * The idea under test: on x86-64, write the call's last four bytes first, then its first byte, and
+ * let one sync at the end tell everybody. Is the order of two stores enough?
  */
 // In a project of its own: from "patchbay".
 import { type Check, checksFor, designs, type Protocol, steps } from "../src/index.ts";

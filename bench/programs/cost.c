@@ -12,7 +12,8 @@
  * and keeps the return address elsewhere meanwhile. It relies on the ABI where a tracer must not:
  * flags, r10 and r11 are lost, a full ring is not noticed, neither is a signal in between.
  *
- * With -DPEER there are only `plain` and `both`, for tracers that want a program compiled otherwise.
+ * With -DPEER there are only `plain` and `both`, for tracers that want a program compiled
+ * otherwise.
  *
  * Commands, one line each on standard input, each answered by one line:
  *     KIND leaf|fib THREADS CALLS  ->  NS CALLS
@@ -152,7 +153,8 @@ static const kind kinds[] = {
 #define ROW(name) {#name, loop_##name, fib_##name}
   ROW(plain), ROW(both),
 #ifndef PEER
-  ROW(idle), ROW(entry), ROW(floor_entry_8), ROW(floor_entry_16), ROW(floor_both_8), ROW(floor_both_16),
+  ROW(idle), ROW(entry), ROW(floor_entry_8), ROW(floor_entry_16),
+    ROW(floor_both_8), ROW(floor_both_16),
 #endif
 };
 

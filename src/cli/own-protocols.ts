@@ -1,7 +1,7 @@
 /**
  * Protocols of somebody's own: modules that export checks, run in a process of their own, in which
- * `patchbay` means this package wherever the file stands. JavaScript always; TypeScript where Node.js
- * strips types (22.6 and later), or through tsx when it is installed beside the file.
+ * `patchbay` means this package wherever the file stands. JavaScript always; TypeScript where
+ * Node.js strips types (22.6 and later), or through tsx when it is installed beside the file.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

@@ -89,7 +89,9 @@ const step = fc.record({
   sites: fc.uniqueArray(fc.nat(siteCount - 1), { minLength: 1, maxLength: 4 }),
 });
 
-/** Plays updates back: what each site's text serves. Ops with one handler are as good as another. */
+/**
+ * Plays updates back: what each site's text serves. Ops with one handler are as good as another.
+ */
 function apply(text: Map<number, readonly Handler[]>, update: Update): void {
   for (const { site, action, ops } of update) {
     if (action === "makeNop") expect(text.has(site)).toBe(true);

@@ -1,5 +1,6 @@
 /**
- * Which protocols may change a window of a running x86-64 program, by the checker's verdicts: a small
+ * Which protocols may change a window of a running x86-64 program, by the checker's verdicts: a
+ * small
  * table of conditions, pinned by a test that asks the checker again for every place in a line.
  */
 import type { CodeAddr } from "../base/brand.ts";
@@ -90,7 +91,8 @@ export type AllowedProtocol = {
 };
 
 /**
- * Protocols for the window of `layout` at `at`, cheapest first; empty where threads have to be held.
+ * Protocols for the window of `layout` at `at`, cheapest first; empty where threads have to be
+ * held.
  * @param several the window holds several instructions now (gcc's no-ops, before the first change).
  * @param use a window of more than five bytes can be jumped from only: a call returns into it.
  */

@@ -82,8 +82,8 @@ export type StubResult = {
 };
 
 /**
- * What t1 holds when the published stub loads through it: where AUIPC points (when AUIPC writes t1 and
- * JALR links in another register), or the return address (when JALR links in t1).
+ * What t1 holds when the published stub loads through it: where AUIPC points (when AUIPC writes t1
+ * and JALR links in another register), or the return address (when JALR links in t1).
  */
 export function checkPublishedStubs(t1: "auipc" | "link", entries: number): StubResult {
   const page = 0x0090_0000n;
@@ -174,7 +174,10 @@ export function computeAll(): readonly Computation[] {
       title: `the published stub loads its own slot, t1 being ${place}`,
       found: `${right} of ${reached} pairs of a site and an entry in its reach`,
       // One place in the page fits each entry: the one where lo is 0.
-      expected: `${t1 === "auipc" ? 255 : 0} of ${reached} pairs of a site and an entry in its reach`,
+      expected: [
+        t1 === "auipc" ? 255 : 0,
+        `of ${reached} pairs of a site and an entry in its reach`,
+      ].join(" "),
       cases: reached,
     };
   });

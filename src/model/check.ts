@@ -97,7 +97,9 @@ function worldOf(check: Check): World {
   });
 }
 
-/** A check's history: the steps of each change, bound to its sites, and what words hold at first. */
+/**
+ * A check's history: the steps of each change, bound to its sites, and what words hold at first.
+ */
 export type BoundHistory = {
   readonly words: readonly BoundWrite[];
   readonly changes: readonly {
@@ -131,8 +133,8 @@ function stepsBetween(check: Check, from: string, to: string): readonly Step[] {
 }
 
 /**
- * One change of a check's design for protocols that are put together piece by piece: all pieces share
- * one world, so that states behind one are states in front of the next.
+ * One change of a check's design for protocols that are put together piece by piece: all pieces
+ * share one world, so that states behind one are states in front of the next.
  */
 export function prepareChange(
   check: Check,

@@ -1,7 +1,8 @@
 // table
 /**
  * What the sources claim, each with the checks and computations that settle it. A claim counts as
- * settled while all of those come out as expected; `verdict` and `found` say what that means for it.
+ * settled while all of those come out as expected; `verdict` and `found` say what that means for
+ * it.
  */
 import type { Check } from "../patch/protocol.ts";
 import { families } from "../patch/protocols/families.ts";
@@ -129,7 +130,7 @@ export const claims: readonly Claim[] = [
     "going through (B'), (A'), (A) is not right, even under stop_machine, with preemption or NMI",
     "confirmed",
     "a thread in the sequence resumes in another one; right only with a grace period added",
-    of(["P8/b", "P8/b-stop", "P8/b-grace-stop"]),
+    of(["P8/b", "P8/b-stop", "P8/b-grace"]),
   ),
   claim(
     akashi,

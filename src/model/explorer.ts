@@ -17,7 +17,9 @@ export interface Model {
   /** 32-bit words in a state. */
   readonly width: number;
   initial(): readonly Int32Array[];
-  /** Writes the codes of the actions that are possible in `state` to `out`; returns their number. */
+  /**
+   * Writes the codes of the actions that are possible in `state` to `out`; returns their number.
+   */
   actions(state: Int32Array, out: Int32Array): number;
   /**
    * Carries out `action`, writing the successor to `next`. A result that is not 0 is a violation
@@ -291,7 +293,9 @@ function pathTo(
   return { path: path.toReversed(), initial: at };
 }
 
-/** The first state (by depth) from which no goal can be reached; by a search backwards from goals. */
+/**
+ * The first state (by depth) from which no goal can be reached; by a search backwards from goals.
+ */
 function findStuck(search: Search): number | undefined {
   const { model, store, edges, edgeStarts } = search;
   const count = store.count;

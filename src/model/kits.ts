@@ -17,8 +17,8 @@ export type IsaKit = {
   /** Bytes of the longest instruction. */
   readonly instructionMax: number;
   /**
-   * Whether a word is an instruction that may be changed while it is executed (Arm ARM B2.2.5); true
-   * where there is no list.
+   * Whether a word is an instruction that may be changed while it is executed (Arm ARM B2.2.5);
+   * true where there is no list.
    */
   isListed(bytes: Uint8Array): boolean;
 };

@@ -28,7 +28,9 @@ export type Machine = {
   readonly fetch: "stale" | "now";
   /** Whether one hart's stores become visible to others in the order that it made them. */
   readonly storeOrder: "program" | "any";
-  /** A store that stays inside such a block is single-copy atomic however it is aligned; 0: none. */
+  /**
+   * A store that stays inside such a block is single-copy atomic however it is aligned; 0: none.
+   */
   readonly storeAtom: number;
   /** Taking an exception, and returning from it, synchronises the hart's fetches. */
   readonly trapSyncs: boolean;
@@ -121,7 +123,8 @@ export type RiscvFetch = {
 };
 
 /**
- * RISC-V (Unprivileged ISA: Zifencei, Ziccif, Ziccid 1.0 draft). Without Ziccid a hart may fetch any
+ * RISC-V (Unprivileged ISA: Zifencei, Ziccif, Ziccid 1.0 draft). Without Ziccid a hart may fetch
+ * any
  * version since its last FENCE.I, new before old too, and a load may be older than the fetch of the
  * instruction in front of it: candidates ir1+ir3 and ir1+ir2+ir3 of the riscv-ifetch litmus tests.
  */

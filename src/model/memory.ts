@@ -7,7 +7,8 @@
  *
  * How versions are kept depends on the machine:
  * - `now`: one value per block.
- * - `versions`: per block its values since the oldest one that any hart may still fetch, and per hart
+ * - `versions`: per block its values since the oldest one that any hart may still fetch, and per
+ * hart
  *   the first of them that it may. With maintenance by address (Arm) also how far the block was
  *   pushed to the point of unification, and from where the instruction caches refill.
  * - `log`: the order of all stores to the bank, and per hart the moment that its fetches have
@@ -154,7 +155,9 @@ export class Bank {
     return { kind: "versions", blocks };
   }
 
-  /** Where the caches stand, with IDC and DIC (and machines without maintenance) taken into account. */
+  /**
+   * Where the caches stand, with IDC and DIC (and machines without maintenance) taken into account.
+   */
   #cacheIndexes(block: Versions): { unified: number; refill: number } {
     const current = block.values.length - 1;
     const { dic, idc } = this.#machine.caches ?? { dic: true, idc: true };

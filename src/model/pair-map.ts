@@ -1,4 +1,6 @@
-/** A map from pairs of 32-bit integers to small integers, on typed arrays: the memo of hot paths. */
+/**
+ * A map from pairs of 32-bit integers to small integers, on typed arrays: the memo of hot paths.
+ */
 export class PairMap {
   #keys: Int32Array = new Int32Array(2 * 1024);
   #values: Int32Array = new Int32Array(1024).fill(-1);

@@ -137,7 +137,9 @@ export class Patchers {
     return bits;
   }
 
-  /** A kernel stops a hart where it can switch threads: between any two instructions, or outside. */
+  /**
+   * A kernel stops a hart where it can switch threads: between any two instructions, or outside.
+   */
   #canStop(state: Int32Array): boolean {
     const thread = wordOf(state, W.thread);
     if (wordOf(state, W.nested) !== this.#locals.outside || this.isMasked(thread)) return false;
@@ -255,7 +257,9 @@ export class Patchers {
     for (let hart = 0; hart < this.#options.harts; hart++) this.orderLoads(state, hart);
   }
 
-  /** What calls the function while a grace period is on sees all that was stored before it began. */
+  /**
+   * What calls the function while a grace period is on sees all that was stored before it began.
+   */
   orderLoadsInGrace(state: Int32Array, hart: number): void {
     for (let p = 0; p < this.programs.length; p++) {
       const instruction = this.line(state, p)?.instruction;

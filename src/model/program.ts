@@ -144,8 +144,8 @@ export class Compiler {
       case "invalidate": {
         if (this.#world.machine.caches === undefined) return;
         const first = this.#events.length;
-        const events = step.lines.map((line) =>
-          this.#maintenanceEvent(step.op, line.at, line.size, first),
+        const events = step.lines.flatMap(({ at, size }) =>
+          linesOf(at, size).map((line) => this.#maintenanceEvent(step.op, line, first)),
         );
         this.#add({ op: "issue", events }, text);
         return;
@@ -223,15 +223,15 @@ export class Compiler {
     });
   }
 
+  /** Maintenance acts on a whole line, so on every block of the bank in it. */
   #maintenanceEvent(
     kind: "clean" | "invalidate",
-    at: bigint,
-    size: number,
+    line: { readonly at: bigint; readonly size: number },
     stepFirst: number,
   ): number {
+    const { at, size } = line;
     const { bank } = findStores(this.#world, at, new Uint8Array(size));
     const memory = ensure(this.#world.banks[bank], "bank");
-    // Maintenance acts on the whole line, so on every block of the bank in it.
     const blocks = [...memory.blocks.keys()].filter((i) => {
       const block = ensure(memory.blocks[i], "block");
       return block.at / LINE_BYTES === at / LINE_BYTES;
@@ -264,6 +264,19 @@ export class Compiler {
       earlier.at < later.at + BigInt(later.size) && later.at < earlier.at + BigInt(earlier.size)
     );
   }
+}
+
+/** The parts of a span in each cache line that it touches. */
+function linesOf(at: bigint, size: number): { at: bigint; size: number }[] {
+  const parts: { at: bigint; size: number }[] = [];
+  const end = at + BigInt(size);
+  for (let from = at; from < end; ) {
+    const next = (from / LINE_BYTES + 1n) * LINE_BYTES;
+    const to = next < end ? next : end;
+    parts.push({ at: from, size: Number(to - from) });
+    from = to;
+  }
+  return parts;
 }
 
 /** Asserts that a program never needs a pending bit that is still in use. */

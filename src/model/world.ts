@@ -94,7 +94,9 @@ function cut(at: bigint, size: number, atom: number): { at: bigint; size: number
   return pieces;
 }
 
-/** Cuts a word of data into the parts that one access sees at one moment: naturally aligned ones. */
+/**
+ * Cuts a word of data into the parts that one access sees at one moment: naturally aligned ones.
+ */
 function cutWord(at: bigint, size: number, storeAtom: number): { at: bigint; size: number }[] {
   if (storeAtom > 0) return cut(at, size, storeAtom);
   let atom = size;
@@ -177,7 +179,9 @@ function placeOps(
   );
 }
 
-/** What a data word holds: `NAME` is the ops' address, `func:NAME` its function's, `direct:CODE`. */
+/**
+ * What a data word holds: `NAME` is the ops' address, `func:NAME` its function's, `direct:CODE`.
+ */
 export function addressNamed(
   name: string,
   ops: ReadonlyMap<string, OpsObject>,

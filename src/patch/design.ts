@@ -69,8 +69,8 @@ export type Design = {
 };
 
 /**
- * A rule that every return from a trap applies: a thread that would go on at `offset` in the window goes
- * back to its start. `by`: always, or only when the word at `offset` (read as data) matches.
+ * A rule that every return from a trap applies: a thread that would go on at `offset` in the window
+ * goes back to its start. `by`: always, or only when the word at `offset` (read as data) matches.
  */
 export type TrapReturn = {
   readonly offset: number;

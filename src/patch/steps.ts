@@ -36,7 +36,9 @@ export type SyncBy =
   | "interrupt"
   /** Firmware below the kernel (SBI's remote FENCE.I): no kernel code runs on that hart. */
   | "firmware"
-  /** membarrier(PRIVATE_EXPEDITED_SYNC_CORE): the same as an interrupt, asked for from user space. */
+  /**
+   * membarrier(PRIVATE_EXPEDITED_SYNC_CORE): the same as an interrupt, asked for from user space.
+   */
   | "membarrier";
 
 /** One step of a protocol. */
@@ -60,14 +62,18 @@ export type Step =
   | { readonly op: "clean"; readonly span: Span }
   /** Drops the span's line from every instruction cache (IC IVAU). */
   | { readonly op: "invalidate"; readonly span: Span }
-  /** The writer's own hart forgets what it fetched ahead (ISB, FENCE.I, a serialising instruction). */
+  /**
+   * The writer's own hart forgets what it fetched ahead (ISB, FENCE.I, a serialising instruction).
+   */
   | { readonly op: "localSync" }
   /**
    * Every hart, the writer's too, executes a context-synchronising event (ISB, FENCE.I, a
    * serialising instruction). Without `wait` it is asked for and not waited for.
    */
   | { readonly op: "sync"; readonly by: SyncBy; readonly wait: boolean }
-  /** Waits until each thread has been seen with its pc not inside the window (its start is outside). */
+  /**
+   * Waits until each thread has been seen with its pc not inside the window (its start is outside).
+   */
   | { readonly op: "drain" }
   /**
    * A grace period. `tasks`: every thread, also one that is preempted, has since been seen outside
@@ -75,7 +81,10 @@ export type Step =
    * switched threads (synchronize_rcu_tasks_rude).
    */
   | { readonly op: "quiesce"; readonly of: "tasks" | "harts" }
-  /** All harts are held where the kernel can hold them while the inner steps run, and sync at the end. */
+  /**
+   * All harts are held where the kernel can hold them while the inner steps run, and sync at the
+   * end.
+   */
   | { readonly op: "stop"; readonly steps: readonly InnerStep[] }
   /**
    * From here on, a trap at the site means this: `new`, `old`: the window's instructions of that
@@ -88,7 +97,9 @@ export type Step =
       readonly meanwhile: "new" | "old" | "skip" | "retry";
       readonly masked: boolean;
     }
-  /** Traps at the site mean nothing any more; with `wait`, once no handler is between entry and end. */
+  /**
+   * Traps at the site mean nothing any more; with `wait`, once no handler is between entry and end.
+   */
   | { readonly op: "untrap"; readonly wait: boolean };
 
 /** What may stand inside of `stop`: nothing that waits for harts that are held. */
@@ -144,7 +155,9 @@ export const trap = (meanwhile: "new" | "old" | "skip" | "retry", masked = true)
 export const untrap: Step = { op: "untrap", wait: true };
 export const untrapAtOnce: Step = { op: "untrap", wait: false };
 
-/** DC CVAU, DSB, IC IVAU, DSB, ISB: what an Arm writer does after a store to code (Arm ARM B2.4.4). */
+/**
+ * DC CVAU, DSB, IC IVAU, DSB, ISB: what an Arm writer does after a store to code (Arm ARM B2.4.4).
+ */
 export const maintain = (span: Span): readonly InnerStep[] => [
   clean(span),
   fullBarrier,
@@ -168,7 +181,9 @@ export type SiteChange = {
   readonly addresses?: ReadonlyMap<string, Uint8Array>;
 };
 
-/** How an ISA fills a span with a jump to the window's end, or with a trap; `undefined`: it can't. */
+/**
+ * How an ISA fills a span with a jump to the window's end, or with a trap; `undefined`: it can't.
+ */
 export interface Fillers {
   /** Jump over `distance` bytes from its own first byte, `size` bytes long; a fresh array. */
   skip(distance: number, size: number): Uint8Array | undefined;

@@ -47,7 +47,9 @@ export type Catalogue = {
 
 /** What would make functions traceable, for whoever has none. */
 const howToGetSites =
-  "add --prologues to trace functions without sites, or compile it with -fpatchable-function-entry=5 (gcc, clang), or with -pg -mfentry -mnop-mcount -mrecord-mcount (gcc)";
+  "add --prologues to trace functions without sites, or compile it with " +
+  "-fpatchable-function-entry=5 (gcc, clang), " +
+  "or with -pg -mfentry -mnop-mcount -mrecord-mcount (gcc)";
 
 /**
  * Catalogues the functions of `modules`. Fails where there are none, and says how to get some.

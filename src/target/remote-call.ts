@@ -11,6 +11,7 @@ import { PatchbayError } from "../base/error.ts";
 import { errorName } from "../os/libc.ts";
 import type { Mapping, ProcessMemory } from "../os/proc.ts";
 import {
+  interrupt,
   type RegisterName,
   type Registers,
   readRegisters,
@@ -92,7 +93,9 @@ export class RemoteThread {
       singleStep(this.tid);
       if (this.#awaitTrap(`system call ${number}`)) break;
     }
-    return BigInt.asIntN(64, readRegisters(this.tid).get("rax"));
+    const result = BigInt.asIntN(64, readRegisters(this.tid).get("rax"));
+    this.#rest();
+    return result;
   }
 
   /** Carries out one system call that has to succeed. */
@@ -139,6 +142,7 @@ export class RemoteThread {
       if (this.#awaitTrap(doing)) break;
     }
     const after = readRegisters(this.tid);
+    this.#rest();
     if (after.get("rip") !== returnTo + 1n) {
       throw new PatchbayError({
         code: "system",
@@ -147,6 +151,23 @@ export class RemoteThread {
       });
     }
     return after.get("rax");
+  }
+
+  /**
+   * Takes the thread from the trap that ended a step, with registers as they were, to a stop that
+   * no signal is the reason of. Should this tracer be killed now, the thread goes on as if nothing
+   * had been; in the trap it would die of SIGTRAP.
+   */
+  #rest(): void {
+    writeRegisters(this.tid, this.#original);
+    interrupt(this.tid);
+    for (;;) {
+      resume(this.tid);
+      const event = waitFor(this.tid, stepTimeoutMs);
+      // One that has ended has no further use for being stopped.
+      if (event.kind !== "signal") return;
+      this.#threads.keepSignal(this.tid, event.signal);
+    }
   }
 
   /** Waits for the trap that ends a step. `false`: a signal came first; it is kept for later. */

@@ -150,7 +150,9 @@ export class StoppedThreads {
     return fresh.length > 0;
   }
 
-  /** Whether there is a thread to be held. One that has exited stays as a zombie if it is the first. */
+  /**
+   * Whether there is a thread to be held. One that has exited stays as a zombie if it is the first.
+   */
   #seize(tid: Tid): boolean {
     try {
       return seize(tid);

@@ -114,7 +114,7 @@ describe("with rings that overflow", () => {
     expectSomeLost(own, counts);
   });
 
-  it("keeps the latest events of each thread as a flight recorder, and counts the others", async () => {
+  it("keeps the latest events of each thread as a flight recorder, counts the others", async () => {
     const program = ["threads=4", "calls=100000", "depth=8", "signals=1"];
     const ringBytes = 64 << 10;
     const { own, counts } = await record(program, { flightRecorder: true, ringBytes });

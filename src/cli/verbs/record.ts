@@ -154,8 +154,10 @@ function showProgress(recording: Recording, started: number): { end(): void } {
 
 function describe(summary: RecordingSummary): string {
   const lines = [
-    `recorded ${formatCount(summary.events)} events of ${formatCount(summary.functions)} functions in ` +
-      `${summary.threads} threads, ${formatCount(summary.lost)} lost, ${formatBytes(summary.bytes)} in ` +
+    `recorded ${formatCount(summary.events)} events of ` +
+      `${formatCount(summary.functions)} functions in ` +
+      `${summary.threads} threads, ${formatCount(summary.lost)} lost, ` +
+      `${formatBytes(summary.bytes)} in ` +
       `${summary.directory}; ${summary.reason}`,
   ];
   if (!summary.exits)

@@ -130,7 +130,8 @@ export function emitClaim(a: Assembler, plan: ClaimPlan): void {
     a.i("cmp", owner, r32.r10d);
     a.i("je", resume);
   });
-  // The entry first: a ring that was taken and given back would hide those behind it from the drain.
+  // The entry first: a ring that was taken and given back would hide those behind it from the
+  // drain.
   forEachEntry(a, () => {
     const occupied = a.label();
     a.i("cmp", owner, 0);

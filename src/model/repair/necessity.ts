@@ -1,11 +1,11 @@
 /**
- * Which steps of a safe protocol are needed: each is taken out, and the checks that hold with it are
- * run without it.
+ * Which steps of a safe protocol are needed: each is taken out, and the checks that hold with it
+ * are run without it.
  */
 import { ensure } from "../../base/assert.ts";
 import { type Check, checkId, type Protocol } from "../../patch/protocol.ts";
 import { describeStep, type Step } from "../../patch/steps.ts";
-import { runCheck } from "../check.ts";
+import { historyOf, runCheck } from "../check.ts";
 import { doesComplete } from "./complete.ts";
 
 type Role = "enable" | "disable" | "modify" | "retire";
@@ -64,7 +64,10 @@ export function tryWithoutEach(
 ): readonly StepNecessity[] {
   const sorted = bySize(checks);
   const prompt = new Set(sorted.filter((c) => isPrompt(c, protocol)).map(checkId));
-  return listsOf(protocol).flatMap((list) =>
+  // What is done before things are freed is only missed where something is freed.
+  const frees = checks.some((check) => historyFrees(check));
+  const lists = listsOf(protocol).filter(({ roles: [first] }) => frees || first !== "retire");
+  return lists.flatMap((list) =>
     list.steps.map((step, index): StepNecessity => {
       const reduced = withoutStep(protocol, list.roles, index);
       const without = judge(reduced, sorted, prompt);
@@ -72,6 +75,9 @@ export function tryWithoutEach(
     }),
   );
 }
+
+const historyFrees = (check: Check): boolean =>
+  (check.history ?? historyOf(check.adversities)).some(({ free }) => free);
 
 function isPrompt(check: Check, protocol: Protocol): boolean {
   const finding = runCheck({ ...check, protocol });

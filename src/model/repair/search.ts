@@ -1,6 +1,6 @@
 /**
- * The search for the cheapest safe list of steps. A prefix of a protocol that is broken stays broken
- * whatever follows, so prefixes grow step by step, cheapest first, and each is explored from
+ * The search for the cheapest safe list of steps. A prefix of a protocol that is broken stays
+ * broken whatever follows, so prefixes grow step by step, cheapest first, and each is explored from
  * the states in which its own prefix could leave the system. Two prefixes that leave the same set
  * of states are worth the same: the dearer one is dropped. Only syncs are made more than once.
  *

@@ -52,7 +52,9 @@ export function land(
   return draft(to, `${text}: enters ${code.name}`, { ...more, trail: ended });
 }
 
-/** The function's first own instruction: registers and stack have to be as they were at its call. */
+/**
+ * The function's first own instruction: registers and stack have to be as they were at its call.
+ */
 function runBody(world: World, from: From, cpu: Registers, more: Partial<Draft>): Draft {
   const { kit, design } = world;
   const { called, trail, text } = from;

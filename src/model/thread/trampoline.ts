@@ -1,4 +1,7 @@
-/** Running trampolines: one step at a time, with the loads that they make in the order they make them. */
+/**
+ * Running trampolines: one step at a time, with the loads that they make in the order they make
+ * them.
+ */
 import { ensure, unreachable } from "../../base/assert.ts";
 import { hex } from "../../base/brand.ts";
 import type { TrampolineStep } from "../../patch/trampolines.ts";

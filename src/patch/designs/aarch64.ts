@@ -28,7 +28,9 @@ const withCall =
 const saveLink = (): Uint8Array => move(9, 30);
 const restoreLink = (): Uint8Array => move(30, 9);
 
-/** Literal, `mov x9, x30`, `nop <-> bl`: CALL_OPS, Linux since v6.3. `pad`: a BTI before the site. */
+/**
+ * Literal, `mov x9, x30`, `nop <-> bl`: CALL_OPS, Linux since v6.3. `pad`: a BTI before the site.
+ */
 function callOps(bti: boolean): Design {
   const call = (target: string): Window => withCall(1, target, saveLink, nop);
   const common = { window: call("common") };

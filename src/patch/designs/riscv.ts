@@ -20,7 +20,9 @@ import {
 const at = (targets: Targets, name: string): CodeAddr => ensure(targets.get(name), name);
 const { auipc, jal, jalr, nop } = riscv64Code;
 
-/** JALR's mask and match for `jalr t0, imm(t0)`, which compilers never emit at a function's entry. */
+/**
+ * JALR's mask and match for `jalr t0, imm(t0)`, which compilers never emit at a function's entry.
+ */
 export const jalrT0 = { mask: 0x000f_ffff, match: 0x0002_82e7 } as const;
 
 /** What a function's prologue may clobber besides the argument registers. */
@@ -102,8 +104,8 @@ export const rv64SplitLoads: Design = {
 };
 
 /**
- * The proposal of February 2023: `mv t0, ra; auipc t1; nop <-> jalr ra, lo(t1)`; the literal is found
- * at ra - 0x14 on RV64 and at ra - 0x10 on RV32.
+ * The proposal of February 2023: `mv t0, ra; auipc t1; nop <-> jalr ra, lo(t1)`; the literal is
+ * found at ra - 0x14 on RV64 and at ra - 0x10 on RV32.
  */
 function proposal2023(bits: 32 | 64): Design {
   const code = bits === 64 ? riscv64Code : riscv32Code;

@@ -140,8 +140,8 @@ const compiledWindow = (of: Layout): Uint8Array =>
 export type Use = "call" | "jump";
 
 /**
- * The design of a layout of user programs. It begins as the compiler left it (`idle` in the checker's
- * words); `nop` is the state that disabling goes to.
+ * The design of a layout of user programs. It begins as the compiler left it (`idle` in the
+ * checker's words); `nop` is the state that disabling goes to.
  */
 export function userDesign(of: Layout, use: Use): Design {
   const to =

@@ -132,7 +132,11 @@ const safe: readonly Check[] = [
       reason: "a new bl with an older literal calls ops that are still there (nop or old)",
     },
     arms,
-    [["preemption", "retarget", "free"]],
+    [
+      ["preemption", "retarget", "free"],
+      ["preemption", "modify"],
+      ["free", "idle-loop"],
+    ],
   ),
   ...checksFor(
     {
@@ -142,7 +146,11 @@ const safe: readonly Check[] = [
       reason: "old and new instruction are both fine for ever: late, not wrong",
     },
     ["armv8-dic0-idc0", "armv8-dic1-idc1"],
-    [["preemption", "retarget", "free"]],
+    [
+      ["preemption", "retarget", "free"],
+      ["preemption", "modify"],
+      ["free", "idle-loop"],
+    ],
   ),
 ];
 
@@ -159,7 +167,7 @@ const grace: readonly Check[] = [
     ...main,
     protocol: freedAfterHarts,
     machine: "armv8-dic0-idc0",
-    adversities: ["free", "idle-loop"],
+    adversities: ["modify", "free", "idle-loop"],
     expected: "safe",
     reason: "without preemption a hart that switches threads has left the trampoline",
   },
@@ -175,7 +183,7 @@ const grace: readonly Check[] = [
     ...main,
     protocol: freedAfterTasks,
     machine: "armv8-dic0-idc0",
-    adversities: ["preemption", "free"],
+    adversities: ["preemption", "modify", "free"],
     expected: "safe",
     reason: "every task has left the trampoline",
   },
@@ -247,6 +255,7 @@ const direct: readonly Check[] = [
     [
       ["preemption", "free"],
       ["nmi", "free"],
+      ["free", "idle-loop"],
     ],
   ),
 ];

@@ -59,6 +59,7 @@ const hostile = [
   ["modify", "nmi"],
   ["retarget", "preemption", "free"],
   ["modify", "preemption", "firmware-fences"],
+  ["modify", "free", "idle-loop"],
 ] as const;
 
 export const checks: readonly Check[] = [

@@ -3,8 +3,8 @@
  *
  *   func := list walker; wait; ops := new ops; store barrier; wait; func := new function
  *
- * "Wait" is what ftrace_modify_all_code and its predecessors have had there: an interrupt on every hart,
- * a switch of threads on every hart, a stopped machine.
+ * "Wait" is what ftrace_modify_all_code and its predecessors have had there: an interrupt on every
+ * hart, a switch of threads on every hart, a stopped machine.
  */
 import { rv64GlobalPair } from "../designs/riscv.ts";
 import { type Check, checksFor, type Family, type Protocol } from "../protocol.ts";

@@ -1,6 +1,6 @@
 /**
- * P12. The same problems in user space, where there are no interrupts to send and no machine to stop:
- * membarrier(PRIVATE_EXPEDITED_SYNC_CORE) makes every running thread of the process execute a
+ * P12. The same problems in user space, where there are no interrupts to send and no machine to
+ * stop: membarrier(PRIVATE_EXPEDITED_SYNC_CORE) makes every running thread of the process execute a
  * core-serialising instruction, and a rolling look at the threads' program counters is the drain
  * and the grace period. Threads are preempted anywhere and signal handlers call what they like.
  *
@@ -101,7 +101,9 @@ export const firstQuadword: Protocol = firstTime(quadword, one);
 export const firstShortJump: Protocol = firstTime(shortJump, skipped);
 export const firstInt3: Protocol = firstTime(int3Signal, trapped);
 
-/** Signal handlers that go on running handlers' code while a thread is looked at: the same drain. */
+/**
+ * Signal handlers that go on running handlers' code while a thread is looked at: the same drain.
+ */
 export const stopped: Protocol = protocolOf("stop", "all threads stopped, wherever they are", [
   stop(writePieces(window(0, "rest"), toNew)),
 ]);

@@ -157,7 +157,10 @@ export const checks: readonly Check[] = [
       reason: "a new jalr with an older literal calls ops that are still there (nop or old)",
     },
     ["riscv-ziccif", "riscv-ziccid"],
-    [["preemption", "retarget", "free"]],
+    [
+      ["preemption", "retarget", "free"],
+      ["free", "idle-loop"],
+    ],
   ),
   ...checksFor(
     {
@@ -167,7 +170,10 @@ export const checks: readonly Check[] = [
       reason: "a hart that never hears of the change runs the old instruction: late, not wrong",
     },
     ["riscv-ziccif"],
-    [["preemption", "retarget", "free"]],
+    [
+      ["preemption", "retarget", "free"],
+      ["free", "idle-loop"],
+    ],
   ),
   {
     ...rv64,

@@ -109,6 +109,7 @@ export const checks: readonly Check[] = [
     },
     ["riscv-ziccif", "riscv-ziccid"],
     [
+      ["free", "idle-loop"],
       ["preemption", "retarget", "free"],
       ["preemption", "modify", "free"],
     ],

@@ -3,8 +3,8 @@
  *
  *   13 00 00 00 13 00 00 00  <->  97 x2 xx xx e7 82 x2 xx     8 bytes, copied in any order
  *
- * Linux arch/riscv/kernel/ftrace.c up to v6.15. A thread that is not running when harts stop keeps its
- * place between the two instructions.
+ * Linux arch/riscv/kernel/ftrace.c up to v6.15. A thread that is not running when harts stop keeps
+ * its place between the two instructions.
  */
 import { rv64Pair } from "../designs/riscv.ts";
 import { type Check, checksFor, type Family, type Protocol } from "../protocol.ts";

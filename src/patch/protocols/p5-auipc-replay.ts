@@ -6,8 +6,8 @@
  *   step 2   j +8           | jalr t0, lo'(t0)    the same
  *   step 3   auipc t0, hi'  | jalr t0, lo'(t0)    the same
  *
- * Each store is one aligned instruction (Ziccif). Whoever is interrupted between the two instructions
- * executes the first one again.
+ * Each store is one aligned instruction (Ziccif). Whoever is interrupted between the two
+ * instructions executes the first one again.
  */
 import {
   rv64AuipcPair,
@@ -82,7 +82,9 @@ export const withoutThirdSync: Protocol = protocolOf(
   without(8),
 );
 
-/** With a grace period behind the jump, nobody is between the two instructions: no replay needed. */
+/**
+ * With a grace period behind the jump, nobody is between the two instructions: no replay needed.
+ */
 const graceSteps: readonly Step[] = [
   ...threeSteps.slice(0, 3),
   quiesceTasks,
@@ -109,6 +111,7 @@ export const checks: readonly Check[] = [
       ["retarget", "preemption", "free"],
       ["modify", "preemption", "two-sites"],
       ["two-patchers", "preemption"],
+      ["modify", "free", "idle-loop"],
     ],
   ),
   ...checksFor(

@@ -1,3 +1,4 @@
+// table
 /**
  * P7. Changing one instruction of five bytes on x86.
  *
@@ -6,7 +7,8 @@
  *   step 2 cc e7 57 07 00   the tail, sync            any stores
  *   step 3 e8 e7 57 07 00   the first byte, sync      1-byte store
  *
- * Linux arch/x86/kernel/alternative.c, smp_text_poke_batch_finish. One byte is the most that Intel's
+ * Linux arch/x86/kernel/alternative.c, smp_text_poke_batch_finish. One byte is the most that
+ * Intel's
  * manual lets a processor that was not serialised see whole (SDM Vol. 3A, 9.1.3); AMD's promises an
  * aligned quadword (APM Vol. 2, 7.6.1). Who meets int3 meanwhile does what the new code does.
  */
@@ -120,7 +122,9 @@ export const shortJump: Protocol = protocolOf(
   "jmp +3 over the tail, tail, first two bytes, a sync behind each",
   [write(head, toSkip), sync, writePieces(behindHead, toNew), sync, write(head, toNew), sync],
 );
-/** From and to `jmp +3`: nobody executes the tail, so it needs no guard of its own on the way there. */
+/**
+ * From and to `jmp +3`: nobody executes the tail, so it needs no guard of its own on the way there.
+ */
 export const sled: Protocol = protocolOf("sled", "the tail behind jmp +3, sync, first two bytes", [
   writePieces(behindHead, toNew),
   sync,
@@ -185,6 +189,7 @@ const guarded: readonly Check[] = [
       ["nmi", "modify"],
       ["retarget", "preemption", "free"],
       ["two-patchers", "preemption"],
+      ["modify", "free", "idle-loop"],
     ],
   ),
   ...checksFor(
@@ -485,15 +490,18 @@ const trapless: readonly Check[] = [
     ["x86-intel"],
     [[]],
   ),
-  ...checksFor(
-    {
-      protocol: sledBothWays,
-      design: x86ShortJumpIdle,
-      expected: "safe",
-      reason: "nobody executes the tail behind jmp +3",
-    },
-    ["strong", "x86-amd", "x86-observed"],
-    [["preemption"], ["preemption", "modify"]],
+  ...at([0, 4], (phase) =>
+    checksFor(
+      {
+        protocol: sledBothWays,
+        design: x86ShortJumpIdle,
+        phase,
+        expected: "safe",
+        reason: "nobody executes the tail behind jmp +3",
+      },
+      ["strong", "x86-amd", "x86-observed"],
+      [["preemption"], ["preemption", "modify"]],
+    ),
   ),
   ...checksFor(
     {
@@ -503,7 +511,7 @@ const trapless: readonly Check[] = [
       reason: "jmp +3 and the call share their second byte, so one byte decides",
     },
     all,
-    [["preemption"], ["preemption", "modify", "free"], ["nmi"]],
+    [["preemption"], ["preemption", "modify", "free"], ["free", "idle-loop"], ["nmi"]],
   ),
 ];
 

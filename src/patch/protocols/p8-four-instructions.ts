@@ -6,7 +6,8 @@
  *        bl _mcount                       bl               nop         nop
  *        ldp x29, x30, [sp], #16          ldp              nop         nop
  *
- * Way (a): (A') <-> (A). Way (b): (B) -> (B') -> (A') -> (A) and back. Li Bin: one of three changes.
+ * Way (a): (A') <-> (A). Way (b): (B) -> (B') -> (A') -> (A) and back. Li Bin: one of three
+ * changes.
  */
 import { arm64FourBranch, arm64FourNops, arm64Three, arm64Two } from "../designs/aarch64.ts";
 import { type Check, checksFor, type Family, type Protocol } from "../protocol.ts";
@@ -56,32 +57,22 @@ export const wayB: Protocol = protocolOf("b", "b over, the rest, the first; sync
 export const wayBStopped: Protocol = protocolOf("b-stop", "all of way (b) under stop_machine", [
   stop(...store(head, toSkip), ...middle, ...store(head, toNew)),
 ]);
-export const wayBGrace: Protocol = protocolOf(
-  "b-grace",
-  "b over, sync, grace period, the rest, sync, then the first under stop_machine",
-  [
-    ...store(head, toSkip),
-    sync,
-    quiesceTasks,
-    quiesceHarts,
-    ...middle,
-    sync,
-    stop(...store(head, toNew)),
-  ],
-);
-/** stp has to become b, which the list of changeable instructions does not allow either way. */
-const stoppedHead: readonly Step[] = [stop(...store(head, toSkip))];
-const fromStp: readonly Step[] = [
-  ...stoppedHead,
-  ...wayBGrace.enable.slice(maintain(head).length + 1),
-];
-export const wayBGraceStopped: Protocol = {
-  ...wayBGrace,
-  id: "P8/b-grace-stop",
-  title: "as P8/b-grace, with both changes of stp under stop_machine",
+/** Empty the sequence, then change the rest of it and its first word while harts are stopped. */
+const emptied: readonly Step[] = [quiesceTasks, stop(...middle, ...store(head, toNew))];
+/** nop may become b while it is executed, stp may not. */
+const fromNop: readonly Step[] = [...store(head, toSkip), sync, ...emptied];
+const fromStp: readonly Step[] = [stop(...store(head, toSkip)), ...emptied];
+export const wayBGrace: Protocol = {
+  ...protocolOf("b-grace", "b over, a grace period, the rest under stop_machine", fromNop),
   disable: fromStp,
   modify: fromStp,
 };
+/** stp becomes b under threads that execute it. */
+export const wayBGraceUnstopped: Protocol = protocolOf(
+  "b-grace-unstopped",
+  "as P8/b-grace, with stp replaced by a store",
+  fromNop,
+);
 /** The way back without its grace period: ldp turns into a no-op under a thread behind stp. */
 export const wayBGraceOneWay: Protocol = {
   ...wayBGrace,
@@ -168,20 +159,20 @@ const four: readonly Check[] = [
       protocol: wayBGrace,
       design: arm64FourNops,
       expected: "safe",
-      reason: "behind the grace period nobody is in the sequence",
-      history: [{ to: "a", free: false }],
-    },
-    ["strong", ...arms],
-    [["preemption"]],
-  ),
-  ...checksFor(
-    {
-      protocol: wayBGraceStopped,
-      design: arm64FourNops,
-      expected: "safe",
       reason: "the grace periods empty the sequence, stp changes while harts are stopped",
     },
     ["strong", ...arms],
+    [["preemption"], ["preemption", "modify"], ["modify", "idle-loop"]],
+  ),
+  ...checksFor(
+    {
+      protocol: wayBGrace,
+      design: arm64FourNops,
+      phase: 56,
+      expected: "safe",
+      reason: "the grace periods empty the sequence, stp changes while harts are stopped",
+    },
+    ["armv8-dic0-idc0", "armv8-dic0-idc1"],
     [["preemption"], ["preemption", "modify"]],
   ),
   ...checksFor(
@@ -196,7 +187,7 @@ const four: readonly Check[] = [
   ),
   ...checksFor(
     {
-      protocol: wayBGrace,
+      protocol: wayBGraceUnstopped,
       design: arm64FourNops,
       expected: "unpredictable",
       reason: "stp becomes b under threads that execute it",
@@ -272,7 +263,10 @@ const three: readonly Check[] = [
       reason: "after the context synchronisation nobody fetches the old bl",
     },
     ["armv8-dic0-idc0"],
-    [["preemption", "modify", "free"]],
+    [
+      ["preemption", "modify", "free"],
+      ["free", "idle-loop"],
+    ],
   ),
   ...checksFor(
     {
