@@ -78,7 +78,7 @@ export function parseMaps(text: string): readonly Mapping[] {
 
 export const readMaps = (pid: Pid): readonly Mapping[] =>
   readProc(`read the mappings of process ${pid}`, () =>
-    parseMaps(readFileSync(`/proc/${pid}/maps`, "utf8")),
+    parseMaps(readFileSync(`${procFolder(pid)}/maps`, "utf8")),
   );
 
 /** How often the list of threads is read again when it ends before its time. */
@@ -132,25 +132,47 @@ export type ProcessStat = {
   readonly threads: number;
   /** In clock ticks since boot. */
   readonly startTime: number;
+  readonly isKernelThread: boolean;
 };
+
+/** PF_KTHREAD (include/linux/sched.h). */
+const kernelThreadFlag = 0x0020_0000;
 
 export const readStat = (pid: Pid): ProcessStat =>
   readProc(`read the state of process ${pid}`, () => {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    const [threads, startTime] = [Number(fields[17]), Number(fields[19])];
-    return { state: fields[0] ?? "?", threads, startTime };
+    return {
+      state: fields[0] ?? "?",
+      threads: Number(fields[17]),
+      startTime: Number(fields[19]),
+      isKernelThread: (Number(fields[6]) & kernelThreadFlag) !== 0,
+    };
   });
 
-/** Whether the process (the one that started at `startTime`, if given) is there and no zombie. */
+/**
+ * Whether the process (the one that started at `startTime`, if given) is there and no zombie. Its
+ * first thread may have ended while others go on.
+ */
 export function isAlive(pid: Pid, startTime?: number): boolean {
   try {
     const stat = readStat(pid);
     if (startTime !== undefined && stat.startTime !== startTime) return false;
-    return stat.state !== "Z" && stat.state !== "X";
+    return (stat.state !== "Z" && stat.state !== "X") || stat.threads > 1;
   } catch {
     return false;
   }
+}
+
+/**
+ * Where /proc tells of a process: `/proc/PID`, or the same of another thread when the first one has
+ * ended, whose own memory and files are gone then.
+ */
+export function procFolder(pid: Pid): string {
+  const folder = `/proc/${pid}`;
+  if (!existsSync(folder) || readStat(pid).state !== "Z") return folder;
+  const living = listThreads(pid).find((tid) => !isZombie(tid));
+  return living === undefined ? folder : `${folder}/task/${living}`;
 }
 
 /** Name of a thread (16 bytes at the most), or undefined when it is gone. */
@@ -163,18 +185,18 @@ export function threadName(pid: Pid, tid: Tid): string | undefined {
 }
 
 export const executablePath = (pid: Pid): string =>
-  readProc(`read the executable of process ${pid}`, () => readlinkSync(`/proc/${pid}/exe`));
+  readProc(`read the executable of process ${pid}`, () => readlinkSync(`${procFolder(pid)}/exe`));
 
 export const commandLine = (pid: Pid): readonly string[] =>
   readProc(`read the command line of process ${pid}`, () => {
-    const parts = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    const parts = readFileSync(`${procFolder(pid)}/cmdline`, "utf8").split("\0");
     return parts.slice(0, -1);
   });
 
 /** The auxiliary vector: AT_* type to value (include/uapi/linux/auxvec.h). */
 export const readAuxv = (pid: Pid): ReadonlyMap<number, bigint> =>
   readProc(`read the auxiliary vector of process ${pid}`, () => {
-    const bytes = readFileSync(`/proc/${pid}/auxv`);
+    const bytes = readFileSync(`${procFolder(pid)}/auxv`);
     const entries = new Map<number, bigint>();
     for (let at = 0; at + 16 <= bytes.length; at += 16) {
       entries.set(Number(bytes.readBigUInt64LE(at)), bytes.readBigUInt64LE(at + 8));
@@ -198,7 +220,7 @@ export class ProcessMemory {
   constructor(pid: Pid) {
     this.#pid = pid;
     this.#fd = readProc(`open the memory of process ${pid}`, () =>
-      openSync(`/proc/${pid}/mem`, "r+"),
+      openSync(`${procFolder(pid)}/mem`, "r+"),
     );
   }
 
@@ -216,6 +238,17 @@ export class ProcessMemory {
   /** Writes `bytes` (borrowed) to `address`. */
   write(address: bigint, bytes: Uint8Array): void {
     this.#transfer(`write ${bytes.length} bytes`, address, bytes, writeSync);
+  }
+
+  /** Whether the image that this was opened for is still there, and not replaced by exec. */
+  isThere(address: bigint): boolean {
+    try {
+      this.read(address, 1);
+      return true;
+    } catch (error) {
+      if (error instanceof PatchbayError && error.code === "target-exited") return false;
+      throw error;
+    }
   }
 
   readU64(address: bigint): bigint {

@@ -25,6 +25,8 @@ export type DrainHandlers = {
   totals(): DrainTotals;
   /** Why draining had to stop, if it had to; `null` while all is well. */
   failure(): ReturnType<PatchbayError["toJSON"]> | null;
+  /** From now on the target's memory is left alone: what is mapped there may go away. */
+  settle(): void;
   finish(end: SessionEnd): DrainTotals;
 };
 
@@ -38,6 +40,7 @@ const reapMs = 200;
 const reapMsCrowded = 10;
 
 let failure: PatchbayError | undefined;
+let settled = false;
 let finished = false;
 
 /** Runs `work`; the first error ends draining, and is told when asked for. */
@@ -61,6 +64,9 @@ const handlers: DrainHandlers = {
   addFunctions: (functions) => getDrain().addFunctions(functions),
   totals: () => getDrain().totals,
   failure: () => failure?.toJSON() ?? null,
+  settle: () => {
+    settled = true;
+  },
   finish: (end) => {
     finished = true;
     if (failure !== undefined) throw failure;
@@ -84,7 +90,7 @@ for (;;) {
       const hurry = drain.poll();
       sleepMs = hurry ? sleepMsMin : Math.min(sleepMsMax, sleepMs * 2);
     });
-    if (performance.now() - lastReap > (drain.isCrowded ? reapMsCrowded : reapMs)) {
+    if (!settled && performance.now() - lastReap > (drain.isCrowded ? reapMsCrowded : reapMs)) {
       guarded(() => drain.reapThreads());
       lastReap = performance.now();
     }

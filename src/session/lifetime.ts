@@ -85,5 +85,6 @@ export class Lifetime<Summary> {
 function describeExit(status: ExitStatus): string {
   if (status.kind === "exited") return `the program exited with status ${status.status}`;
   if (status.kind === "killed") return `the program was killed by signal ${status.signal}`;
+  if (status.kind === "replaced") return "the program became another one (exec)";
   return status.kind === "gone" ? "the program ended" : "stopped";
 }

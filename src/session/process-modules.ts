@@ -8,7 +8,7 @@ import { PatchbayError } from "../base/error.ts";
 import { segmentType } from "../elf/constants.ts";
 import { findLoadBias } from "../elf/elf-file.ts";
 import { buildIdInNotes } from "../elf/notes.ts";
-import { executablePath, type Mapping, ProcessMemory, readMaps } from "../os/proc.ts";
+import { executablePath, type Mapping, ProcessMemory, procFolder, readMaps } from "../os/proc.ts";
 import { openProgramFile, type ProgramFile } from "./program-file.ts";
 
 export type Module = {
@@ -36,9 +36,9 @@ export const addressIn = (module: Pick<Module, "bias">, addr: LinkAddr): CodeAdd
 
 /** Where the file of a mapping can be opened: also when it was deleted or lies in a container. */
 function openablePath(pid: Pid, mapping: Mapping, isExecutable: boolean): string {
-  if (isExecutable) return `/proc/${pid}/exe`;
+  if (isExecutable) return `${procFolder(pid)}/exe`;
   if (!mapping.path.endsWith(deletedSuffix)) {
-    const path = `/proc/${pid}/root${mapping.path}`;
+    const path = `${procFolder(pid)}/root${mapping.path}`;
     if (existsSync(path)) return path;
   }
   return `/proc/${pid}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`;

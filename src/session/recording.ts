@@ -167,6 +167,8 @@ export class Recording {
     const { drain, clock, directory, exits } = this.#parts;
     const functions = this.#tracing.enabledCount;
     try {
+      // A drain that has broken down is no reason to leave the process as it is.
+      await drain.call("settle").catch(() => undefined);
       const removed = exit.kind === "running" ? await this.#tracing.remove() : undefined;
       await this.#locating;
       const wallNs = BigInt(Date.now()) * 1_000_000n;

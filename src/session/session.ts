@@ -8,7 +8,7 @@
 import { hostname } from "node:os";
 import { type Pid, pid as toPid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { commandLine, cpuVendor, isAlive, readStat } from "../os/proc.ts";
+import { commandLine, cpuVendor, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { type ClockReading, readClocks } from "../os/tsc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
@@ -17,6 +17,7 @@ import { eventBytes } from "../ring/layout.ts";
 import { refuseOtherTracer } from "../target/other-tracer.ts";
 import type { TraceClock } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
+import { refuseUnattachable } from "./attachable.ts";
 import {
   type Catalogue,
   type CataloguedFunction,
@@ -73,6 +74,7 @@ const machineRules = (): VendorRules =>
 /** Attaches to a running process. Nothing in it changes before something is recorded. */
 export async function attach(pid: number): Promise<Session> {
   const target = toPid(pid);
+  refuseUnattachable(target);
   refuseOtherTracer(target);
   const modules = listModules(target);
   const { startTime } = readStat(target);
@@ -108,6 +110,10 @@ export class Session {
   readonly #worker: WorkerClient<TargetHandlers>;
   readonly #startTime: number;
   readonly #clock: ClockReading;
+  /** The memory of the program as it is now; of the one that exec brings, nothing is seen there. */
+  readonly #image: ProcessMemory;
+  readonly #entry: bigint;
+  #isClosed = false;
   #launched: "held" | "running" | undefined;
   /** What goes on in the process; one thing at a time. */
   #running: Recording | Observation | undefined;
@@ -128,6 +134,8 @@ export class Session {
     this.#launched = launched;
     this.#startTime = startTime;
     this.#clock = readClocks();
+    this.#image = new ProcessMemory(pid);
+    this.#entry = modules.modules.map(({ program, bias }) => program.elf.entry + bias)[0] ?? 0n;
   }
 
   get #functions(): Catalogue {
@@ -262,8 +270,11 @@ export class Session {
 
   /** How the process is; of one that was not launched here, only whether it is there. */
   async status(): Promise<ExitStatus> {
-    if (this.#launched !== undefined) return this.#worker.call("status");
-    return isAlive(this.pid, this.#startTime) ? { kind: "running" } : { kind: "gone" };
+    if (this.#launched !== undefined) {
+      const status = await this.#worker.call("status");
+      if (status.kind !== "running") return status;
+    } else if (!isAlive(this.pid, this.#startTime)) return { kind: "gone" };
+    return { kind: this.#image.isThere(this.#entry) ? "running" : "replaced" };
   }
 
   async #describe(options: RecordOptions): Promise<SessionStart> {
@@ -294,6 +305,8 @@ export class Session {
 
   /** Ends what is going on and lets the process go as it was. */
   async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     const running = this.#running;
     try {
       if (running?.isEnding === true) await running.ended.catch(() => undefined);
@@ -301,6 +314,7 @@ export class Session {
     } finally {
       await this.run();
       await this.#worker.end();
+      this.#image[Symbol.dispose]();
     }
   }
 

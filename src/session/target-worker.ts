@@ -30,7 +30,9 @@ export type ExitStatus =
   | { readonly kind: "exited"; readonly status: number }
   | { readonly kind: "killed"; readonly signal: number }
   /** It ended and is not ours to know how. */
-  | { readonly kind: "gone" };
+  | { readonly kind: "gone" }
+  /** It has become another program (exec), which runs. */
+  | { readonly kind: "replaced" };
 
 /** Functions that the worker serves. */
 export type TargetHandlers = {
@@ -104,7 +106,8 @@ const handlers: TargetHandlers = {
   },
   remove: () => getInjection().remove(),
   status: () => {
-    if (launched === undefined) return { kind: "running" };
+    // How it ended is told once.
+    if (launched === undefined || ended !== undefined) return ended ?? { kind: "running" };
     const event = poll(toTid(launched));
     if (event?.kind === "exited" || event?.kind === "killed") ended = event;
     return ended ?? { kind: "running" };

@@ -44,6 +44,8 @@ export class WorkerClient<H extends Handlers> {
   readonly #name: string;
   readonly #wake: Int32Array | undefined;
   #next = 0;
+  /** Why there is no worker any more. */
+  #end: Error | undefined;
 
   /**
    * Starts the worker whose module is at `url`; `data` is its `workerData`.
@@ -59,6 +61,7 @@ export class WorkerClient<H extends Handlers> {
   }
 
   call<N extends string & keyof H>(name: N, ...args: Parameters<H[N]>): Promise<ReturnType<H[N]>> {
+    if (this.#end !== undefined) return Promise.reject(this.#end);
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
@@ -81,6 +84,7 @@ export class WorkerClient<H extends Handlers> {
   }
 
   #abandon(error: Error): void {
+    this.#end ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }

@@ -5,7 +5,7 @@
 import { openSync } from "node:fs";
 import { codeAddr, type DataAddr, dataAddr, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import type { Mapping, ProcessMemory } from "../os/proc.ts";
+import { type Mapping, type ProcessMemory, procFolder } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";
 import { findMirror, type Mirror } from "./address-space.ts";
@@ -124,7 +124,7 @@ export function mapArena(
   const at = mapper.mapFile("map the rings", 0n, size, protection, mapFlag.shared, theirs);
   const { madvise } = syscallNumber;
   remote.syscall("keep the rings out of core dumps", madvise, at, size, advice.dontDump);
-  const fd = openSync(`/proc/${pid}/fd/${theirs}`, "r+");
+  const fd = openSync(`${procFolder(pid)}/fd/${theirs}`, "r+");
   remote.syscall("close the rings' descriptor", close, theirs);
   writeControlPage(fd, shape, overwrite ? unlimitedRoom : BigInt(shape.slotCount));
   return { at: dataAddr(at), fd };

@@ -9,7 +9,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import type { Pid } from "../base/brand.ts";
 import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
-import type { Mapping, ProcessMemory } from "../os/proc.ts";
+import { type Mapping, type ProcessMemory, procFolder } from "../os/proc.ts";
 import type { Mirror } from "./address-space.ts";
 import { type CodeRegion, isReturnPoint } from "./code-region.ts";
 
@@ -63,7 +63,7 @@ export function repairStacks(
   mirror: Mirror,
   regions: readonly CodeRegion[],
 ): number {
-  const pagemap = openSync(`/proc/${pid}/pagemap`, "r");
+  const pagemap = openSync(`${procFolder(pid)}/pagemap`, "r");
   try {
     let repaired = 0;
     for (const { start, end, writable } of maps) {

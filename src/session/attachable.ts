@@ -1,0 +1,37 @@
+/** What can't be attached to, and why: found out before anything is touched. */
+import type { Pid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { isAlive, readStat, readStatus } from "../os/proc.ts";
+
+/** Fails where `pid` is no process that could be traced. */
+export function refuseUnattachable(pid: Pid): void {
+  const doing = `attach to process ${pid}`;
+  const { state, isKernelThread } = readStat(pid);
+  if (isKernelThread) {
+    throw new PatchbayError({ code: "unsupported", doing, why: "it is a thread of the kernel" });
+  }
+  if (!isAlive(pid)) {
+    const why = "it has ended, and its parent has not taken notice yet";
+    throw new PatchbayError({ code: "no-such-process", doing, why });
+  }
+  if (state === "T") {
+    throw new PatchbayError({
+      code: "unsupported",
+      doing,
+      why: "it is stopped",
+      hint: `continue it: kill -CONT ${pid}`,
+    });
+  }
+  if (pid === process.pid) {
+    throw new PatchbayError({ code: "unsupported", doing, why: "no process can trace itself" });
+  }
+  // Node waits for its children, and takes the stops that ptrace reports for their end.
+  if (Number(readStatus(pid).get("PPid")) === process.pid) {
+    throw new PatchbayError({
+      code: "unsupported",
+      doing,
+      why: "it is a child of this process",
+      hint: "start it by launch(), or attach from another process",
+    });
+  }
+}
