@@ -5,7 +5,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { api, compile, isSoak, patchbay, Running, Target, tracePath } from "./harness.ts";
+import { api, compile, isSoak, patchbay, Running, Target, tracePath, until } from "./harness.ts";
 import { changedTextBytes, stateOf } from "./process-state.ts";
 import { makeRandom, newSeed, type Random } from "./random.ts";
 import { countTrace } from "./trace-counts.ts";
@@ -170,6 +170,33 @@ describe("a tracer that is killed in a storm", { timeout: timeoutMs }, () => {
       );
       expect([again.status, again.stderr]).toEqual([0, expect.stringContaining("recorded")]);
       expect(changedTextBytes(target.pid)).toBe(0);
+      await target.finish();
+      expect(await target.ended).toEqual({ status: 0, signal: null });
+    }
+  });
+});
+
+describe("a tracer that is killed while it attaches", { timeout: timeoutMs }, () => {
+  const rounds = isSoak ? 200 : 4;
+  const roundsPerProgram = 4;
+
+  it("leaves the program as it was", async () => {
+    const random = makeRandom(newSeed());
+    for (let round = 0; round < rounds; round += roundsPerProgram) {
+      const target = await startProgram();
+      target.send("begin");
+      for (let i = 0; i < roundsPerProgram; i++) {
+        const known = stateOf(target.pid).maps.length;
+        const args = [stormScript, publicApi, String(target.pid), tracePath(), "intel", "1"];
+        const tracer = new Running(process.execPath, args);
+        // What is mapped first is the mirror of the stacks.
+        await until("it attaches", () => stateOf(target.pid).maps.length > known);
+        await new Promise((resolve) => setTimeout(resolve, random.next() * 50));
+        tracer.child.kill("SIGKILL");
+        await tracer.ended;
+      }
+      await until("the text is the file's", () => changedTextBytes(target.pid) === 0);
+      await pause(target);
       await target.finish();
       expect(await target.ended).toEqual({ status: 0, signal: null });
     }
