@@ -81,7 +81,34 @@ export class AgentProgram {
    * carried out in the order in which they were added.
    */
   store(address: number, size: StoreSize, low: number, high = 0): this {
-    assert((address % 8) + size <= 8, `a store of ${size} bytes at ${address.toString(16)}`);
+    const addressHigh = Math.floor(address / two32);
+    const addressLow = address - addressHigh * two32;
+    assert((addressLow & 7) + size <= 8, "a store lies within one aligned 8 bytes");
+    return this.#store(addressLow, addressHigh, size, low, high);
+  }
+
+  /** Stores `size` bytes of `bytes` (borrowed) from `from` on, in pieces of any size and place. */
+  storeBytes(address: number, bytes: Uint8Array, from = 0, size: number = bytes.length): this {
+    const end = from + size;
+    for (let at = from; at < end; ) {
+      const to = address + at - from;
+      const addressHigh = Math.floor(to / two32);
+      const piece = end - at >= 4 ? 4 : end - at >= 2 ? 2 : 1;
+      let value = 0;
+      for (let i = piece - 1; i >= 0; i--) value = value * 256 + (bytes[at + i] ?? 0);
+      this.#store(to - addressHigh * two32, addressHigh, piece, value, 0);
+      at += piece;
+    }
+    return this;
+  }
+
+  #store(
+    addressLow: number,
+    addressHigh: number,
+    size: StoreSize,
+    low: number,
+    high: number,
+  ): this {
     this.#reserve(4);
     if (this.#runSize !== size) {
       this.#push(storeOp[size], 0);
@@ -89,29 +116,9 @@ export class AgentProgram {
       this.#runSize = size;
       this.#push(0, 0);
     }
-    this.#push(address % two32, address / two32);
+    this.#push(addressLow, addressHigh);
     this.#push(low, high);
     this.#halves[this.#countAt] = (this.#halves[this.#countAt] ?? 0) + 1;
-    return this;
-  }
-
-  /** Stores bytes (borrowed) in pieces of any size, as memcpy might. */
-  storeBytes(address: number, bytes: Uint8Array): this {
-    const half = (from: number, to: number): number => {
-      let value = 0;
-      for (let i = to - 1; i >= from; i--) value = value * 256 + (bytes[i] ?? 0);
-      return value;
-    };
-    for (let done = 0; done < bytes.length; ) {
-      const size = largestStore(address + done, bytes.length - done);
-      this.store(
-        address + done,
-        size,
-        half(done, done + Math.min(4, size)),
-        half(done + 4, done + size),
-      );
-      done += size;
-    }
     return this;
   }
 
@@ -130,11 +137,4 @@ export class AgentProgram {
     this.#halves.fill(agentOp.end, this.#words * 2, this.#words * 2 + 2);
     return new Uint8Array(this.#halves.buffer, 0, this.bytes);
   }
-}
-
-function largestStore(address: number, length: number): StoreSize {
-  for (const size of [8, 4, 2] as const) {
-    if (length >= size && address % size === 0) return size;
-  }
-  return 1;
 }

@@ -196,20 +196,22 @@ export class Injection {
     const differing = findDiffering(memory, this.#states.present(asked));
     const refused = differing.map((index) => asked[index] ?? 0);
     for (const site of refused) this.#states.refused[site] = 1;
-    const workOf = new Map<number, number>();
-    for (const [index, site] of sites.entries()) workOf.set(site, doable[index] ?? 0);
+    const workOf = new Uint8Array(table.count);
+    for (let index = 0; index < sites.length; index++) {
+      workOf[sites[index] ?? 0] = doable[index] ?? 0;
+    }
     const wanted = asked.filter((site) => this.#states.refused[site] === 0);
     for (const kind of new Set(doable)) {
       if (kind === 0) continue;
       this.#thunks.prepare(
         kind,
-        wanted.filter((site) => workOf.get(site) === kind),
+        wanted.filter((site) => workOf[site] === kind),
       );
     }
-    const windows = this.#states.windows(wanted, (site, bytes) => {
-      const kind = workOf.get(site) ?? 0;
-      if (kind === 0) this.#states.fillIdle(site, bytes);
-      else this.#states.fillJump(site, this.#thunks.address(kind, site), bytes);
+    const windows = this.#states.windows(wanted, (site, bytes, from) => {
+      const kind = workOf[site] ?? 0;
+      if (kind === 0) this.#states.fillIdle(site, bytes, from);
+      else this.#states.fillJump(site, this.#thunks.address(kind, site), bytes, from);
     });
     const result = this.#writer.write(wanted, windows);
     this.#states.settle(wanted, windows);

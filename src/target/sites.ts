@@ -45,46 +45,63 @@ export class SiteStates {
     this.refused = new Uint8Array(table.count);
   }
 
-  /** The windows of `sites` (ascending) with the bytes that `fill` puts into each. */
-  windows(sites: Uint32Array, fill: (site: number, bytes: Uint8Array) => void): Windows {
-    const { at, size, moved } = this.table;
-    const windows = {
-      count: sites.length,
-      at: new Float64Array(sites.length),
-      size: new Uint8Array(sites.length),
-      moved: Uint8Array.from(sites, (site) => (moved[site] === 0 ? 0 : 1)),
-      bytes: new Uint8Array(sites.length * windowBytesMax),
-    };
-    sites.forEach((site, index) => {
-      windows.at[index] = at[site] ?? 0;
-      windows.size[index] = size[site] ?? 0;
-      const from = index * windowBytesMax;
-      fill(site, windows.bytes.subarray(from, from + windowBytesMax));
-    });
+  /** The windows of `sites` (ascending); `fill` puts the bytes of each into `bytes[from...]`. */
+  windows(
+    sites: Uint32Array,
+    fill: (site: number, bytes: Uint8Array, from: number) => void,
+  ): Windows {
+    const windows = this.#places(sites);
+    for (let index = 0; index < sites.length; index++) {
+      fill(sites[index] ?? 0, windows.bytes, index * windowBytesMax);
+    }
     return windows;
   }
 
   /** The windows of `sites` as they should stand now, with all of what moved prologues lie in. */
   present(sites: Uint32Array): Windows {
-    const windows = this.windows(sites, (site, bytes) => bytes.set(slot(this.bytes, site)));
-    sites.forEach((site, index) => {
-      const moved = this.table.moved[site] ?? 0;
+    const windows = this.#places(sites);
+    copySlots(this.bytes, sites, windows.bytes);
+    for (let index = 0; index < sites.length; index++) {
+      const moved = this.table.moved[sites[index] ?? 0] ?? 0;
       if (moved > 0) windows.size[index] = moved;
-    });
+    }
     return windows;
   }
 
   /** The windows of `sites` as the compiler left them. */
   compiled(sites: Uint32Array): Windows {
-    return this.windows(sites, (site, bytes) => bytes.set(slot(this.table.compiled, site)));
+    const windows = this.#places(sites);
+    copySlots(this.table.compiled, sites, windows.bytes);
+    return windows;
+  }
+
+  /** Windows that have no bytes yet. */
+  #places(sites: Uint32Array): Windows {
+    const { at, size, moved } = this.table;
+    const windows = {
+      count: sites.length,
+      at: new Float64Array(sites.length),
+      size: new Uint8Array(sites.length),
+      moved: new Uint8Array(sites.length),
+      bytes: new Uint8Array(sites.length * windowBytesMax),
+    };
+    for (let index = 0; index < sites.length; index++) {
+      const site = sites[index] ?? 0;
+      windows.at[index] = at[site] ?? 0;
+      windows.size[index] = size[site] ?? 0;
+      windows.moved[index] = moved[site] === 0 ? 0 : 1;
+    }
+    return windows;
   }
 
   /** Notes that `sites` hold `windows`' bytes, each one instruction as far as it is executed. */
   settle(sites: Uint32Array, windows: Windows): void {
     const { size, moved } = this.table;
     sites.forEach((site, index) => {
-      const bytes = slot(windows.bytes, index).subarray(0, size[site]);
-      this.bytes.set(bytes, site * windowBytesMax);
+      const from = index * windowBytesMax;
+      const to = site * windowBytesMax;
+      const count = size[site] ?? 0;
+      for (let i = 0; i < count; i++) this.bytes[to + i] = windows.bytes[from + i] ?? 0;
       const isCompiled = (moved[site] ?? 0) > 0 && this.#isCompiled(site);
       this.several[site] = isCompiled ? 1 : 0;
       this.touched[site] = 1;
@@ -98,25 +115,47 @@ export class SiteStates {
 
   /** Sites that are not as compiled, ascending. */
   touchedSites(): Uint32Array {
-    return Uint32Array.from(this.touched.keys()).filter((site) => this.touched[site] === 1);
+    const sites = new Uint32Array(this.table.count);
+    let count = 0;
+    for (let site = 0; site < sites.length; site++) {
+      if (this.touched[site] === 1) sites[count++] = site;
+    }
+    return sites.slice(0, count);
   }
 
   /** An idle window: the compiler's own no-op where it is one instruction, else one no-op. */
-  fillIdle(site: number, bytes: Uint8Array): void {
-    const isMoved = (this.table.moved[site] ?? 0) > 0;
-    if (this.table.several[site] === 1 && !isMoved) bytes.set(nopBytes(this.table.size[site] ?? 0));
-    else bytes.set(slot(this.table.compiled, site));
+  fillIdle(site: number, bytes: Uint8Array, from: number): void {
+    const { table } = this;
+    const isMoved = (table.moved[site] ?? 0) > 0;
+    if (table.several[site] === 1 && !isMoved) bytes.set(nopBytes(table.size[site] ?? 0), from);
+    else bytes.set(slot(table.compiled, site), from);
   }
 
   /** A window that jumps to `target`. */
-  fillJump(site: number, target: number, bytes: Uint8Array): void {
+  fillJump(site: number, target: number, bytes: Uint8Array, from: number): void {
     const size = this.table.size[site] ?? 0;
-    bytes[0] = 0xe9;
-    const distance = target - ((this.table.at[site] ?? 0) + 5);
-    new DataView(bytes.buffer, bytes.byteOffset).setInt32(1, distance, true);
-    if (size > 5) bytes.set(nopBytes(size - 5), 5);
+    const distance = target - ((this.table.at[site] ?? 0) + jumpBytes);
+    bytes[from] = jumpOpcode;
+    for (let i = 0; i < 4; i++) bytes[from + 1 + i] = distance >> (8 * i);
+    if (size > jumpBytes) bytes.set(nopBytes(size - jumpBytes), from + jumpBytes);
   }
 }
 
+/** `jmp rel32`. */
+const jumpOpcode = 0xe9;
+const jumpBytes = 5;
+
 const slot = (bytes: Uint8Array, index: number): Uint8Array =>
   bytes.subarray(index * windowBytesMax, (index + 1) * windowBytesMax);
+
+/** Copies the slots of `sites` (ascending) next to each other; those in a row at once. */
+function copySlots(from: Uint8Array, sites: Uint32Array, to: Uint8Array): void {
+  for (let index = 0; index < sites.length; ) {
+    const first = sites[index] ?? 0;
+    let count = 1;
+    while (sites[index + count] === first + count) count++;
+    const start = first * windowBytesMax;
+    to.set(from.subarray(start, start + count * windowBytesMax), index * windowBytesMax);
+    index += count;
+  }
+}

@@ -7,11 +7,7 @@ import { hex, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import { type ProcessMemory, readMaps } from "../os/proc.ts";
-import {
-  chooseLiveProtocol,
-  type LiveProtocolName,
-  type VendorRules,
-} from "../patch/protocols/x86-64-live.ts";
+import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import type { Agent } from "./agent.ts";
 import type { AgentStart } from "./bootstrap.ts";
 import { drainThreads, leaveWindows } from "./drain.ts";
@@ -19,12 +15,14 @@ import { findRestorers } from "./signal-frames.ts";
 import type { SiteStates } from "./sites.ts";
 import { StoppedThreads } from "./stop.ts";
 import {
+  chooseProtocols,
+  isOneStore,
+  noProtocol,
   noProtocols,
   type ProtocolCounts,
   planTextChange,
   type TextChange,
   type TextReader,
-  windowFacts,
 } from "./text-change.ts";
 import {
   endAround,
@@ -46,9 +44,6 @@ export type WriteResult = {
 /** Where the instruction at `pc`, in the window of `site`, was copied to; undefined: nowhere. */
 export type FindCopy = (site: number, pc: bigint) => bigint | undefined;
 
-/** A window that was changed is one instruction, as far as it is executed. */
-const noneSeveral = new Uint8Array();
-
 export class TextWriter {
   readonly #pid: Pid;
   readonly #memory: ProcessMemory;
@@ -56,6 +51,8 @@ export class TextWriter {
   readonly #agent: Agent | undefined;
   readonly #rules: VendorRules;
   readonly #findCopy: FindCopy;
+  /** Of each site, the protocol that brings it back from a state that we put there. */
+  readonly #protocolBack: Uint8Array;
   #agentless: string | undefined;
   #held: StoppedThreads | undefined;
 
@@ -80,6 +77,8 @@ export class TextWriter {
     this.#agentless = agent.ok ? undefined : agent.why;
     this.#rules = rules;
     this.#findCopy = findCopy;
+    // A window that was changed is one instruction, as far as it is executed.
+    this.#protocolBack = chooseProtocols(states.table, new Uint8Array(states.table.count), rules);
     this.#held = held;
   }
 
@@ -90,24 +89,20 @@ export class TextWriter {
 
   /** Brings the windows of `sites` to their new bytes, holding nobody where that is possible. */
   write(sites: Uint32Array, windows: Windows): WriteResult {
-    const several = Uint8Array.from(sites, (site) => this.#states.several[site] ?? 0);
-    // No protocol keeps a thread out of real instructions without keeping others waiting.
-    const hasProtocol = (index: number): boolean =>
-      windows.moved[index] === 0 &&
-      chooseLiveProtocol(windowFacts(windows, index, several), this.#rules) !== undefined;
     const agent = this.#agentless === undefined ? this.#agent : undefined;
-    const live = agent === undefined ? [] : [...sites.keys()].filter(hasProtocol);
-    const held = [...sites.keys()].filter((index) => agent === undefined || !hasProtocol(index));
+    const codes = this.#chooseProtocols(sites, windows);
+    const live: number[] = [];
+    const held: number[] = [];
+    for (let index = 0; index < sites.length; index++) {
+      const isLive = agent !== undefined && codes[index] !== noProtocol;
+      (isLive ? live : held).push(index);
+    }
     this.#writeJournal(sites);
     let protocols: ProtocolCounts = noProtocols;
     if (agent !== undefined && live.length > 0) {
       const part = pick(windows, live);
-      const change = planTextChange(
-        part,
-        Uint8Array.from(live, (i) => several[i] ?? 0),
-        this.#read,
-        this.#rules,
-      );
+      const partCodes = Uint8Array.from(live, (index) => codes[index] ?? noProtocol);
+      const change = planTextChange(part, partCodes, this.#read);
       try {
         this.#run(agent, change, part);
         ({ counts: protocols } = change);
@@ -126,6 +121,15 @@ export class TextWriter {
       pauseMs,
       ...(this.#agentless === undefined ? {} : { agentless: this.#agentless }),
     };
+  }
+
+  /** No protocol keeps a thread out of real instructions without keeping others waiting. */
+  #chooseProtocols(sites: Uint32Array, windows: Windows): Uint8Array {
+    const several = new Uint8Array(sites.length);
+    for (let i = 0; i < sites.length; i++) several[i] = this.#states.several[sites[i] ?? 0] ?? 0;
+    const codes = chooseProtocols(windows, several, this.#rules);
+    for (let i = 0; i < sites.length; i++) if (windows.moved[i] !== 0) codes[i] = noProtocol;
+    return codes;
   }
 
   readonly #read: TextReader = (address, length) => this.#memory.read(BigInt(address), length);
@@ -187,8 +191,9 @@ export class TextWriter {
    * while a jump stands there: such that are about to change are left out until they have.
    */
   #writeJournal(changing: Uint32Array): void {
-    for (const site of changing) this.#states.touched[site] = 1;
-    const leftOut = new Set(changing);
+    const { table, touched } = this.#states;
+    for (const site of changing) touched[site] = 1;
+    const leftOut = new Set(changing.filter((site) => table.moved[site] !== 0));
     this.#setJournal((site) => !leftOut.has(site));
   }
 
@@ -196,9 +201,9 @@ export class TextWriter {
   #setJournal(isKnown: (site: number) => boolean): void {
     const { table, several } = this.#states;
     const isDue = (site: number): boolean => {
-      const protocol = this.#protocolBack(site);
-      if (protocol === undefined || table.moved[site] === 0 || protocol === "store") {
-        return protocol !== undefined;
+      const code = this.#protocolBack[site] ?? noProtocol;
+      if (code === noProtocol || table.moved[site] === 0 || isOneStore(code)) {
+        return code !== noProtocol;
       }
       return several[site] === 0 && isKnown(site);
     };
@@ -208,22 +213,13 @@ export class TextWriter {
 
   #planRestore(isDue: (site: number) => boolean): TextChange {
     const touched = this.#states.touchedSites().filter(isDue);
-    return planTextChange(
-      this.#states.compiled(touched),
-      new Uint8Array(touched.length),
-      this.#read,
-      this.#rules,
-    );
-  }
-
-  #protocolBack(site: number): LiveProtocolName | undefined {
-    const facts = windowFacts(this.#states.table, site, noneSeveral);
-    return chooseLiveProtocol(facts, this.#rules);
+    const codes = Uint8Array.from(touched, (site) => this.#protocolBack[site] ?? noProtocol);
+    return planTextChange(this.#states.compiled(touched), codes, this.#read);
   }
 
   /** Whether the site is put back while everybody runs; prologues are while all are held. */
   #hasWayBack(site: number): boolean {
-    return this.#states.table.moved[site] === 0 && this.#protocolBack(site) !== undefined;
+    return this.#states.table.moved[site] === 0 && this.#protocolBack[site] !== noProtocol;
   }
 
   /** Puts the compiled bytes back while everybody runs, as far as that is possible. */
@@ -244,8 +240,9 @@ export class TextWriter {
   }
 }
 
-/** The windows at `indices`, in that order. */
+/** The windows at `indices`, ascending; `windows` itself where these are all. */
 function pick(windows: Windows, indices: readonly number[]): Windows {
+  if (indices.length === windows.count) return windows;
   const bytes = new Uint8Array(indices.length * windowBytesMax);
   indices.forEach((from, to) => {
     const at = from * windowBytesMax;
