@@ -46,12 +46,17 @@ function typeScriptArguments(file: string): readonly string[] {
   );
 }
 
-/** Sends `import ... from "patchbay"` to this package. */
-const hook = (index: string): string => `
-export const resolve = (specifier, context, next) =>
-  specifier === "patchbay"
-    ? { url: ${JSON.stringify(index)}, shortCircuit: true }
-    : next(specifier, context);`;
+/**
+ * Sends `import ... from "patchbay"`, and from this package's sources, to the one copy of the
+ * package that runs: native libraries are not loaded twice.
+ */
+const hook = (index: string, source: string): string => `
+export const resolve = async (specifier, context, next) => {
+  const one = { url: ${JSON.stringify(index)}, shortCircuit: true };
+  if (specifier === "patchbay") return one;
+  const found = await next(specifier, context);
+  return found.url.split("?")[0] === ${JSON.stringify(source)} ? one : found;
+};`;
 
 /** What the process runs: load each file, take its families, carry out the call. */
 function childScript(
@@ -61,7 +66,9 @@ function childScript(
 ): string {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const sibling = (path: string): string => new URL(`${path}.${extension}`, import.meta.url).href;
-  const hookUrl = `data:text/javascript,${encodeURIComponent(hook(sibling("../index")))}`;
+  const source = new URL("../../src/index.ts", import.meta.url).href;
+  const hookText = hook(sibling("../index"), source);
+  const hookUrl = `data:text/javascript,${encodeURIComponent(hookText)}`;
   const text = JSON.stringify;
   const loads = files.map((file) => {
     const url = pathToFileURL(resolve(file)).href;

@@ -11,6 +11,9 @@ import { land, siteOf } from "./land.ts";
 import { bad, type Draft, draft, type SiteLocal } from "./local.ts";
 import { carryOut } from "./registers.ts";
 
+/** Bytes that are shown of what is no instruction. */
+const SHOWN_MAX = 6;
+
 /** One instruction that a hart may get. */
 export type Fetched = {
   readonly bytes: Uint8Array;
@@ -65,7 +68,9 @@ function runInstruction(
 function describeFetch(world: World, local: SiteLocal, fetched: Fetched): string {
   const { bytes, insn, stale } = fetched;
   const shown = insn === undefined ? "(no instruction)" : world.isa.format(insn, local.pc);
-  return `${hex(local.pc)}: ${hexBytes(bytes)}  ${shown}${stale ? " (stale)" : ""}`;
+  // What is no instruction was fetched up to the longest one's length: its beginning says enough.
+  const some = hexBytes(bytes.slice(0, insn?.size ?? SHOWN_MAX));
+  return `${hex(local.pc)}: ${some}  ${shown}${stale ? " (stale)" : ""}`;
 }
 
 /** A trail's entries are `syncs answered before|offset|instruction;`. */
