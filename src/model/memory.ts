@@ -35,6 +35,8 @@ export type BlockStore = {
 /** One thing that a fetch or a load may see. */
 export type Sight = {
   readonly bytes: Uint8Array;
+  /** Number of the value in its bank: equal bytes have equal numbers. */
+  readonly value: number;
   /** The bank afterwards (fetches in order leave a trace). */
   readonly bank: number;
   /** A newer version was there. */
@@ -59,7 +61,18 @@ type BankState =
       readonly moments: readonly number[];
     };
 
-const keyOf = (state: BankState): string => JSON.stringify(state);
+/** The state as text: one text for one state. */
+function keyOf(state: BankState): string {
+  if (state.kind === "log") {
+    const log = state.log.map(([block, value]) => `${block}:${value}`).join();
+    return `${state.base.join()}|${log}|${state.moments.join()}`;
+  }
+  let key = "";
+  for (const { values, floors, unified, refill } of state.blocks) {
+    key += `${values.join()}|${floors.join()}|${unified}|${refill};`;
+  }
+  return key;
+}
 
 /** What the packed keys of the explorer's memo leave for a bank's states. */
 const STATES_MAX = 1 << 24;
@@ -277,7 +290,7 @@ export class Bank {
       const bank = this.#order === "none" ? id : this.#raiseFloor(state, hart, index, v);
       const stale = value !== block.values[current];
       const key = `${value} ${bank}`;
-      if (!found.has(key)) found.set(key, { bytes: this.#value(value), bank, stale });
+      if (!found.has(key)) found.set(key, { bytes: this.#value(value), value, bank, stale });
     }
     return [...found.values()];
   }
@@ -302,7 +315,7 @@ export class Bank {
     const see = (value: number, moment: number): void => {
       const moments = state.moments.map((m, h) => (h === hart ? moment : m));
       const bank = this.#intern({ ...state, moments });
-      sights.push({ bytes: this.#value(value), bank, stale: value !== current });
+      sights.push({ bytes: this.#value(value), value, bank, stale: value !== current });
     };
     const start = ensure(state.moments[hart], `hart ${hart}`);
     const past = state.log.slice(0, start).findLast(([b]) => b === block);

@@ -90,7 +90,7 @@ export function fetchAll(
   const memory = ensure(world.banks[site.bank], "bank");
   const found = new Map<string, Fetched>();
   const complete = (so: Fetched): void => {
-    const key = `${hexBytes(so.bytes)} ${so.bank} ${String(so.raced)}`;
+    const key = `${so.bytes.join()} ${so.bank} ${so.raced ? 1 : 0}`;
     if (!found.has(key)) found.set(key, so);
   };
   const extend = (so: Fetched): void => {
@@ -114,14 +114,14 @@ export function fetchAll(
     );
     const block = ensure(memory.blocks[index], `a block at ${hex(at)}`);
     const sights = memory.sights(so.bank, hart, index);
-    const versions = new Set(sights.map((sight) => hexBytes(sight.bytes)));
+    const isOne = sights.every(({ value }) => value === sights[0]?.value);
     const listed = so.listed && sights.every((sight) => world.kit.isListed(sight.bytes));
     for (const sight of sights) {
       extend({
         bytes: Uint8Array.of(...so.bytes, ...sight.bytes.slice(Number(at - block.at))),
         bank: sight.bank,
         stale: so.stale || sight.stale,
-        raced: so.raced || versions.size > 1,
+        raced: so.raced || !isOne,
         listed,
         insn: undefined,
       });
