@@ -94,6 +94,7 @@ export {
   type Protocol,
 } from "./patch/protocol.ts";
 export { families } from "./patch/protocols/families.ts";
+export { isExploration, whyItStays } from "./patch/protocols/stays.ts";
 export type { RefusalReason, SiteCandidate, StandingState } from "./patch/site.ts";
 export * as steps from "./patch/steps.ts";
 export * as trampolines from "./patch/trampolines.ts";

@@ -1,6 +1,6 @@
 /**
- * The whole table of verdicts, and the necessity of every step of every safe protocol. Known answers
- * hold the models: published bugs (P4, P8, P11), published counts of reachable places, manuals.
+ * The whole table of verdicts, and the necessity of every step of every safe protocol. Known
+ * answers hold the models: published bugs (P4, P8, P11), counts of reachable places, manuals.
  */
 import { describe, expect, it } from "vitest";
 import {

@@ -13,7 +13,7 @@ const rules: readonly Rule[] = [
     step: /^store barrier$/,
     reason:
       "orders the literal before the instruction, so that a new call finds its own ops; " +
-  "without it " +
+      "without it " +
       "the call finds older ones, which are live too",
   },
   {
