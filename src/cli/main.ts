@@ -39,7 +39,9 @@ async function main(argv: readonly string[]): Promise<number> {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
-      outputError: (text, write) => write(text.replace(/^error: /, "patchbay: ")),
+      // One line: what it suggests comes on a second one.
+      outputError: (text, write) =>
+        write(text.replace(/^error: /, "patchbay: ").replace(/\n(?=\()/, " ")),
     });
   for (const register of verbs) register(program);
   try {

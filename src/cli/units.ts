@@ -38,7 +38,8 @@ export function parseCount(text: string): number {
 /** The number of a process, if there is one. */
 export function parsePid(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  // The kernel's highest is 2^22.
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
   throw new PatchbayError({
     code: "bad-usage",
     doing: `attach to process ${text}`,

@@ -25,8 +25,18 @@ export function refuseUnattachable(pid: Pid): void {
   if (pid === process.pid) {
     throw new PatchbayError({ code: "unsupported", doing, why: "no process can trace itself" });
   }
+  const status = readStatus(pid);
+  const leader = status.get("Tgid");
+  if (leader !== String(pid)) {
+    throw new PatchbayError({
+      code: "no-such-process",
+      doing,
+      why: `it is a thread of process ${leader}`,
+      hint: "attach to that",
+    });
+  }
   // Node waits for its children, and takes the stops that ptrace reports for their end.
-  if (Number(readStatus(pid).get("PPid")) === process.pid) {
+  if (Number(status.get("PPid")) === process.pid) {
     throw new PatchbayError({
       code: "unsupported",
       doing,
