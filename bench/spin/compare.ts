@@ -1,7 +1,7 @@
 /**
  * The same questions to SPIN and to the checker: do they agree, and how long does each take from
- * the question to the verdict. SPIN's models are written by hand, for its own strengths; they follow
- * the same machines and the same steps, not the same code.
+ * the question to the verdict. SPIN's models are written by hand, for its own strengths; they
+ * follow the same machines and the same steps, not the same code.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

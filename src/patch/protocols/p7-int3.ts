@@ -266,6 +266,17 @@ const broken: readonly Check[] = [
     {
       protocol: noFirstSync,
       design: x86Call,
+      phase: 61,
+      expected: "unwritten-instruction",
+      reason: "the old first line with the new second one",
+    },
+    ["x86-observed"],
+    [[]],
+  ),
+  ...checksFor(
+    {
+      protocol: noFirstSync,
+      design: x86Call,
       expected: "safe",
       reason: "inside of one quadword int3 is always older than the tail",
     },
