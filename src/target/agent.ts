@@ -13,7 +13,7 @@ import {
 } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
-import { agentCode } from "../codegen/x86-64/agent.ts";
+import { type AgentTemplate, agentBytes } from "../codegen/x86-64/agent.ts";
 import { holdWhileAlive, waitWhile, wake } from "../os/futex.ts";
 import { errorName } from "../os/libc.ts";
 import { MappedFile } from "../os/mapped-file.ts";
@@ -59,6 +59,7 @@ export class Agent {
 
   /**
    * Starts the agent on the back of a held thread. The calling OS thread becomes its owner.
+   * @param template its code for the arena's shape.
    * @param code where its code goes: mapped, readable and executable.
    * @param stackTop end of a page of its own, readable and writable.
    */
@@ -67,12 +68,12 @@ export class Agent {
     memory: ProcessMemory,
     pid: Pid,
     arena: { readonly at: DataAddr; readonly fd: number; readonly shape: ArenaShape },
+    template: AgentTemplate,
     code: CodeAddr,
     stackTop: bigint,
   ): Agent {
     const agent = new Agent(pid, arena.shape, arena.fd);
-    const built = agentCode(code, { arena: arena.at, shape: arena.shape });
-    memory.write(code, built.code.bytes);
+    memory.write(code, agentBytes(template, arena.at));
     holdWhileAlive(agent.#mapped.address + BigInt(control.owner));
     // The new thread inherits a mask that blocks everything: no signal is ever handled on it.
     const scratch = stackTop - 64n;
@@ -83,7 +84,8 @@ export class Agent {
     try {
       const tidWord = arena.at + BigInt(control.agentTid);
       const args = [cloneFlags, stackTop - 128n, tidWord, tidWord, 0n];
-      remote.syscallAt("start the agent", codeAddr(built.clone), sysClone, args);
+      const clone = codeAddr(code + BigInt(template.clone));
+      remote.syscallAt("start the agent", clone, sysClone, args);
     } finally {
       mask(scratch + 8n, 0n);
     }

@@ -1,10 +1,11 @@
 /**
- * The first hold of Patchbay on a process: on the back of one held thread, memory is mapped and
- * the agent is started. Everything after that is the agent's work.
+ * The first hold of Patchbay on a process: on the back of one held thread, as little memory as
+ * possible is mapped and the agent is started. Everything after that is the agent's work.
  */
 import { openSync } from "node:fs";
 import { codeAddr, type DataAddr, dataAddr, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import type { AgentTemplate } from "../codegen/x86-64/agent.ts";
 import { type Mapping, type ProcessMemory, procFolder } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";
@@ -76,58 +77,95 @@ export class Mapper {
   }
 }
 
-/** The mirror of the stacks' window; undefined when the process has no room for it. */
-export function mapMirror(mapper: Mapper, maps: readonly Mapping[]): Mirror | undefined {
-  const { remote } = mapper;
-  const mirror = findMirror(maps, remote.registers.get("rsp"));
+/** Whoever makes system calls in the target that have to succeed: a held thread, or the agent. */
+export type SystemCaller = {
+  syscall(doing: string, number: number, ...args: readonly bigint[]): unknown;
+};
+
+/**
+ * The mirror of the window that `stack` lies in; undefined when the process has no room for it.
+ * @param mapped is told what was mapped.
+ */
+export function mapMirror(
+  caller: SystemCaller,
+  maps: readonly Mapping[],
+  stack: bigint,
+  mapped: Range[],
+): Mirror | undefined {
+  const mirror = findMirror(maps, stack);
   if (mirror === undefined) return undefined;
-  const { bytes } = mirror;
-  try {
-    mapper.map("map the mirror of the stacks", mirror.base, bytes, prot.none, mapFlag.noReserve);
-  } catch (error) {
-    if (error instanceof PatchbayError && error.code === "system") return undefined;
-    throw error;
-  }
+  const { base, bytes } = mirror;
+  const { mmap, madvise, mprotect } = syscallNumber;
+  const { privateAnonymous, noReserve, fixedNoReplace } = mapFlag;
+  const flags = privateAnonymous | noReserve | fixedNoReplace;
+  const doing = "map the mirror of the stacks";
+  const isMapped = tryCall(() =>
+    caller.syscall(doing, mmap, base, bytes, BigInt(prot.none), flags, -1n, 0n),
+  );
+  if (!isMapped) return undefined;
+  mapped.push({ start: base, bytes });
   // A process that locks its memory (mlockall) must not be made to populate 2 TiB.
-  remote.rawSyscall(sysMunlock, [mirror.base, bytes]);
-  const { madvise, mprotect } = syscallNumber;
-  remote.syscall("keep the mirror out of core dumps", madvise, mirror.base, bytes, advice.dontDump);
-  const protection = BigInt(prot.read | prot.write);
-  remote.syscall("open the mirror", mprotect, mirror.base, bytes, protection);
+  tryCall(() => caller.syscall("let the mirror be sparse", sysMunlock, base, bytes));
+  caller.syscall("keep the mirror out of core dumps", madvise, base, bytes, advice.dontDump);
+  caller.syscall("open the mirror", mprotect, base, bytes, BigInt(prot.read | prot.write));
   return mirror;
 }
 
-export function mapThreadTable(mapper: Mapper): DataAddr {
-  const bytes = BigInt(threadTable.bytes);
-  const table = mapper.map("map the thread table", 0n, bytes, prot.read | prot.write);
-  const { madvise } = syscallNumber;
-  mapper.remote.syscall("keep children silent", madvise, table, bytes, advice.wipeOnFork);
-  return dataAddr(table);
+/** Whether the system did not object. */
+function tryCall(call: () => void): boolean {
+  try {
+    call();
+    return true;
+  } catch (error) {
+    if (error instanceof PatchbayError && error.code === "system") return false;
+    throw error;
+  }
 }
 
-/** Makes the arena in the target, maps it there, and opens it here. */
+/** Maps the thread table. `finishBootstrap` has to follow. */
+export function mapThreadTable(mapper: Mapper): DataAddr {
+  const bytes = BigInt(threadTable.bytes);
+  return dataAddr(mapper.map("map the thread table", 0n, bytes, prot.read | prot.write));
+}
+
+/** What can wait until nobody is held any more, and has to be done before anything is recorded. */
+export function finishBootstrap(
+  caller: SystemCaller,
+  table: DataAddr,
+  arena: Arena,
+  shape: ArenaShape,
+): void {
+  const { madvise, close } = syscallNumber;
+  const tableBytes = BigInt(threadTable.bytes);
+  caller.syscall("keep children silent", madvise, table, tableBytes, advice.wipeOnFork);
+  const bytes = BigInt(arenaBytes(shape));
+  caller.syscall("keep the rings out of core dumps", madvise, arena.at, bytes, advice.dontDump);
+  caller.syscall("close the rings' descriptor", close, arena.theirFd);
+}
+
+/** The arena: where it is in the target, our descriptor of it, and the target's own. */
+export type Arena = { readonly at: DataAddr; readonly fd: number; readonly theirFd: bigint };
+
+/** Makes the arena in the target, maps it there, and opens it here; see `finishBootstrap`. */
 export function mapArena(
   mapper: Mapper,
   pid: Pid,
   memory: ProcessMemory,
   scratch: DataAddr,
   { shape, overwrite }: InjectOptions,
-): { readonly at: DataAddr; readonly fd: number } {
+): Arena {
   const { remote } = mapper;
   const size = BigInt(arenaBytes(shape));
   memory.write(scratch, new TextEncoder().encode("patchbay\0"));
-  const { memfdCreate, ftruncate, close } = syscallNumber;
+  const { memfdCreate, ftruncate } = syscallNumber;
   const theirs = remote.syscall("make the rings", memfdCreate, scratch, memfdCloseOnExec);
   memory.write(scratch, new Uint8Array(16));
   remote.syscall("size the rings", ftruncate, theirs, size);
   const protection = prot.read | prot.write;
   const at = mapper.mapFile("map the rings", 0n, size, protection, mapFlag.shared, theirs);
-  const { madvise } = syscallNumber;
-  remote.syscall("keep the rings out of core dumps", madvise, at, size, advice.dontDump);
   const fd = openSync(`${procFolder(pid)}/fd/${theirs}`, "r+");
-  remote.syscall("close the rings' descriptor", close, theirs);
   writeControlPage(fd, shape, overwrite ? unlimitedRoom : BigInt(shape.slotCount));
-  return { at: dataAddr(at), fd };
+  return { at: dataAddr(at), fd, theirFd: theirs };
 }
 
 /** Bytes behind the thread pointer in which musl's `struct pthread` has its thread id. */
@@ -169,23 +207,20 @@ export type AgentStart =
   | { readonly ok: true; readonly agent: Agent }
   | { readonly ok: false; readonly why: string };
 
-/** Starts the agent, where the process lets it do its work. */
+/** Starts the agent; `enableSync` says whether it is of use. */
 export function startAgent(
   mapper: Mapper,
   pid: Pid,
   memory: ProcessMemory,
   table: DataAddr,
   arena: { readonly at: DataAddr; readonly fd: number; readonly shape: ArenaShape },
+  template: AgentTemplate,
 ): AgentStart {
-  const { remote } = mapper;
-  const registered = remote.rawSyscall(sysMembarrier, [membarrierCommand.registerSyncCore]);
-  if (registered !== 0n) {
-    return { ok: false, why: "membarrier(SYNC_CORE) is not available to it" };
-  }
   const code = mapper.map("map the agent", 0n, pageBytes, prot.read | prot.exec);
   try {
     const stackTop = table + BigInt(threadTable.bytes);
-    const agent = Agent.start(remote, memory, pid, arena, codeAddr(code), stackTop);
+    const { remote } = mapper;
+    const agent = Agent.start(remote, memory, pid, arena, template, codeAddr(code), stackTop);
     return { ok: true, agent };
   } catch (error) {
     if (error instanceof PatchbayError && error.code === "system") {
@@ -193,4 +228,19 @@ export function startAgent(
     }
     throw error;
   }
+}
+
+/**
+ * Registers the process for membarrier(SYNC_CORE), without which an agent can't change text. The
+ * kernel takes its time for that (a grace period): nobody is held meanwhile.
+ */
+export function enableSync(started: AgentStart): AgentStart {
+  if (!started.ok) return started;
+  const { agent } = started;
+  const register = (): void => {
+    agent.syscall("prepare syncs", sysMembarrier, membarrierCommand.registerSyncCore, 0n, 0n);
+  };
+  if (tryCall(register)) return started;
+  agent.quit();
+  return { ok: false, why: "membarrier(SYNC_CORE) is not available to it" };
 }

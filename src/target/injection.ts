@@ -10,6 +10,7 @@
 import { closeSync } from "node:fs";
 import { type DataAddr, dataAddr, type Pid, type Tid } from "../base/brand.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
+import { agentTemplate } from "../codegen/x86-64/agent.ts";
 import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
 import { type RecordPlan, thunkWork } from "../codegen/x86-64/record.ts";
 import { MappedFile } from "../os/mapped-file.ts";
@@ -21,7 +22,9 @@ import type { Mirror } from "./address-space.ts";
 import type { Agent } from "./agent.ts";
 import {
   type AgentStart,
+  enableSync,
   findTidOffset,
+  finishBootstrap,
   type InjectOptions,
   Mapper,
   mapArena,
@@ -30,6 +33,7 @@ import {
   mapThreadTable,
   prot,
   type Range,
+  type SystemCaller,
   startAgent,
 } from "./bootstrap.ts";
 import { isInRegion } from "./code-region.ts";
@@ -141,40 +145,37 @@ export class Injection {
     held?: StoppedThreads,
   ): Injection {
     const memory = new ProcessMemory(pid);
-    const mapped: Range[] = [];
-    const maps = readMaps(pid);
-    const syscallAt = findSyscallInstruction(memory, maps);
-    const threads = held ?? StoppedThreads.one(pid);
     try {
-      using remote = new RemoteThread(threads, threads.quietest, syscallAt);
-      const mapper = new Mapper(remote, mapped);
-      const mirror = mapMirror(mapper, maps);
-      const table = mapThreadTable(mapper);
-      const { at, fd } = mapArena(mapper, pid, memory, table, options);
+      const first = bootstrap(pid, memory, options, held);
+      const { arena, table, ranges, tidOffset, stack, mapped, maps } = first;
       const { shape, rules } = options;
-      const bytes = BigInt(thunkRangesBytes);
-      const ranges = mapper.map("map the list of thunks", 0n, bytes, prot.read);
+      const agent = enableSync(first.agent);
+      let mirror: Mirror | undefined;
+      const finish = (caller: SystemCaller): void => {
+        finishBootstrap(caller, table, arena, shape);
+        mirror = mapMirror(caller, maps, stack, mapped);
+      };
+      if (agent.ok) finish(agent.agent);
+      else onHeldThread(pid, memory, held, (remote) => finish(remote));
       const plan: RecordPlan = {
         table,
-        tidOffset: findTidOffset(remote, memory, table),
+        tidOffset,
         slotCount: shape.slotCount,
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindow: mirror?.window ?? 0,
-        ranges: dataAddr(ranges),
-        counters: dataAddr(at + BigInt(counterOffset(shape))),
+        ranges,
+        counters: dataAddr(arena.at + BigInt(counterOffset(shape))),
       };
-      const agent = startAgent(mapper, pid, memory, table, { at, fd, shape });
       memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
-      const claim: ClaimPlan = { table, arena: at, shape };
+      const claim: ClaimPlan = { table, arena: arena.at, shape };
+      const arenaFd = arena.fd;
       return new Injection(
-        { pid, facts, memory, arenaFd: fd, plan, claim, mirror, mapped, agent, sites, rules },
+        { pid, facts, memory, arenaFd, plan, claim, mirror, mapped, agent, sites, rules },
         held,
       );
     } catch (error) {
       memory[Symbol.dispose]();
       throw error;
-    } finally {
-      if (held === undefined) threads.letGo();
     }
   }
 
@@ -316,5 +317,47 @@ export class Injection {
     this.#agent?.[Symbol.dispose]();
     this.#parts.memory[Symbol.dispose]();
     closeSync(this.arenaFd);
+  }
+}
+
+/** What has to happen while a thread is held: memory for the agent and the rings, and the agent. */
+function bootstrap(
+  pid: Pid,
+  memory: ProcessMemory,
+  options: InjectOptions,
+  held: StoppedThreads | undefined,
+) {
+  const mapped: Range[] = [];
+  const { shape } = options;
+  const maps = readMaps(pid);
+  // Assembled before anybody waits for it.
+  const template = agentTemplate(shape);
+  return onHeldThread(pid, memory, held, (remote) => {
+    const mapper = new Mapper(remote, mapped);
+    const table = mapThreadTable(mapper);
+    const arena = mapArena(mapper, pid, memory, table, options);
+    const bytes = BigInt(thunkRangesBytes);
+    const ranges = dataAddr(mapper.map("map the list of thunks", 0n, bytes, prot.read));
+    const tidOffset = findTidOffset(remote, memory, table);
+    const stack = remote.registers.get("rsp");
+    const agent = startAgent(mapper, pid, memory, table, { ...arena, shape }, template);
+    return { table, arena, ranges, tidOffset, stack, agent, mapped, maps };
+  });
+}
+
+/** Runs `work` on the back of a thread: of `held`, or of one that is held meanwhile. */
+function onHeldThread<T>(
+  pid: Pid,
+  memory: ProcessMemory,
+  held: StoppedThreads | undefined,
+  work: (remote: RemoteThread) => T,
+): T {
+  const syscallAt = findSyscallInstruction(memory, readMaps(pid));
+  const threads = held ?? StoppedThreads.one(pid);
+  try {
+    using remote = new RemoteThread(threads, threads.quietest, syscallAt);
+    return work(remote);
+  } finally {
+    if (held === undefined) threads.letGo();
   }
 }

@@ -6,7 +6,7 @@
  * When its tracer has died - the kernel says so in `control.owner`, which is a robust futex that
  * the tracer holds - it runs the journal, the program that puts every site back, and ends.
  */
-import type { CodeAddr, DataAddr } from "../../base/brand.ts";
+import { codeAddr, type DataAddr } from "../../base/brand.ts";
 import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem8, mem16, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r8 as byte, r16, r32, r64 } from "../../isa/x86-64/registers.ts";
@@ -19,17 +19,12 @@ import {
 } from "../../ring/arena.ts";
 import { agentOp } from "../agent-program.ts";
 
-export type AgentPlan = {
-  /** Address of the arena in the target. */
-  readonly arena: DataAddr;
-  readonly shape: ArenaShape;
-};
-
-/** The agent's code, and where a new thread begins. */
-export type AgentCode = {
+/** The agent's code before it is known where it and the arena will be. */
+export type AgentTemplate = {
+  /** One hole, `arena`: the arena's address in the target. It can stand anywhere. */
   readonly code: Assembled;
-  /** A `syscall` instruction behind which a child goes on as the agent (clone returns 0). */
-  readonly clone: CodeAddr;
+  /** Offset of a `syscall` behind which a child goes on as the agent (clone returns 0). */
+  readonly clone: number;
 };
 
 const { rax, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r12, r15 } = r64;
@@ -110,8 +105,9 @@ const emitFutex = (a: Assembler, op: number, value: number): void => {
   a.i("syscall");
 };
 
-/** Code of the agent for one session, to be placed at `origin`. */
-export function agentCode(origin: CodeAddr, { arena, shape }: AgentPlan): AgentCode {
+/** Code of the agent for arenas of that shape. */
+export function agentTemplate(shape: ArenaShape): AgentTemplate {
+  const origin = codeAddr(0n);
   const a = new Assembler(origin);
   const start = a.label();
   const loop = a.label();
@@ -121,14 +117,14 @@ export function agentCode(origin: CodeAddr, { arena, shape }: AgentPlan): AgentC
   const execute = a.label();
   const timeout = a.label();
 
-  const clone = a.here;
+  const clone = Number(a.here - origin);
   a.i("syscall");
   a.i("test", rax, rax);
   a.i("je", start);
   a.i("int3");
 
   a.bind(start);
-  a.i("mov", r15, arena);
+  a.i("mov", r15, a.hole("arena", 8));
   a.i("lea", r12, mem(timeout));
   a.bind(loop);
   a.i("mov", r32.eax, mem32(r15, { disp: control.command }));
@@ -172,4 +168,13 @@ export function agentCode(origin: CodeAddr, { arena, shape }: AgentPlan): AgentC
   a.u64(0n);
   a.u64(patienceNs);
   return { code: a.finish(), clone };
+}
+
+/** The agent's code for the arena at `arena`, in a buffer of the caller's own. */
+export function agentBytes({ code }: AgentTemplate, arena: DataAddr): Uint8Array {
+  const bytes = code.bytes.slice();
+  for (const { offset } of code.holes) {
+    new DataView(bytes.buffer).setBigUint64(offset, arena, true);
+  }
+  return bytes;
 }
