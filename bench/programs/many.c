@@ -1,8 +1,8 @@
 /*
  * A program with very many functions, and an eye on its own pauses.
  *
- * One thread calls all functions of the table in turn, with a rest now and then. Another one does
- * nothing but read the clock. When it finds that time has gone by, the kernel's counts of context
+ * One thread calls all functions of the table in turn, with a rest now and then. The first thread,
+ * whom a tracer will take hold of first, does nothing but read the clock. When it finds that time has gone by, the kernel's counts of context
  * switches say why: a thread that a tracer stops goes to sleep (a voluntary switch), one whose
  * processor was given to another program was preempted (an involuntary one); what is left is the
  * work of interrupts. So pauses are told apart from a busy machine.
@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -39,7 +40,7 @@ static void note(_Atomic long *longest, long ns) {
   if (ns > atomic_load(longest)) atomic_store(longest, ns);
 }
 
-static void *watch(void *unused) {
+static void watch(void) {
   struct rusage before, after;
   getrusage(RUSAGE_THREAD, &before);
   for (long last = now_ns();;) {
@@ -57,7 +58,6 @@ static void *watch(void *unused) {
     before = after;
     last = now_ns();
   }
-  return unused;
 }
 
 static void *call_all(void *unused) {
@@ -72,13 +72,8 @@ static void *call_all(void *unused) {
   return unused;
 }
 
-int main(void) {
+static void *answer(void *unused) {
   char line[100];
-  pthread_t thread;
-  pthread_create(&thread, 0, watch, 0);
-  pthread_create(&thread, 0, call_all, 0);
-  printf("pid %d\n", getpid());
-  fflush(stdout);
   while (fgets(line, sizeof line, stdin)) {
     if (!strcmp(line, "watch\n")) {
       longest_stop = stops = longest_preemption = longest_gap = 0;
@@ -89,5 +84,15 @@ int main(void) {
     }
     fflush(stdout);
   }
-  return 0;
+  exit(0);
+  return unused;
+}
+
+int main(void) {
+  pthread_t thread;
+  pthread_create(&thread, 0, answer, 0);
+  pthread_create(&thread, 0, call_all, 0);
+  printf("pid %d\n", getpid());
+  fflush(stdout);
+  watch();
 }
