@@ -74,6 +74,7 @@ export {
   type Trace as ProtocolTrace,
   type TraceStep,
 } from "./model/show/replay.ts";
+export { claimsTable, familyTables } from "./model/show/page.ts";
 export {
   type ClaimRow,
   selectChecks,
@@ -83,6 +84,7 @@ export {
   verify,
 } from "./model/verify.ts";
 export type { SpawnOptions } from "./os/spawn.ts";
+export { aarch64Layouts } from "./patch/aarch64-layouts.ts";
 export type { Design, DesignState, Ops, Targets, TrapReturn } from "./patch/design.ts";
 export * as designs from "./patch/designs/all.ts";
 export {
@@ -95,6 +97,7 @@ export {
 } from "./patch/protocol.ts";
 export { families } from "./patch/protocols/families.ts";
 export { isExploration, whyItStays } from "./patch/protocols/stays.ts";
+export { callOps2023Layout, callOpsLayout, type RiscvSite } from "./patch/riscv-layouts.ts";
 export type { RefusalReason, SiteCandidate, StandingState } from "./patch/site.ts";
 export * as steps from "./patch/steps.ts";
 export * as trampolines from "./patch/trampolines.ts";

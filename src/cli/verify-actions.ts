@@ -194,7 +194,10 @@ function formatReport(report: VerifyReport): string[] {
   const unexpected = report.rows.filter((row) => !row.asExpected).length;
   const seconds = (report.milliseconds / 1000).toFixed(1);
   const verdict = report.ok ? "all as expected" : `${unexpected} verdicts unexpected`;
-  const total = `${report.rows.length} checks, ${number(report.states)} states, ${seconds} s`;
+  const isWhole = report.rows.every((row) => row.search === "exhaustive");
+  const how = isWhole ? "every search exhaustive" : "some searches BOUNDED";
+  const count = `${report.rows.length} checks, ${number(report.states)} states`;
+  const total = `${count}, ${how}, ${seconds} s`;
   lines.push("", `${total}: ${verdict}`);
   return lines;
 }

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { families } from "../../patch/protocols/families.ts";
-import { familyTables } from "./page.ts";
+import { claims } from "../claims.ts";
+import { claimsTable, familyTables } from "./page.ts";
 
 const marks = ["<!-- generated: verdicts -->", "<!-- end of generated -->"] as const;
 const pageOf = (id: string): string => `docs/protocols/${id.toLowerCase()}.md`;
@@ -23,5 +24,11 @@ describe("docs/protocols", () => {
     expect(existsSync(page), page).toBe(true);
     const text = readFileSync(page, "utf8");
     await expect(renew(text, familyTables(family))).toMatchFileSnapshot(`../../../${page}`);
+  });
+
+  it("has the table of claims, up to date", async () => {
+    const page = "docs/protocols/claims.md";
+    const text = readFileSync(page, "utf8");
+    await expect(renew(text, claimsTable(claims))).toMatchFileSnapshot(`../../../${page}`);
   });
 });

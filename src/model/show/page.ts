@@ -6,6 +6,7 @@ import type { Check, Family, Protocol } from "../../patch/protocol.ts";
 import { isExploration, whyItStays } from "../../patch/protocols/stays.ts";
 import { describeStep, type Step } from "../../patch/steps.ts";
 import { historyOf } from "../check.ts";
+import type { Claim } from "../claims.ts";
 
 /** Protocols of a family in the order of their first checks. */
 function protocolsOf(family: Family): Map<string, { protocol: Protocol; checks: Check[] }> {
@@ -97,4 +98,14 @@ export function familyTables(family: Family): string {
     ].join("\n"),
   );
   return parts.join("\n");
+}
+
+/** The table of claims, and what was found of each. */
+export function claimsTable(claims: readonly Claim[]): string {
+  const rows = claims.map(
+    ({ source, claim, verdict, found }) => `| ${source} | ${claim} | **${verdict}** | ${found} |`,
+  );
+  return ["| source | claim | verdict | found |", "| --- | --- | --- | --- |", ...rows, ""].join(
+    "\n",
+  );
 }

@@ -1,0 +1,97 @@
+/**
+ * AArch64 layouts. The window is two instructions; the first one keeps the return address, so that
+ * the second one may call.
+ *
+ * | compiled   | idle              | call                 | jump                |
+ * | ---------- | ----------------- | -------------------- | ------------------- |
+ * | `nop; nop` | `mov x9, x30; nop`| `mov x9, x30; bl T`  | `mov x9, x30; b T`  |
+ *
+ * Only the second word changes once a site is idle, and NOP, BL and B may change while they are
+ * executed (Arm ARM B2.2.5). A window behind `bti c` or `paciasp` is the same, four bytes on.
+ */
+import { type CodeAddr, codeAddr } from "../base/brand.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { aarch64 } from "../isa/aarch64/isa.ts";
+import type { ReachRefusal } from "../isa/isa.ts";
+import { branch, branchLink, branchMax, branchMin, move, nop } from "./aarch64-code.ts";
+import { concat } from "./bytes.ts";
+import type { Layout, SiteState } from "./layout.ts";
+
+/** Bytes from the window's start to the branch. */
+const SLOT = 4;
+const WINDOW = 8;
+
+/** Whether B or BL in the window at `at` reaches `target`; the distance counts from the branch. */
+export function canReach(at: CodeAddr, target: CodeAddr): Result<number, ReachRefusal> {
+  const distance = BigInt.asIntN(64, target - at - BigInt(SLOT));
+  if (distance % 4n !== 0n) return err({ kind: "misaligned", distance, align: 4n });
+  const limit = BigInt(distance < 0n ? branchMin : branchMax);
+  const isFar = distance < 0n ? distance < limit : distance > limit;
+  return isFar ? err({ kind: "outOfRange", distance, limit }) : ok(Number(distance));
+}
+
+const saveLink = (): Uint8Array => move(9, 30);
+
+const withBranch =
+  (encode: (distance: number) => Uint8Array) =>
+  (at: CodeAddr, target: CodeAddr): Result<Uint8Array, ReachRefusal> => {
+    const reach = canReach(at, target);
+    return reach.ok ? ok(concat(saveLink(), encode(reach.value))) : reach;
+  };
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, i) => byte === b[i]);
+
+function recognise(bytes: Uint8Array, at: CodeAddr, compiled: Uint8Array): SiteState | undefined {
+  if (sameBytes(bytes, compiled)) return { kind: "compiled" };
+  if (bytes.length !== WINDOW || !sameBytes(bytes.subarray(0, SLOT), saveLink())) return undefined;
+  const insn = aarch64.decode(bytes, SLOT);
+  if (insn?.mnemonic === "nop") return { kind: "idle" };
+  const offset = insn?.operands["offset"];
+  if (offset === undefined) return undefined;
+  const target = codeAddr(at + BigInt(SLOT) + BigInt(offset));
+  if (insn?.form === "bl") return { kind: "call", target };
+  return insn?.form === "b" ? { kind: "jump", target } : undefined;
+}
+
+const makeLayout = (
+  name: string,
+  summary: string,
+  literal?: Exclude<Layout["literal"], undefined>,
+): Layout => ({
+  id: `aarch64/${name}`,
+  isa: "aarch64",
+  summary,
+  windowSize: WINDOW,
+  compiledSizes: [4, 4],
+  ...(literal === undefined ? {} : { literal }),
+  idle: () => concat(saveLink(), nop()),
+  call: withBranch(branchLink),
+  jump: withBranch(branch),
+  recognise,
+});
+
+/** `-fpatchable-function-entry=2`, with or without a landing pad in front. */
+export const twoNops: Layout = makeLayout(
+  "nop2",
+  "-fpatchable-function-entry=2: two no-ops behind the landing pad, if there is one",
+);
+
+/** `-fpatchable-function-entry=4,2` with 8-byte aligned functions: room for a literal. */
+export const twoNopsLiteral: Layout = makeLayout(
+  "nop2-literal",
+  "-fpatchable-function-entry=4,2 -falign-functions=8: literal before the function",
+  { offset: -8, size: 8 },
+);
+
+/** The same with `-mbranch-protection`: the window is one instruction behind the symbol. */
+export const twoNopsLiteralBti: Layout = makeLayout(
+  "nop2-literal-bti",
+  "-fpatchable-function-entry=4,2 -falign-functions=8 -mbranch-protection: literal, landing pad",
+  { offset: -12, size: 8 },
+);
+
+/** Every AArch64 layout, by its id. */
+export const aarch64Layouts: ReadonlyMap<string, Layout> = new Map(
+  [twoNops, twoNopsLiteral, twoNopsLiteralBti].map((layout) => [layout.id, layout]),
+);
