@@ -18,7 +18,7 @@ import { holdWhileAlive, waitWhile, wake } from "../os/futex.ts";
 import { errorName } from "../os/libc.ts";
 import { MappedFile } from "../os/mapped-file.ts";
 import type { ProcessMemory } from "../os/proc.ts";
-import { isAlive } from "../os/proc.ts";
+import { isAlive, readStat } from "../os/proc.ts";
 import { nap } from "../os/ptrace.ts";
 import {
   type ArenaShape,
@@ -39,6 +39,8 @@ const sigSetmask = 2n;
 const checkMs = 50;
 /** Frozen or starved for this long, in ms, it is given up. */
 const giveUpMs = 20_000;
+/** The same for a process that is stopped: it will not go on by itself. */
+const stoppedMs = 500;
 
 export class Agent {
   readonly pid: Pid;
@@ -162,7 +164,7 @@ export class Agent {
           why: "the process has ended",
         });
       }
-      if (waited > giveUpMs) {
+      if (waited > giveUpMs || (waited > stoppedMs && readStat(this.pid).state === "T")) {
         throw new PatchbayError({
           code: "system",
           doing: `${doing} in process ${this.pid}`,

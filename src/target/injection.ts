@@ -9,6 +9,7 @@
  */
 import { closeSync } from "node:fs";
 import { type DataAddr, dataAddr, type Pid, type Tid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import { agentTemplate } from "../codegen/x86-64/agent.ts";
 import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
@@ -268,7 +269,12 @@ export class Injection {
       const program = new AgentProgram();
       const { munmap } = syscallNumber;
       for (const { start, bytes } of this.#thunks.ranges) program.syscall(munmap, start, bytes);
-      agent.run("unmap code", program);
+      try {
+        agent.run("unmap code", program);
+      } catch (error) {
+        if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
+        return { pauseMs, left: error.why };
+      }
       agent.quit();
     }
     using threads = StoppedThreads.one(this.pid);

@@ -225,10 +225,16 @@ export class TextWriter {
   /** Puts the compiled bytes back while everybody runs, as far as that is possible. */
   restore(): void {
     if (this.#agent === undefined || this.#agentless !== undefined) return;
-    for (const program of this.#planRestore((site) => this.#hasWayBack(site)).programs) {
-      this.#agent.run("restore functions", program);
+    try {
+      for (const program of this.#planRestore((site) => this.#hasWayBack(site)).programs) {
+        this.#agent.run("restore functions", program);
+      }
+      this.#agent.setJournal(new AgentProgram(1));
+    } catch (error) {
+      // In a process that is stopped the agent is, too. Should it go on, it does what was done.
+      if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
+      this.#agentless = error.why;
     }
-    this.#agent.setJournal(new AgentProgram(1));
   }
 
   /** Puts back what `restore` could not; all threads are held. */
