@@ -135,6 +135,19 @@ describe("a recording under load", () => {
     await expectUnharmed(target);
   });
 
+  it("ends while the program is stopped, and leaves no more there than memory", async () => {
+    const { target, tracer, directory } = await startEndless();
+    target.kill("SIGSTOP");
+    tracer.child.kill("SIGINT");
+    expect(await tracer.ended).toEqual({ status: 0, signal: null });
+    expect(tracer.stderr).toMatch(/\npatchbay: some memory stays mapped: .*does not run\n$/);
+    expect(countTrace(directory).isEnded).toBe(true);
+    expect(changedTextBytes(target.pid)).toBe(0);
+    target.kill("SIGCONT");
+    await until("the agent is gone", () => stateOf(target.pid).threads === 3);
+    await expectUnharmed(target);
+  });
+
   it("can be read at any time", async () => {
     const { target, tracer, directory } = await startEndless();
     let before = 0;
