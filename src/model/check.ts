@@ -273,13 +273,24 @@ function declareContents(
   }
 }
 
-/** What has to happen sometimes for "safe" to mean something. */
+/**
+ * What has to happen sometimes for "safe" to mean something: beside each property that holds always,
+ * the situation that it is about.
+ */
 function requiredMarks(check: Check): readonly MarkName[] {
+  const { adversities, design, protocol } = check;
+  const has = (name: Adversity): boolean => adversities.includes(name);
+  const used = [...protocol.enable, ...protocol.disable, ...(protocol.modify ?? [])];
   const marks: MarkName[] = ["called", "finished"];
-  const has = (name: Adversity): boolean => check.adversities.includes(name);
+  const writesCode = used.some((step) => step.op === "write" && step.span.in === "window");
+  if (writesCode && machines[check.machine].fetch === "stale") marks.push("raced");
+  if (used.some((step) => step.op === "trap")) marks.push("trapped");
+  if (design.trapReturn !== undefined) marks.push("replayed");
   if (has("preemption")) marks.push("migrated");
   if (has("nmi") || has("interrupts")) marks.push("nested");
-  if (has("free")) marks.push("freed", "called-after-free");
+  const frees = (check.history ?? historyOf(adversities)).some(({ free }) => free);
+  if (frees) marks.push("freed", "called-after-free");
+  if (frees && protocol.retire.some((step) => step.op === "quiesce")) marks.push("waited");
   return marks;
 }
 
