@@ -3,7 +3,8 @@
  *
  * One thread calls all functions of the table in turn, with a rest now and then. The first thread,
  * whom a tracer will take hold of first, does nothing but read the clock. When it finds that time
- * has gone by, the kernel's counts of context switches say why: a thread that a tracer stops goes to sleep (a voluntary switch), one whose
+ * has gone by, the kernel's counts of context switches say why: a thread that a tracer stops goes
+ * to sleep (a voluntary switch), one whose
  * processor was given to another program was preempted (an involuntary one); what is left is the
  * work of interrupts. So pauses are told apart from a busy machine.
  *

@@ -274,8 +274,8 @@ function declareContents(
 }
 
 /**
- * What has to happen sometimes for "safe" to mean something: beside each property that holds always,
- * the situation that it is about.
+ * What has to happen sometimes for "safe" to mean something: beside each property that holds
+ * always, the situation that it is about.
  */
 function requiredMarks(check: Check): readonly MarkName[] {
   const { adversities, design, protocol } = check;

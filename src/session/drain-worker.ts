@@ -34,7 +34,8 @@ const port = ensure(parentPort, "this runs in a worker");
 const { start, wake } = workerData as DrainWorkerData;
 const wakeWord = new Int32Array(wake);
 const sleepMsMin = 1;
-const sleepMsMax = 8;
+/** A thread that begins to do nothing but record fills a ring of 4 MiB within 5 ms. */
+const sleepMsMax = 2;
 const reapMs = 200;
 /** When threads come and go so fast that rings run short. */
 const reapMsCrowded = 10;

@@ -20,7 +20,7 @@ import {
   ringStride,
   threadTable,
 } from "../ring/arena.ts";
-import { eventBytes, ringHeader } from "../ring/layout.ts";
+import { eventBytes, ringHeader, ringHeaderBytes } from "../ring/layout.ts";
 import { RingConsumer } from "../ring/ring-consumer.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { SessionEnd, SessionStart } from "../trace/session.ts";
@@ -56,6 +56,8 @@ const markMs = 5_000;
 type RingState = {
   /** The ring's header and slots, shared with the target. */
   readonly mapped: MappedFile;
+  /** The header's 32-bit words: a look at these alone says whether anything has come. */
+  readonly words: Uint32Array;
   readonly consumer: RingConsumer;
   /** Belongs to a thread when set. */
   owner: { readonly tid: Tid; readonly stream: ThreadStream; name: string } | undefined;
@@ -74,13 +76,16 @@ const noLosses: Losses = { all: 0, entries: 0, exits: 0 };
 /** A u64 of a mapped page, as a number; counts stay below 2^53. */
 const loadU64 = (buffer: ArrayBuffer, offset: number): number =>
   Number(Atomics.load(new BigUint64Array(buffer, offset, 1), 0));
-const tidOf = ({ buffer }: MappedFile): number =>
-  Atomics.load(new Uint32Array(buffer, ringHeader.tid, 1), 0);
+const tidOf = (words: Uint32Array): number => Atomics.load(words, ringHeader.tid / 4);
+const headerWords = ({ buffer }: MappedFile): Uint32Array =>
+  new Uint32Array(buffer, 0, ringHeaderBytes / 4);
 
 export class Drain {
   readonly #start: DrainStart;
   readonly #trace: TraceDirectory;
   readonly #rings: RingState[] = [];
+  /** The ring that is claimed next; mapped, to see when it is. */
+  #next: MappedFile | undefined;
   readonly #control: MappedFile;
   readonly #memory: ProcessMemory;
   #events = 0;
@@ -130,7 +135,8 @@ export class Drain {
         ring.lastTakenMs = now;
         continue;
       }
-      const pending = loadU64(ring.mapped.buffer, ringHeader.head) - ring.tail;
+      // Less than a ring's worth, and so less than 2^32: the low words tell.
+      const pending = (Atomics.load(ring.words, ringHeader.head / 4) - ring.tail) >>> 0;
       const full = pending >= shape.slotCount * hurryShare;
       if (full || (pending > 0 && waited > delayMsMax)) {
         this.#drainRing(ring);
@@ -146,14 +152,14 @@ export class Drain {
     const { shape, arenaFd, overwrite } = this.#start;
     while (this.#rings.length < shape.ringCount) {
       const offset = ringOffset(shape, this.#rings.length);
-      const mapped = new MappedFile(arenaFd, offset, ringStride(shape));
-      if (tidOf(mapped) === 0) {
-        mapped[Symbol.dispose]();
-        return;
-      }
+      const mapped = (this.#next ??= new MappedFile(arenaFd, offset, ringStride(shape)));
+      const words = headerWords(mapped);
+      if (tidOf(words) === 0) return;
+      this.#next = undefined;
       const options = { hasLong: false, overwrites: overwrite };
       this.#rings.push({
         mapped,
+        words,
         consumer: new RingConsumer(new Uint8Array(mapped.buffer), options),
         owner: undefined,
         tail: 0,
@@ -167,7 +173,7 @@ export class Drain {
   /** Opens a stream for a ring that a thread has claimed; whether the ring is anybody's. */
   #adopt(ring: RingState): boolean {
     if (ring.owner !== undefined) return true;
-    const tid = tidOf(ring.mapped);
+    const tid = tidOf(ring.words);
     if (tid === 0) return false;
     const name = threadName(toPid(this.#start.pid), toTid(tid)) ?? "";
     ring.owner = { tid: toTid(tid), stream: this.#trace.stream(tid), name };
@@ -227,7 +233,7 @@ export class Drain {
       this.#lostBefore += ring.losses.all - ring.baseline.all;
       ring.baseline = ring.losses;
       ring.owner = undefined;
-      Atomics.store(new Uint32Array(ring.mapped.buffer, ringHeader.tid, 1), 0, 0);
+      Atomics.store(ring.words, ringHeader.tid / 4, 0);
     }
     this.#offerRing();
   }
@@ -268,6 +274,7 @@ export class Drain {
   [Symbol.dispose](): void {
     this.#trace.close();
     for (const { mapped } of this.#rings) mapped[Symbol.dispose]();
+    this.#next?.[Symbol.dispose]();
     this.#control[Symbol.dispose]();
     this.#memory[Symbol.dispose]();
   }
