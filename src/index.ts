@@ -67,6 +67,7 @@ export { type Repair, type RepairFailure, repair } from "./model/repair/search.t
 export { traceToHtml } from "./model/show/lanes-html.ts";
 export { traceToSvg } from "./model/show/lanes-svg.ts";
 export { traceToText } from "./model/show/lanes-text.ts";
+export { claimsTable, familyTables } from "./model/show/page.ts";
 export {
   type Lane,
   type MemoryView,
@@ -74,7 +75,6 @@ export {
   type Trace as ProtocolTrace,
   type TraceStep,
 } from "./model/show/replay.ts";
-export { claimsTable, familyTables } from "./model/show/page.ts";
 export {
   type ClaimRow,
   selectChecks,
