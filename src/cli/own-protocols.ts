@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Check, type Family, PatchbayError } from "../index.ts";
+import { type Check, type Family, machines, PatchbayError } from "../index.ts";
 import type { VerifyFlags } from "./verify-actions.ts";
 
 /** Names that are files and not protocols. */
@@ -83,7 +83,7 @@ try {
   const own = [${loads.join(", ")}].flat();
   verifyFamilies(${text(names)}, own, ${text(flags)});
 } catch (error) {
-  report(error);
+  report(${text(files.join(", "))}, error);
 }`;
 }
 
@@ -104,11 +104,16 @@ export function runOnFiles(
   process.exitCode = status ?? 1;
 }
 
-/** In the process: the error as the command line prints it, and its status. */
-export function report(error: unknown): void {
-  if (!(error instanceof PatchbayError)) throw error;
-  process.stderr.write(`patchbay: ${error.message}\n`);
-  process.exitCode = error.code === "bad-usage" ? 2 : 1;
+/**
+ * In the process: an error as the command line prints it, and its status. What the checker asserts of
+ * protocols is the author's business here, and no reason for a stack trace.
+ */
+export function report(files: string, error: unknown): void {
+  const known = error instanceof PatchbayError ? error : undefined;
+  const text = error instanceof Error ? error.message : String(error);
+  const why = text.replace(/^assertion failed: /, "");
+  process.stderr.write(`patchbay: ${known?.message ?? `check protocols of ${files}: ${why}`}\n`);
+  process.exitCode = known === undefined || known.code === "bad-usage" ? 2 : 1;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -123,6 +128,7 @@ const isCheck = (value: unknown): value is Check =>
   isObject(value["design"]) &&
   isObject(value["design"]["states"]) &&
   typeof value["machine"] === "string" &&
+  value["machine"] in machines &&
   Array.isArray(value["adversities"]) &&
   typeof value["expected"] === "string";
 

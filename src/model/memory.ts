@@ -125,11 +125,6 @@ export class Bank {
     this.#intern(first);
   }
 
-  /** Number of distinct states met so far. */
-  get size(): number {
-    return this.#states.length;
-  }
-
   #valueOf(bytes: Uint8Array): number {
     const key = hexBytes(bytes);
     const known = this.#valueIds.get(key);

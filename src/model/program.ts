@@ -43,8 +43,6 @@ export type Instruction =
 export type Line = {
   readonly instruction: Instruction;
   readonly text: string;
-  /** Index of the protocol's step that it came from. */
-  readonly step: number;
   /** All harts are held here. */
   readonly stopped: boolean;
   /** Nothing is being changed: the line in front of a change, or behind the last one. */
@@ -77,7 +75,6 @@ export class Compiler {
   readonly #firmware: boolean;
   readonly #lines: Line[] = [];
   readonly #events: Event[] = [];
-  #step = -1;
   #stopped = false;
   #between = false;
   /** Index of the first event that may still be pending. */
@@ -101,10 +98,7 @@ export class Compiler {
         );
         continue;
       }
-      for (const step of task.steps) {
-        this.#step++;
-        this.#addStep(step, task);
-      }
+      for (const step of task.steps) this.#addStep(step, task);
       // The lock that serialises changes orders them for other harts, too.
       this.#add({ op: "settle", of: "all" }, `${task.title}: done`, true);
     }
@@ -126,7 +120,7 @@ export class Compiler {
     if (instruction.op === "settle" && instruction.of === "all") {
       this.#unsettled = this.#events.length;
     }
-    this.#lines.push({ instruction, text, step: Math.max(this.#step, 0), stopped, between, quiet });
+    this.#lines.push({ instruction, text, stopped, between, quiet });
   }
 
   #addStep(step: BatchStep, task: Task & { do: "steps" }): void {

@@ -105,6 +105,11 @@ describe("patchbay verify", () => {
     const empty = patchbay("verify", "empty.mjs");
     expect(empty.status).toBe(2);
     expect(empty.stderr).toMatch(/it exports no checks .*checksFor/);
+    const outside = ownFile("safe").replace('window(1, "rest")', "window(4, 2)");
+    writeFileSync(join(folder, "outside.mjs"), outside);
+    const wrong = patchbay("verify", "outside.mjs");
+    expect(wrong.status).toBe(2);
+    expect(wrong.stderr).toMatch(/^patchbay: check .*outside\.mjs: a span outside of the window$/m);
     writeFileSync(join(folder, "broken.mjs"), "export const = 1;");
     expect(patchbay("verify", "broken.mjs").status).toBe(2);
   });

@@ -49,10 +49,6 @@ export class Locals {
     this.outside = this.#intern(outside);
   }
 
-  get size(): number {
-    return this.#locals.length;
-  }
-
   get(id: number): Local {
     return ensure(this.#locals[id], `local state ${id}`);
   }
