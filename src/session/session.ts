@@ -27,6 +27,7 @@ import {
   toSiteTable,
 } from "./catalogue.ts";
 import { measureClock } from "./clock.ts";
+import { checkCommand } from "./command.ts";
 import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
 import { Observation } from "./observation.ts";
 import { listModules, type ModuleList } from "./process-modules.ts";
@@ -90,6 +91,7 @@ export async function launch(
   command: readonly string[],
   options: SpawnOptions = {},
 ): Promise<Session> {
+  checkCommand(command, (options.env ?? process.env)["PATH"] ?? "");
   const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
   try {
     const target = await worker.call("launch", command, options);
@@ -303,7 +305,10 @@ export class Session {
     return measureClock(this.#clock);
   }
 
-  /** Ends what is going on and lets the process go as it was. */
+  /**
+   * Ends what is going on and lets the process go as it was. A program that was launched and has
+   * not run yet never will.
+   */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -312,7 +317,7 @@ export class Session {
       if (running?.isEnding === true) await running.ended.catch(() => undefined);
       else await running?.stop("the session was closed");
     } finally {
-      await this.run();
+      if (this.#launched === "held") await this.#worker.call("abandon");
       await this.#worker.end();
       this.#image[Symbol.dispose]();
     }

@@ -7,8 +7,9 @@ import { ensure } from "../base/assert.ts";
 import { type CodeAddr, codeAddr, type Pid, pid as toPid, tid as toTid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { segmentType } from "../elf/constants.ts";
+import { kill } from "../os/libc.ts";
 import { readAuxv } from "../os/proc.ts";
-import { poll } from "../os/ptrace.ts";
+import { poll, signal } from "../os/ptrace.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { functionAt } from "../symbols/symbol-table.ts";
 import {
@@ -50,6 +51,8 @@ export type TargetHandlers = {
   counters(): Float64Array;
   /** Lets a launched program go. */
   release(): void;
+  /** Ends a launched program that was never let go. */
+  abandon(): void;
   remove(): RemoveResult;
   /** How a launched program is. */
   status(): ExitStatus;
@@ -102,6 +105,12 @@ const handlers: TargetHandlers = {
   release: () => {
     injection?.released();
     held?.letGo();
+    held = undefined;
+  },
+  abandon: () => {
+    if (held === undefined) return;
+    kill(held.pid, signal.kill);
+    held.letGo();
     held = undefined;
   },
   remove: () => getInjection().remove(),

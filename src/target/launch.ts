@@ -24,15 +24,10 @@ const startTimeoutMs = 30_000;
 const breakpoint = Uint8Array.of(0xcc);
 
 const died = (doing: string, event: WaitEvent): PatchbayError => {
-  const status = event.kind === "exited" ? event.status : -1;
   const why =
-    status === 127
-      ? "no such command"
-      : status === 126
-        ? "it is not executable"
-        : event.kind === "killed"
-          ? `it was killed by signal ${event.signal}`
-          : `it ended with status ${status} before it began`;
+    event.kind === "killed"
+      ? `it was killed by signal ${event.signal}`
+      : `it ended with status ${event.kind === "exited" ? event.status : -1} before it began`;
   return new PatchbayError({ code: "target-exited", doing, why });
 };
 
