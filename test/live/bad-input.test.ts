@@ -11,7 +11,7 @@ import {
   patchbay,
   Running,
   run,
-  startPatchbay,
+  startCommand,
   startRecording,
   Target,
   tempDir,
@@ -63,10 +63,7 @@ describe("a process that can't be attached to", () => {
     const before = stateOf(target.pid);
     const noRights = ["--bounding-set=-all", "--inh-caps=-all", "--"];
     const args = ["record", "-p", String(target.pid), "-o", tracePath()];
-    const tracer = startPatchbay(...args);
-    const command = [...noRights, tracer.child.spawnfile, ...tracer.child.spawnargs.slice(1)];
-    tracer.child.kill("SIGKILL");
-    const result = await new Running("setpriv", command).finish();
+    const result = await new Running("setpriv", [...noRights, ...startCommand, ...args]).finish();
     expectRefused(result, 1, /permission denied.*\(.*root/);
     expect(stateOf(target.pid)).toEqual(before);
   });
@@ -229,9 +226,8 @@ function fill(directory: string): void {
 async function expectFull(directory: string, wrapper: readonly string[]): Promise<void> {
   const target = await Target.start(compile("count.c"), "calls=0", "pace=100");
   const before = stateOf(target.pid);
-  const main = startPatchbay("--version").child.spawnargs[1] ?? "";
   const args = ["record", "-p", String(target.pid), "-F", "traced_*", "-o", directory];
-  const command = [...wrapper, process.execPath, main, ...args];
+  const command = [...wrapper, ...startCommand, ...args];
   const tracer = new Running(command[0] ?? "", command.slice(1));
   await tracer.complaint(/^patchbay: recording/);
   target.send("begin");

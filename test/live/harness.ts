@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -79,13 +79,6 @@ export function run(command: string, args: readonly string[]): string {
     }
     throw error;
   }
-}
-
-/** Makes a directory that other users can read and write. */
-export function openDir(): string {
-  const path = tempDir("open");
-  execFileSync("chmod", ["777", path]);
-  return path;
 }
 
 /** How a process ended. A program that a signal killed has the status 128 + its number. */
@@ -236,9 +229,16 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
 
 const main = join(root, "dist/cli/main.js");
 
+/** The command line without its arguments. */
+export const startCommand: readonly [string, string] = [process.execPath, main];
+
 /** `patchbay ARGS` in the background. */
 export const startPatchbay = (...args: readonly string[]): Running =>
-  new Running(process.execPath, [main, ...args]);
+  startPatchbayWith({}, ...args);
+
+/** The same with options of Node's for the process. */
+export const startPatchbayWith = (options: SpawnOptions, ...args: readonly string[]): Running =>
+  new Running(process.execPath, [main, ...args], options);
 
 /** `patchbay record ARGS` in the background; waits until it says that it records. */
 export async function startRecording(...args: readonly string[]): Promise<Running> {
@@ -251,19 +251,6 @@ export async function startRecording(...args: readonly string[]): Promise<Runnin
 export const patchbay = (...args: readonly string[]): Promise<Finished> =>
   startPatchbay(...args).finish();
 
-/** `patchbay ARGS` as a user without rights. */
-export const patchbayAsNobody = (...args: readonly string[]): Promise<Finished> => {
-  const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
-  return new Running("setpriv", [...nobody, process.execPath, main, ...args]).finish();
-};
-
 /** Names in a directory of /proc, or nothing where it is gone. */
 export const listProc = (path: string): readonly string[] =>
   existsSync(path) ? readdirSync(path) : [];
-
-/** A new empty directory for a program to work in. */
-export function workDir(): string {
-  const path = join(tempDir("work"), "here");
-  mkdirSync(path);
-  return path;
-}
