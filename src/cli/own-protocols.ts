@@ -105,8 +105,8 @@ export function runOnFiles(
 }
 
 /**
- * In the process: an error as the command line prints it, and its status. What the checker asserts of
- * protocols is the author's business here, and no reason for a stack trace.
+ * In the process: an error as the command line prints it, and its status. What the checker asserts
+ * of protocols is the author's business here, and no reason for a stack trace.
  */
 export function report(files: string, error: unknown): void {
   const known = error instanceof PatchbayError ? error : undefined;
