@@ -10,6 +10,9 @@ import { countTrace } from "./trace-counts.ts";
 const seed = Number(process.env["PATCHBAY_SEED"] ?? Date.now() % 2 ** 31);
 const rounds = isSoak ? 1_000_000 : 10_000;
 const threadRounds = isSoak ? 20_000 : 300;
+/** Rounds that each begin with enough calls to fill a ring of 4096 bytes before it is drained. */
+const fullRounds = 100;
+const callsPerFullRound = 1001;
 
 const start = (): Promise<Target> => Target.start(compile("registers.c"));
 
@@ -47,11 +50,12 @@ describe("a function's caller and the function itself", () => {
     await expectRight(target, "plain", rounds);
     await expectRight(target, "tail", rounds);
     await expectRight(target, "stale", rounds);
+    await expectRight(target, "full", fullRounds);
     await expectRight(target, "threads", threadRounds);
     await recording.stop();
     await expectRight(target, "plain", 1000);
     const counts = countTrace(directory);
-    const calls = 5 * rounds + threadRounds;
+    const calls = 5 * rounds + callsPerFullRound * fullRounds + threadRounds;
     const escapes = rounds;
     expect(counts.entries + counts.lostEntries).toBe(calls);
     expect(counts.exits + counts.lostExits).toBe(exits ? calls - escapes : 0);
