@@ -4,10 +4,10 @@
  */
 import type { SiteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { thunkWork } from "../codegen/x86-64/record.ts";
+import { type Action, makeWork, WorkList } from "../codegen/work.ts";
 import { type Handler, makeOps, type Ops } from "../ftrace/ops.ts";
 import { describeConflict, type EnabledSite, Registry, type Update } from "../ftrace/registry.ts";
-import type { ChangeResult, RemoveResult } from "../target/injection.ts";
+import type { ChangeResult, RemoveResult, SiteChanges } from "../target/injection.ts";
 import {
   type Catalogue,
   type CataloguedFunction,
@@ -154,9 +154,9 @@ export class Tracing {
   async #apply(update: Update): Promise<void> {
     if (update.length === 0) return;
     const sites = Uint32Array.from(update, ({ site }) => site);
-    const work = Uint8Array.from(update, ({ ops }) => workOf(ops));
+    const { works, work } = worksOf(update);
     await this.#announce(sites);
-    const result = await this.#parts.target.call("change", { sites, work });
+    const result = await this.#parts.target.call("change", { sites, works, work });
     for (const site of result.refused) this.#refused.add(site);
     this.#registry.disableSites(result.refused);
     this.#changes = addResults(this.#changes, result);
@@ -179,22 +179,44 @@ export class Tracing {
   }
 }
 
-/** What a thunk has to do for all ops of a site. */
-function workOf(ops: readonly Ops[]): number {
-  let work = 0;
-  for (const { handler, name } of ops) {
-    if (handler.kind === "record") {
-      work |= thunkWork.entry | (handler.exits ? thunkWork.exit : 0);
-    } else if (handler.kind === "count") work |= thunkWork.count;
-    else {
+/** What has to be done at the sites of an update: few different works, and each site's index. */
+function worksOf(update: Update): Pick<SiteChanges, "works" | "work"> {
+  const list = new WorkList();
+  // Sites that the same ops want come with the same few lists of ops: work each out once.
+  const numbers = new Map<string, number>();
+  const opsNumbers = new Map<Ops, number>();
+  const numberOf = (ops: Ops): number => {
+    const number = opsNumbers.get(ops) ?? opsNumbers.size;
+    opsNumbers.set(ops, number);
+    return number;
+  };
+  const work = Uint16Array.from(update, ({ ops }) => {
+    const key = ops.map(numberOf).join();
+    const number = numbers.get(key) ?? list.intern(makeWork(ops.map(actionOf)));
+    numbers.set(key, number);
+    return number;
+  });
+  return { works: list.all, work };
+}
+
+/** What generated code does for an ops. */
+function actionOf({ handler, name }: Ops): Action {
+  switch (handler.kind) {
+    case "record":
+      return { kind: "record", instance: 0, exits: handler.exits };
+    case "count":
+      return { kind: "count", instance: 0 };
+    case "statistics":
+    case "direct":
+    case "replace":
       throw new PatchbayError({
         code: "unsupported",
         doing: `let ${name} work`,
         why: `handlers of kind ${handler.kind} can't be carried out in a process yet`,
       });
-    }
+    default:
+      return handler satisfies never;
   }
-  return work;
 }
 
 /** Changes so far and one more. */

@@ -6,10 +6,15 @@
 import { assert } from "../base/assert.ts";
 import { type CodeAddr, codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
 import { thunkFrames } from "../codegen/frame-description.ts";
-import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
+import type { Work } from "../codegen/work.ts";
 import { fillThunks, type ThunkSites, thunkStride } from "../codegen/x86-64/fill-thunks.ts";
-import type { RecordPlan } from "../codegen/x86-64/record.ts";
-import { type ThunkTemplate, thunkRoutines } from "../codegen/x86-64/thunk.ts";
+import type { ThunkPlan } from "../codegen/x86-64/record.ts";
+import {
+  makeThunk,
+  type ThunkRoutines,
+  type ThunkTemplate,
+  thunkRoutines,
+} from "../codegen/x86-64/thunk.ts";
 
 /** Where things are in the target. */
 export type CodeRegion = {
@@ -26,17 +31,36 @@ export type CodeRegion = {
   readonly returnOffset: number | undefined;
 };
 
-/** Bytes in front of the thunks, and where in them the frames are; the routines come first. */
-const headBytes = 4096;
-const framesOffset = 2048;
+/** Room for the frame description, in bytes. */
+const framesBytes = 256;
+
+/** What the regions of one work have in common. */
+export type RegionCode = {
+  readonly template: ThunkTemplate;
+  /** At the region's start. */
+  readonly routines: ThunkRoutines;
+  readonly mirrorDelta: bigint;
+  /** Offsets: an `int3` stands before the frames, the thunks come behind them. */
+  readonly frames: number;
+  readonly thunks: number;
+};
+
+/** The code for regions of `work`. */
+export function makeRegionCode(work: Work, plan: ThunkPlan): RegionCode {
+  const template = makeThunk(work);
+  const routines = thunkRoutines(work, plan);
+  const frames = (routines.bytes.length + 8) & ~7;
+  const thunks = (frames + framesBytes + 63) & ~63;
+  return { template, routines, mirrorDelta: plan.mirrorDelta, frames, thunks };
+}
 
 /** Where the copies of moved instructions lie in a region for `count` thunks: behind these. */
-export const copiesOffset = (template: ThunkTemplate, count: number): number =>
-  headBytes + thunkStride(template) * count;
+export const copiesOffset = ({ template, thunks }: RegionCode, count: number): number =>
+  thunks + thunkStride(template) * count;
 
 /** Bytes that a region for `count` thunks and `copyBytes` of moved instructions takes. */
-export const regionBytes = (template: ThunkTemplate, count: number, copyBytes: number): number =>
-  (copiesOffset(template, count) + copyBytes + 4095) & ~4095;
+export const regionBytes = (code: RegionCode, count: number, copyBytes: number): number =>
+  (copiesOffset(code, count) + copyBytes + 4095) & ~4095;
 
 /**
  * The region's content for `start`, and its map. The buffer is the caller's.
@@ -44,39 +68,33 @@ export const regionBytes = (template: ThunkTemplate, count: number, copyBytes: n
  */
 export function buildRegion(
   start: bigint,
-  template: ThunkTemplate,
+  code: RegionCode,
   sites: ThunkSites,
-  claim: ClaimPlan,
-  plan: RecordPlan,
   copies: Uint8Array,
 ): { readonly region: CodeRegion; readonly bytes: Uint8Array } {
-  const size = regionBytes(template, sites.count, copies.length);
-  const bytes = new Uint8Array(size).fill(0xcc);
-  bytes.set(copies, copiesOffset(template, sites.count));
-  const put = (offset: number, part: Uint8Array, end: number): void => {
-    assert(offset + part.length <= end, `what lies at ${offset} of a region ends before ${end}`);
-    bytes.set(part, offset);
-  };
-  const routines = thunkRoutines(codeAddr(start), template.work, plan, claim);
-  put(0, routines.code.bytes, framesOffset - 1);
+  const { template, routines } = code;
+  const bytes = new Uint8Array(regionBytes(code, sites.count, copies.length)).fill(0xcc);
+  bytes.set(copies, copiesOffset(code, sites.count));
+  bytes.set(routines.bytes);
   const stride = thunkStride(template);
-  const thunks = Number(start) + headBytes;
+  const thunks = Number(start) + code.thunks;
   const thunksBytes = stride * sites.count;
   const { returnPoint } = template;
   if (returnPoint !== undefined) {
-    const frames = thunkFrames(codeAddr(BigInt(thunks)), thunksBytes, plan.mirrorDelta);
-    put(framesOffset, frames, headBytes);
+    const frames = thunkFrames(codeAddr(BigInt(thunks)), thunksBytes, code.mirrorDelta);
+    assert(frames.length <= framesBytes, "the frame description has room");
+    bytes.set(frames, code.frames);
   }
-  const place = bytes.subarray(headBytes, headBytes + thunksBytes);
+  const place = bytes.subarray(code.thunks, code.thunks + thunksBytes);
   fillThunks(place, template, thunks, sites, {
-    enter: Number(routines.enter),
-    leave: Number(routines.leave),
+    enter: Number(start) + routines.enter,
+    leave: Number(start) + routines.leave,
   });
   const region: CodeRegion = {
     start,
     bytes: bytes.length,
-    returnTrap: codeAddr(start + BigInt(framesOffset - 1)),
-    frames: returnPoint === undefined ? undefined : dataAddr(start + BigInt(framesOffset)),
+    returnTrap: codeAddr(start + BigInt(code.frames - 1)),
+    frames: returnPoint === undefined ? undefined : dataAddr(start + BigInt(code.frames)),
     thunks,
     stride,
     count: sites.count,

@@ -11,9 +11,9 @@ import { closeSync } from "node:fs";
 import { type DataAddr, dataAddr, type Pid, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
+import { type Work, withoutExits } from "../codegen/work.ts";
 import { agentTemplate } from "../codegen/x86-64/agent.ts";
-import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
-import { type RecordPlan, thunkWork } from "../codegen/x86-64/record.ts";
+import type { InstancePlan, ThunkPlan } from "../codegen/x86-64/record.ts";
 import { MappedFile } from "../os/mapped-file.ts";
 import { ProcessMemory, readMaps } from "../os/proc.ts";
 import { nap, readRegisters } from "../os/ptrace.ts";
@@ -54,11 +54,14 @@ export type { InjectOptions } from "./bootstrap.ts";
 export type { SiteTable } from "./sites.ts";
 export type { TargetFacts } from "./unwinder-link.ts";
 
-/** Sites and what is to be done at each from now on: `thunkWork` bits, 0 for nothing. */
+/** Sites and what is to be done at each from now on. */
 export type SiteChanges = {
   /** Ascending. */
   readonly sites: Uint32Array;
-  readonly work: Uint8Array;
+  /** The works that occur. */
+  readonly works: readonly Work[];
+  /** Of each site, as an index of `works`. */
+  readonly work: Uint16Array;
 };
 
 export type ChangeResult = WriteResult & {
@@ -80,8 +83,8 @@ type Parts = {
   readonly facts: TargetFacts;
   readonly memory: ProcessMemory;
   readonly arenaFd: number;
-  readonly plan: RecordPlan;
-  readonly claim: ClaimPlan;
+  readonly plan: ThunkPlan;
+  readonly instance: InstancePlan;
   readonly mirror: Mirror | undefined;
   readonly mapped: Range[];
   readonly agent: AgentStart;
@@ -107,11 +110,11 @@ export class Injection {
   #held: StoppedThreads | undefined;
 
   private constructor(parts: Parts, held: StoppedThreads | undefined) {
-    const { pid, memory, plan, claim, sites, agent } = parts;
+    const { pid, memory, plan, instance, sites, agent } = parts;
     this.pid = pid;
     this.arenaFd = parts.arenaFd;
     this.exits = parts.mirror !== undefined;
-    this.table = claim.table;
+    this.table = instance.table;
     this.#parts = parts;
     this.#held = held;
     this.#states = new SiteStates(sites);
@@ -126,7 +129,6 @@ export class Injection {
       pid,
       memory,
       plan,
-      claim,
       sites,
       map: (start, bytes) => this.#map(start, bytes),
       register: (region) => this.#unwinders.register(region),
@@ -158,20 +160,18 @@ export class Injection {
       };
       if (agent.ok) finish(agent.agent);
       else onHeldThread(pid, memory, held, (remote) => finish(remote));
-      const plan: RecordPlan = {
-        table,
+      const instance: InstancePlan = { table, arena: arena.at, shape };
+      const plan: ThunkPlan = {
         tidOffset,
-        slotCount: shape.slotCount,
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindow: mirror?.window ?? 0,
         ranges,
-        counters: dataAddr(arena.at + BigInt(counterOffset(shape))),
+        instances: [instance],
       };
       memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
-      const claim: ClaimPlan = { table, arena: arena.at, shape };
       const arenaFd = arena.fd;
       return new Injection(
-        { pid, facts, memory, arenaFd, plan, claim, mirror, mapped, agent, sites, rules },
+        { pid, facts, memory, arenaFd, plan, instance, mirror, mapped, agent, sites, rules },
         held,
       );
     } catch (error) {
@@ -187,28 +187,26 @@ export class Injection {
     this.#unwinders.released();
   }
 
-  /** Lets sites do other work than before; `exit` is left out where returns can't be hooked. */
-  change({ sites, work }: SiteChanges): ChangeResult {
+  /** Lets sites do other work than before; exits are left out where returns can't be hooked. */
+  change({ sites, works, work }: SiteChanges): ChangeResult {
     const { memory, sites: table } = this.#parts;
-    const doable = work.map((bits, index) => {
-      const hooks = this.exits && table.entriesOnly[sites[index] ?? 0] === 0;
-      return hooks ? bits : bits & ~thunkWork.exit;
+    const full = works.map((one) => this.#thunks.intern(one));
+    const entries = works.map((one) => this.#thunks.intern(withoutExits(one)));
+    /** Numbers of the thunk store, by site. */
+    const workOf = new Uint16Array(table.count);
+    sites.forEach((site, index) => {
+      const hooks = this.exits && table.entriesOnly[site] === 0;
+      workOf[site] = (hooks ? full : entries)[work[index] ?? 0] ?? 0;
     });
     const asked = sites.filter((site) => this.#states.refused[site] === 0);
     const differing = findDiffering(memory, this.#states.present(asked));
     const refused = differing.map((index) => asked[index] ?? 0);
     for (const site of refused) this.#states.refused[site] = 1;
-    const workOf = new Uint8Array(table.count);
-    for (let index = 0; index < sites.length; index++) {
-      workOf[sites[index] ?? 0] = doable[index] ?? 0;
-    }
     const wanted = asked.filter((site) => this.#states.refused[site] === 0);
-    for (const kind of new Set(doable)) {
+    for (const kind of new Set([...full, ...entries])) {
       if (kind === 0) continue;
-      this.#thunks.prepare(
-        kind,
-        wanted.filter((site) => workOf[site] === kind),
-      );
+      const those = wanted.filter((site) => workOf[site] === kind);
+      if (those.length > 0) this.#thunks.prepare(kind, those);
     }
     const windows = this.#states.windows(wanted, (site, bytes, from) => {
       const kind = workOf[site] ?? 0;
@@ -245,12 +243,9 @@ export class Injection {
 
   /** Calls counted so far, by site. */
   counters(): Float64Array {
-    const { claim, sites } = this.#parts;
-    using mapped = new MappedFile(
-      this.arenaFd,
-      counterOffset(claim.shape),
-      claim.shape.counterBytes,
-    );
+    const { instance, sites } = this.#parts;
+    const { shape } = instance;
+    using mapped = new MappedFile(this.arenaFd, counterOffset(shape), shape.counterBytes);
     const words = new BigUint64Array(mapped.buffer);
     return Float64Array.from({ length: sites.count }, (_, site) => Number(words[site] ?? 0n));
   }

@@ -4,13 +4,19 @@
  * new code and needs no grace period; all thunks go together, when the session ends.
  */
 import type { Pid } from "../base/brand.ts";
-import type { ClaimPlan } from "../codegen/x86-64/claim.ts";
-import type { RecordPlan } from "../codegen/x86-64/record.ts";
-import { makeThunk, type ThunkTemplate } from "../codegen/x86-64/thunk.ts";
+import { type Work, WorkList } from "../codegen/work.ts";
+import type { ThunkPlan } from "../codegen/x86-64/record.ts";
 import { type ProcessMemory, readMaps } from "../os/proc.ts";
 import { findRoomNear } from "./address-space.ts";
 import type { Range } from "./bootstrap.ts";
-import { buildRegion, type CodeRegion, copiesOffset, regionBytes } from "./code-region.ts";
+import {
+  buildRegion,
+  type CodeRegion,
+  copiesOffset,
+  makeRegionCode,
+  type RegionCode,
+  regionBytes,
+} from "./code-region.ts";
 import { copiesRoom, copyPrologues, findInCopy } from "./prologue-copies.ts";
 import type { SiteTable } from "./sites.ts";
 import { ThunkRanges } from "./thunk-ranges.ts";
@@ -18,8 +24,7 @@ import { ThunkRanges } from "./thunk-ranges.ts";
 export type ThunkParts = {
   readonly pid: Pid;
   readonly memory: ProcessMemory;
-  readonly plan: RecordPlan;
-  readonly claim: ClaimPlan;
+  readonly plan: ThunkPlan;
   readonly sites: SiteTable;
   /** Maps `bytes` at `start` in the target, readable and executable. */
   readonly map: (start: bigint, bytes: number) => void;
@@ -36,8 +41,10 @@ export class ThunkStore {
   readonly ranges: Range[] = [];
   readonly #parts: ThunkParts;
   readonly #ranges: ThunkRanges;
-  readonly #templates = new Map<number, ThunkTemplate>();
-  /** Address of each site's thunk by kind of work; 0: not made yet. */
+  readonly #works = new WorkList();
+  /** By the number of the work. */
+  readonly #codes = new Map<number, RegionCode>();
+  /** Address of each site's thunk by the number of its work; 0: not made yet. */
   readonly #thunks = new Map<number, Float64Array>();
   /** Address of a copy of each moved prologue; 0: none yet. Any of them serves. */
   readonly #copies: Float64Array;
@@ -46,6 +53,11 @@ export class ThunkStore {
     this.#parts = parts;
     this.#copies = new Float64Array(parts.sites.count);
     this.#ranges = new ThunkRanges(parts.memory, parts.plan.ranges);
+  }
+
+  /** The number of `work`, by which the other methods know it; 0 is to do nothing. */
+  intern(work: Work): number {
+    return this.#works.intern(work);
   }
 
   /** Makes the thunks for `work` that `sites` (ascending) lack. */
@@ -82,25 +94,25 @@ export class ThunkStore {
     return thunks;
   }
 
-  #template(work: number): ThunkTemplate {
-    let template = this.#templates.get(work);
-    if (template === undefined) {
-      template = makeThunk(work);
-      this.#templates.set(work, template);
+  #code(work: number): RegionCode {
+    let code = this.#codes.get(work);
+    if (code === undefined) {
+      code = makeRegionCode(this.#works.get(work), this.#parts.plan);
+      this.#codes.set(work, code);
     }
-    return template;
+    return code;
   }
 
   #addRegion(work: number, sites: Uint32Array, thunks: Float64Array): void {
-    const { pid, memory, plan, claim, sites: table, map, register } = this.#parts;
-    const template = this.#template(work);
+    const { pid, memory, sites: table, map, register } = this.#parts;
+    const code = this.#code(work);
     const count = sites.length;
-    const bytes = regionBytes(template, count, copiesRoom(table, sites));
+    const bytes = regionBytes(code, count, copiesRoom(table, sites));
     const ends = [sites[0], sites[count - 1]].map((site) => BigInt(table.at[site ?? 0] ?? 0));
     const start = findRoomNear(readMaps(pid), bytes, ends[0] ?? 0n, ends[1] ?? 0n);
     map(start, bytes);
     this.ranges.push({ start, bytes: BigInt(bytes) });
-    const copiesAt = start + BigInt(copiesOffset(template, count));
+    const copiesAt = start + BigInt(copiesOffset(code, count));
     const copies = copyPrologues(table, sites, copiesAt);
     const body = Float64Array.from(sites, (site, index) => {
       const copy = copies.at[index] ?? 0;
@@ -108,7 +120,7 @@ export class ThunkStore {
       return copy === 0 ? (table.at[site] ?? 0) + (table.size[site] ?? 0) : copy;
     });
     const filled = { count, id: sites, body };
-    const built = buildRegion(start, template, filled, claim, plan, copies.bytes);
+    const built = buildRegion(start, code, filled, copies.bytes);
     memory.write(start, built.bytes);
     this.#ranges.add(start, start + BigInt(bytes));
     this.regions.push(built.region);

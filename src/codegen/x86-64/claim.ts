@@ -7,7 +7,6 @@
  * them. Signal handlers that interrupt it may run it too: they do what it was about to do. Should
  * a thread come to own two rings by that, both are read.
  */
-import type { DataAddr } from "../../base/brand.ts";
 import type { Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
@@ -21,13 +20,7 @@ import {
   threadTable,
 } from "../../ring/arena.ts";
 import { ringHeader } from "../../ring/layout.ts";
-
-export type ClaimPlan = {
-  readonly table: DataAddr;
-  /** Address of the arena in the target. */
-  readonly arena: DataAddr;
-  readonly shape: ArenaShape;
-};
+import type { InstancePlan } from "./record.ts";
 
 const { rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11, rbx } = r64;
 const saved = [rsi, rdi, r8, r9, r10, r11];
@@ -107,7 +100,7 @@ function takeRing(a: Assembler, shape: ArenaShape, none: Label): void {
 }
 
 /** Adds the routine. */
-export function emitClaim(a: Assembler, plan: ClaimPlan): void {
+export function emitClaim(a: Assembler, plan: InstancePlan): void {
   const [found, resume, enter, done] = [a.label(), a.label(), a.label(), a.label()];
   const [noRing, ringless, silent] = [a.label(), a.label(), a.label()];
   const owner = mem32(rdi, { disp: threadTable.tid });

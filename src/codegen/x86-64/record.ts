@@ -2,11 +2,12 @@
  * Recording: how generated code puts an event into the ring of the thread that runs it. What the
  * ring looks like: `ring/layout.ts`. Who calls this: the routines of `thunk.ts`.
  */
+import { ensure } from "../../base/assert.ts";
 import type { DataAddr } from "../../base/brand.ts";
 import type { Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, type Mem, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r8, r32, r64 } from "../../isa/x86-64/registers.ts";
-import { threadTable } from "../../ring/arena.ts";
+import { type ArenaShape, threadTable } from "../../ring/arena.ts";
 import {
   eventBytes,
   eventKind,
@@ -16,27 +17,40 @@ import {
   timeBits,
   timeShift,
 } from "../../ring/layout.ts";
+import { emitClaim } from "./claim.ts";
 
-/** What every thunk of a session has in common. */
-export type RecordPlan = {
+/** Rings of their own, with what belongs to them: where one user's events and counts go. */
+export type InstancePlan = {
   /** Address of the thread table in the target. */
   readonly table: DataAddr;
+  /** Address of the arena in the target. */
+  readonly arena: DataAddr;
+  readonly shape: ArenaShape;
+};
+
+/** What every thunk in a process has in common. */
+export type ThunkPlan = {
   /** Distance from the thread pointer (fs base) to the thread id that the C library keeps. */
   readonly tidOffset: number;
-  /** Slots in each ring; a power of two. */
-  readonly slotCount: number;
   /** Added to the address of a stack slot to get its slot in the mirror. */
   readonly mirrorDelta: bigint;
   /** Bits of an address above `mirrorWindowBits` that all mirrored stacks share. */
   readonly mirrorWindow: number;
   /** Address of the list of places with generated code: `target/thunk-ranges.ts`. */
   readonly ranges: DataAddr;
-  /** Address of the counters: a u64 for each site, by its id. */
-  readonly counters: DataAddr;
+  /** Actions name theirs by its index. */
+  readonly instances: readonly InstancePlan[];
 };
 
-/** What a thunk does at its function, as a set of bits; `exit` goes with `entry`. */
-export const thunkWork = { entry: 1, exit: 2, count: 4 } as const;
+/** Routines in the making: what their emitters share. */
+export type Routine = {
+  readonly a: Assembler;
+  readonly plan: ThunkPlan;
+  readonly cold: Cold[];
+};
+
+export const instanceOf = ({ plan }: Routine, index: number): InstancePlan =>
+  ensure(plan.instances[index], `instance ${index}`);
 
 /** The mirrored window spans 2^41 bytes: 2 TiB, the top of which holds every stack. */
 export const mirrorWindowBits = 41;
@@ -68,11 +82,10 @@ export const restore = (a: Assembler): void => {
  * @param site where the site's id is, 4 bytes.
  */
 export function record(
-  a: Assembler,
-  plan: RecordPlan,
+  { a, plan, cold }: Routine,
+  instance: InstancePlan,
   kind: RecordedKind,
   site: Mem,
-  cold: Cold[],
 ): void {
   const haveRing = a.label();
   const retry = a.label();
@@ -83,7 +96,7 @@ export function record(
   a.i("mov", r32.ecx, r32.eax);
   a.i("and", r32.ecx, threadTable.entries - 1);
   a.i("shl", r32.ecx, 4);
-  a.i("mov", rdx, plan.table);
+  a.i("mov", rdx, instance.table);
   a.i("add", rcx, rdx);
   a.i("cmp", mem32(rcx, { disp: threadTable.tid }), r32.eax);
   a.i("jne", noRing);
@@ -94,7 +107,7 @@ export function record(
   a.i("cmp", rbx, mem64(rcx, { disp: ringHeader.limit }));
   a.i("jae", full);
   a.i("mov", r32.eax, r32.ebx);
-  a.i("and", r32.eax, plan.slotCount - 1);
+  a.i("and", r32.eax, instance.shape.slotCount - 1);
   a.i("mov", rsi, mem64(rcx, { index: rax, scale: eventBytes, disp: ringHeaderBytes }));
   a.i("cmp", rbx, mem64(rcx, { disp: ringHeader.head }));
   a.i("jne", retry);
@@ -108,7 +121,7 @@ export function record(
   a.i("lea", rdx, mem(rdx, { index: rax, disp: eventKind[kind] }));
   a.i("mov", rax, rsi);
   a.i("mov", r32.esi, r32.ebx);
-  a.i("and", r32.esi, plan.slotCount - 1);
+  a.i("and", r32.esi, instance.shape.slotCount - 1);
   const slot = mem64(rcx, { index: rsi, scale: eventBytes, disp: ringHeaderBytes });
   a.i("cmpxchg", slot, rdx);
   a.i("jne", retry);
@@ -117,13 +130,14 @@ export function record(
   a.i("cmpxchg", mem64(rcx, { disp: ringHeader.head }), rbx);
   a.i("jne", retry);
   a.bind(done);
-  cold.push({ kind, haveRing, done, noRing, full });
+  cold.push({ instance, kind, haveRing, done, noRing, full });
 }
 
 type RecordedKind = "entry" | "exit" | "unwound";
 
 /** What `record` leaves to `emitCold`. */
 export type Cold = {
+  readonly instance: InstancePlan;
   readonly kind: RecordedKind;
   readonly haveRing: Label;
   readonly done: Label;
@@ -131,9 +145,12 @@ export type Cold = {
   readonly full: Label;
 };
 
-/** The paths that are taken once per thread, or when a ring is full; `claim`: see `claim.ts`. */
-export function emitCold(a: Assembler, paths: readonly Cold[], claim: Label): void {
-  for (const { kind, haveRing, done, noRing, full } of paths) {
+/** The paths that are taken once per thread, or when a ring is full. */
+export function emitCold({ a, cold }: Routine): void {
+  const claims = new Map<InstancePlan, Label>();
+  for (const { instance, kind, haveRing, done, noRing, full } of cold) {
+    const claim = claims.get(instance) ?? a.label();
+    claims.set(instance, claim);
     a.bind(noRing);
     a.i("mov", r32.ebx, kind === "entry" ? 0 : 1);
     a.i("call", claim);
@@ -144,5 +161,9 @@ export function emitCold(a: Assembler, paths: readonly Cold[], claim: Label): vo
     const lost = kind === "entry" ? ringHeader.lostEntries : ringHeader.lostExits;
     a.i("inc", mem64(rcx, { disp: lost }));
     a.i("jmp", done);
+  }
+  for (const [instance, claim] of claims) {
+    a.bind(claim);
+    emitClaim(a, instance);
   }
 }

@@ -3,19 +3,20 @@
  * slot is left over from a frame that an exception or a longjmp took away: then it is taken. Or a
  * hooked function has jumped to this one as its last act (a tail call): then the return address is
  * a thunk's return point, what the mirror holds goes on belonging to whoever called the first one,
- * and the exit of the function that is left is recorded here: its own thunk never gets to that.
+ * and the exit of the function that is left is done from here: its own thunk never gets to that.
  */
-import type { Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, type Mem, mem, mem8, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
-import { type Cold, type RecordPlan, record } from "./record.ts";
+import type { Routine } from "./record.ts";
 
 export type TailPlan = {
   /** The slot, with the mirror's distance in rcx. */
   readonly mirrorSlot: Mem;
   /** From a thunk's return point to the 4 bytes of its site's id. */
   readonly idAfterReturn: number;
-  readonly cold: Cold[];
+  /** From there to behind its `call leave`, and from `leave` to `left`, which does the exit. */
+  readonly leaveAfterReturn: number;
+  readonly leftFromLeave: number;
   /** Where to go on. */
   readonly done: Label;
 };
@@ -27,7 +28,7 @@ const callBytes = 5;
 const { rax, rbx, rdx, rsp } = r64;
 
 /** In: rcx = the mirror's distance, rdx = the return address. Clobbers what `record` does. */
-export function emitTail(a: Assembler, plan: RecordPlan, tail: TailPlan): void {
+export function emitTail({ a, plan }: Routine, tail: TailPlan): void {
   const look = a.label();
   const next = a.label();
   const stale = a.label();
@@ -46,7 +47,9 @@ export function emitTail(a: Assembler, plan: RecordPlan, tail: TailPlan): void {
 
   a.i("mov", r32.eax, mem32(rdx, { disp: tail.idAfterReturn }));
   a.i("push", rax);
-  record(a, plan, "exit", mem32(rsp), tail.cold);
+  a.i("movsxd", rax, mem32(rdx, { disp: tail.leaveAfterReturn - 4 }));
+  a.i("lea", rax, mem(rax, { index: rdx, disp: tail.leaveAfterReturn + tail.leftFromLeave }));
+  a.i("call", rax);
   a.i("lea", rsp, mem(rsp, { disp: 8 }));
   a.i("jmp", tail.done);
 

@@ -17,6 +17,7 @@
  *
  *     enter: [S + delta] := [S]; record entry
  *     leave: record exit; [S] := [S + delta]; [S + delta] := 0
+ *     left:  record exit; called for the thunk of a function that has left by a tail call
  *
  * A function that ends with a jump to another one (a tail call) leaves a thunk's return point at S:
  * the mirror's slot is in use already, and what is in it has to stay. A slot that is not 0 is the
@@ -31,29 +32,25 @@
  * clobbered, and the arithmetic flags. Vector registers are not touched.
  */
 import { assert } from "../../base/assert.ts";
-import { type CodeAddr, codeAddr } from "../../base/brand.ts";
+import { codeAddr } from "../../base/brand.ts";
 import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
-import { type ClaimPlan, emitClaim } from "./claim.ts";
+import { hooksReturn, type Work } from "../work.ts";
+import { emitEntries, emitExits, emitUnwound } from "./actions.ts";
 import {
-  type Cold,
   emitCold,
   mirrorWindowBits,
-  type RecordPlan,
-  record,
+  type Routine,
   restore,
   save,
   savedBytes,
-  thunkWork,
+  type ThunkPlan,
 } from "./record.ts";
 import { emitTail } from "./tail.ts";
 
-const does = (work: number, bit: number): boolean => (work & bit) !== 0;
-
 /** A thunk before its holes are filled: `site` (an id), `body`, `enter` and `leave` (addresses). */
 export type ThunkTemplate = {
-  readonly work: number;
   readonly code: Assembled;
   /** Offset of the point that the body returns to; undefined when returns are not hooked. */
   readonly returnPoint: number | undefined;
@@ -68,18 +65,22 @@ const afterEnter = 10;
 const outside = 41;
 /** In the thunk of a function that was left by a tail call, from its return point to the id. */
 const idAfterReturn = 6;
+/** And to behind its `call leave`. */
+const leaveAfterReturn = 15;
+/** From `leave` back to `left`. */
+const leftBytes = 8;
 
 /** The thunk for `work`. */
-export function makeThunk(work: number): ThunkTemplate {
+export function makeThunk(work: Work): ThunkTemplate {
   const origin = codeAddr(0n);
   const a = new Assembler(origin);
   const offset = (label: Label): number => Number(code.labels(label) - origin);
   const pushSite = (): Assembler => a.i("push", a.hole("site", 4));
   pushSite();
   a.i("call", a.hole("enter", 4));
-  if (!does(work, thunkWork.exit)) {
+  if (!work.some(hooksReturn)) {
     drop(a, 8).i("jmp", a.hole("body", 4));
-    return { work, code: a.finish(), returnPoint: undefined };
+    return { code: a.finish(), returnPoint: undefined };
   }
   const entered = a.bindNew();
   drop(a, 16).i("call", a.hole("body", 4));
@@ -88,16 +89,18 @@ export function makeThunk(work: number): ThunkTemplate {
   pushSite();
   const pushed = a.bindNew();
   a.i("call", a.hole("leave", 4));
+  const left = a.bindNew();
   drop(a, 8).i("ret");
   const bare = a.bindNew();
   drop(a, 8).i("jmp", a.hole("body", 4));
   const code = a.finish();
-  const offsets = [offset(entered), offset(bare), offset(pushed) - 4 - offset(returnPoint)];
+  const afterReturn = (label: Label): number => offset(label) - offset(returnPoint);
+  const offsets = [offset(entered), offset(bare), afterReturn(pushed) - 4, afterReturn(left)];
   assert(
-    String(offsets) === String([afterEnter, outside, idAfterReturn]),
+    String(offsets) === String([afterEnter, outside, idAfterReturn, leaveAfterReturn]),
     "routines know where things are in a thunk",
   );
-  return { work, code, returnPoint: offset(returnPoint) };
+  return { code, returnPoint: offset(returnPoint) };
 }
 
 /** On the stack of a routine, from the stack pointer behind its `save`. */
@@ -113,48 +116,44 @@ const slot = mem64(rsp, { disp: frame.slot });
 /** With the mirror's distance in rcx. */
 const mirrorSlot = mem64(rsp, { index: rcx, disp: frame.slot });
 
-/** What thunks for `work` call. */
+/** What thunks for a work call. The code can stand anywhere. */
 export type ThunkRoutines = {
-  readonly code: Assembled;
-  readonly enter: CodeAddr;
-  readonly leave: CodeAddr;
+  readonly bytes: Uint8Array;
+  /** Offsets. */
+  readonly enter: number;
+  readonly leave: number;
 };
 
-/** The routines of a region, to be placed at `origin`. */
-export function thunkRoutines(
-  origin: CodeAddr,
-  work: number,
-  plan: RecordPlan,
-  claimPlan: ClaimPlan,
-): ThunkRoutines {
-  const a = new Assembler(origin);
-  const claim = a.label();
-  const cold: Cold[] = [];
+/** The routines of thunks for `work`. */
+export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
+  const a = new Assembler(codeAddr(0n));
+  const routine = { a, plan, cold: [] };
+  const hooks = work.some(hooksReturn);
   const enter = a.bindNew();
   save(a);
-  if (does(work, thunkWork.count)) {
-    a.i("mov", r32.eax, site);
-    a.i("mov", rcx, plan.counters);
-    a.lock().i("inc", mem64(rcx, { index: rax, scale: 8 }));
-  }
-  if (does(work, thunkWork.exit)) emitHookingEntry(a, plan, cold);
+  if (hooks) emitHookingEntry(routine, work);
   else {
-    if (does(work, thunkWork.entry)) record(a, plan, "entry", site, cold);
+    emitEntries(routine, work, site);
     restore(a);
     a.i("ret");
   }
   a.align(64);
+  const left = a.label();
+  a.i("jmp", left);
+  a.align(leftBytes);
   const leave = a.bindNew();
-  if (does(work, thunkWork.exit)) emitLeave(a, plan, cold);
-  emitCold(a, cold, claim);
-  a.bind(claim);
-  emitClaim(a, claimPlan);
-  const code = a.finish();
-  return { code, enter: code.labels(enter), leave: code.labels(leave) };
+  if (hooks) emitLeave(routine, work);
+  a.bind(left);
+  if (hooks) emitExits(routine, work, mem32(rsp, { disp: 8 }));
+  a.i("ret");
+  emitCold(routine);
+  const { bytes, labels } = a.finish();
+  return { bytes, enter: Number(labels(enter)), leave: Number(labels(leave)) };
 }
 
 /** The rest of `enter` where returns are hooked. */
-function emitHookingEntry(a: Assembler, plan: RecordPlan, cold: Cold[]): void {
+function emitHookingEntry(routine: Routine, work: Work): void {
+  const { a, plan } = routine;
   const unmirrored = a.label();
   const inUse = a.label();
   const hooked = a.label();
@@ -168,24 +167,27 @@ function emitHookingEntry(a: Assembler, plan: RecordPlan, cold: Cold[]): void {
   a.i("jne", inUse);
   a.i("mov", mirrorSlot, rdx);
   a.bind(hooked);
-  record(a, plan, "entry", site, cold);
+  emitEntries(routine, work, site);
   restore(a);
   a.i("ret");
 
   a.bind(inUse);
-  emitTail(a, plan, { mirrorSlot, idAfterReturn, cold, done: hooked });
+  const leftFromLeave = -leftBytes;
+  const places = { idAfterReturn, leaveAfterReturn, leftFromLeave };
+  emitTail(routine, { mirrorSlot, ...places, done: hooked });
 
   a.bind(unmirrored);
-  record(a, plan, "entry", site, cold);
-  record(a, plan, "unwound", site, cold);
+  emitEntries(routine, work, site);
+  emitUnwound(routine, work, site);
   a.i("add", mem64(rsp, { disp: frame.thunk }), outside - afterEnter);
   restore(a);
   a.i("ret");
 }
 
-function emitLeave(a: Assembler, plan: RecordPlan, cold: Cold[]): void {
+function emitLeave(routine: Routine, work: Work): void {
+  const { a, plan } = routine;
   save(a);
-  record(a, plan, "exit", site, cold);
+  emitExits(routine, work, site);
   a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
   a.i("mov", rdx, mirrorSlot);
   a.i("mov", slot, rdx);

@@ -1,0 +1,85 @@
+/**
+ * What generated code does at a function: a list of actions in one canonical order, so that two
+ * sites whose ops want the same share a thunk template and routines, whoever asked for it first.
+ */
+import { assert } from "../base/assert.ts";
+
+/** One thing that happens at a function. Each kind has its emitter: `x86-64/actions.ts`. */
+export type Action =
+  /** An event in the ring of the thread, at the entry or at entry and exit. */
+  | {
+      readonly kind: "record";
+      /** Whose rings: an index of `ThunkPlan.instances`. */
+      readonly instance: number;
+      readonly exits: boolean;
+    }
+  /** Adds 1 to the function's counter in the instance's arena. */
+  | { readonly kind: "count"; readonly instance: number };
+
+/** Made by `makeWork`; empty where nothing happens. */
+export type Work = readonly Action[];
+
+/** A function is left alone. */
+export const noWork: Work = [];
+
+/** The same text for equal actions, whatever the order of their properties. */
+const actionKey = (action: Action): string =>
+  JSON.stringify(
+    Object.entries(action)
+      .filter(([, value]) => value !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+    (_, value) => (typeof value === "bigint" ? `0x${value.toString(16)}` : value),
+  );
+
+/** The work that does all `actions`; what several of them ask for happens once. */
+export function makeWork(actions: readonly Action[]): Work {
+  const byKey = new Map<string, Action>();
+  for (const action of actions) byKey.set(actionKey(action), action);
+  const isCovered = (action: Action): boolean =>
+    action.kind === "record" && !action.exits && byKey.has(actionKey({ ...action, exits: true }));
+  return [...byKey]
+    .filter(([, action]) => !isCovered(action))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, action]) => action);
+}
+
+/** Equal for equal works. */
+export const workKey = (work: Work): string => work.map(actionKey).join(" ");
+
+/** Whether the function's return has to come by. */
+export const hooksReturn = (action: Action): boolean => action.kind === "record" && action.exits;
+
+/** What is left to do where returns can't be hooked. */
+export const withoutExits = (work: Work): Work =>
+  makeWork(work.map((action) => (action.kind === "record" ? { ...action, exits: false } : action)));
+
+/**
+ * Works that sites point at by small numbers: a hundred thousand sites have few different ones.
+ * Number 0 is `noWork`.
+ */
+export class WorkList {
+  readonly #works: Work[] = [noWork];
+  readonly #numbers = new Map<string, number>([[workKey(noWork), 0]]);
+
+  /** The number of `work`, the same for equal ones. */
+  intern(work: Work): number {
+    const key = workKey(work);
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    const number = this.#works.push(work) - 1;
+    assert(number < 1 << 16, "numbers of works fit into 16 bits");
+    this.#numbers.set(key, number);
+    return number;
+  }
+
+  get(number: number): Work {
+    const work = this.#works[number];
+    assert(work !== undefined, `work ${number} was interned`);
+    return work;
+  }
+
+  /** All so far, by their numbers. */
+  get all(): readonly Work[] {
+    return this.#works;
+  }
+}

@@ -1,0 +1,51 @@
+/** What each kind of action does at a function's entry and exit. */
+import type { Mem } from "../../isa/x86-64/operands.ts";
+import { mem64 } from "../../isa/x86-64/operands.ts";
+import { r32, r64 } from "../../isa/x86-64/registers.ts";
+import { counterOffset } from "../../ring/arena.ts";
+import type { Action, Work } from "../work.ts";
+import { type InstancePlan, instanceOf, type Routine, record } from "./record.ts";
+
+const { rax, rcx } = r64;
+
+/** Adds 1 to the counter of `site`. Clobbers rax, rcx and the flags. */
+function emitCount({ a }: Routine, { arena, shape }: InstancePlan, site: Mem): void {
+  a.i("mov", r32.eax, site);
+  a.i("mov", rcx, arena + BigInt(counterOffset(shape)));
+  a.lock().i("inc", mem64(rcx, { index: rax, scale: 8 }));
+}
+
+function emitActionEntry(routine: Routine, action: Action, site: Mem): void {
+  const instance = instanceOf(routine, action.instance);
+  switch (action.kind) {
+    case "record":
+      record(routine, instance, "entry", site);
+      break;
+    case "count":
+      emitCount(routine, instance, site);
+      break;
+    default:
+      action satisfies never;
+  }
+}
+
+/** What is done at the entry. Clobbers what `record` does. */
+export function emitEntries(routine: Routine, work: Work, site: Mem): void {
+  for (const action of work) emitActionEntry(routine, action, site);
+}
+
+/** What is done at the exit. Clobbers what `record` does. */
+export function emitExits(routine: Routine, work: Work, site: Mem): void {
+  for (const action of work) {
+    if (action.kind !== "record" || !action.exits) continue;
+    record(routine, instanceOf(routine, action.instance), "exit", site);
+  }
+}
+
+/** What is done behind the entry where it turns out that the exit will not come by. */
+export function emitUnwound(routine: Routine, work: Work, site: Mem): void {
+  for (const action of work) {
+    if (action.kind !== "record" || !action.exits) continue;
+    record(routine, instanceOf(routine, action.instance), "unwound", site);
+  }
+}
