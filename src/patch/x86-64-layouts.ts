@@ -164,7 +164,17 @@ export const fentryCall6: Layout = makeLayout(
   "-pg -mfentry -fPIC: call *__fentry__@GOT, or addr32 call __fentry__",
 );
 
+/** To whoever executes it, a sled is one instruction: its jump hides the no-op behind it. */
+export const xraySled: Layout = makeLayout(
+  "xray-sled",
+  [11],
+  "clang -fxray-instrument: a jump over nine bytes",
+);
+
 /** Every x86-64 layout, by its id. */
 export const x8664Layouts: ReadonlyMap<string, Layout> = new Map(
-  [nop1x5, ...longNops.values(), fentryCall5, fentryCall6].map((layout) => [layout.id, layout]),
+  [nop1x5, ...longNops.values(), fentryCall5, fentryCall6, xraySled].map((layout) => [
+    layout.id,
+    layout,
+  ]),
 );

@@ -7,8 +7,9 @@
  *   before `endbr64`; clang, when m is 0, the one behind it.
  * - `__mcount_loc` (`-pg -mfentry -mrecord-mcount`): the address of `call __fentry__`, or of the
  *   no-op that `-mnop-mcount` makes of it.
+ * - `xray_instr_map` (clang, `-fxray-instrument`): the sleds, see `x86-64-xray.ts`.
  *
- * Neither table says how long a site is nor where its function begins: symbols say it, and the
+ * No table says how long a site is nor where its function begins: symbols say it, and the
  * unwinder's table where there are none.
  */
 import { fileOffset, hexBytes, type LinkAddr } from "../base/brand.ts";
@@ -19,7 +20,16 @@ import { lowerBound, type SymbolTable, symbolName } from "../symbols/symbol-tabl
 import type { Layout } from "./layout.ts";
 import type { LiteralRoom, RefusalReason, RefusedSite, SiteCandidate, SiteList } from "./site.ts";
 import { type FentryTargets, fentryLayoutAt, findFentryTargets } from "./x86-64-fentry.ts";
-import { branchSize, endbr64, isEndbr64, longNops, nop1x5, nopSizeAt } from "./x86-64-layouts.ts";
+import {
+  branchSize,
+  endbr64,
+  isEndbr64,
+  longNops,
+  nop1x5,
+  nopSizeAt,
+  xraySled,
+} from "./x86-64-layouts.ts";
+import { entrySleds, isSled } from "./x86-64-xray.ts";
 
 /** No-ops before a function at the most: gcc refuses more than 65535. */
 const leadMax = 65535;
@@ -138,8 +148,8 @@ const patchableStart: FindStart = (program, addr, at) => {
   return -1;
 };
 
-/** For an entry of `__mcount_loc`, which comes first but for a landing pad and no-ops. */
-const mcountStart: FindStart = (program, addr, at) => {
+/** For a place that comes first in its function but for a landing pad and no-ops. */
+const startBefore: FindStart = (program, addr, at) => {
   const start = previousStart(program, addr);
   const startAt = at - (addr - start);
   if (start < 0 || startAt < 0 || addr - start > leadMax) return -1;
@@ -261,10 +271,20 @@ function mcountLayoutAt(program: Program, addr: number, at: number): Layout | Re
 /** Looks at one entry of `__mcount_loc`. */
 function takeMcountEntry(program: Program, addr: number): void {
   const at = offsetOfAddr(program.text, addr);
-  const start = at < 0 ? -1 : mcountStart(program, addr, at);
+  const start = at < 0 ? -1 : startBefore(program, addr, at);
   const layout = whyNone(program, addr, at, start) ?? mcountLayoutAt(program, addr, at);
   if (typeof layout === "string") refuse(program, layout, addr, start);
   else offer(program, { layout, addr, at, start, lead: 0 });
+}
+
+/** Looks at the sled at `addr`. */
+function takeSled(program: Program, addr: number): void {
+  const at = offsetOfAddr(program.text, addr);
+  const start = at < 0 ? -1 : startBefore(program, addr, at);
+  const problem = whyNone(program, addr, at, start);
+  if (problem !== undefined) refuse(program, problem, addr, start);
+  else if (!isSled(program.elf.bytes, at)) refuse(program, "not-nop", addr, start);
+  else offer(program, { layout: xraySled, addr, at, start, lead: 0 });
 }
 
 /** Sorts only what is out of order: comparing costs more than looking. */
@@ -298,5 +318,6 @@ export function findX8664Sites(elf: ElfFile, symbols: SymbolTable): SiteList {
   for (const section of sectionsNamed(elf, "__mcount_loc")) {
     for (const entry of readAddressTable(elf, section)) takeMcountEntry(program, entry);
   }
+  for (const sled of entrySleds(elf)) takeSled(program, sled);
   return { sites: sortByAddr(program.sites), refused: program.refused };
 }

@@ -34,6 +34,7 @@ async function expectCounted(program: string): Promise<void> {
 }
 
 const five = "-fpatchable-function-entry=5";
+const xray = ["instrument", "instruction-threshold=1"].flatMap((x) => ["-Xclang", `-fxray-${x}`]);
 const builds: Readonly<Record<string, Build>> = {
   "gcc, position-independent": { flags: ["-O2", "-pie", "-fPIE", five] },
   "gcc, not optimised": { flags: ["-O0", "-g", five] },
@@ -53,6 +54,12 @@ const builds: Readonly<Record<string, Build>> = {
   "clang, fixed address, lld": {
     compiler: "clang",
     flags: ["-O2", "-no-pie", "-fuse-ld=lld", five],
+  },
+  // Told to the compiler alone: the driver would ask for XRay's runtime.
+  "clang, XRay's sleds": { compiler: "clang", flags: ["-O2", ...xray] },
+  "clang, XRay's sleds behind endbr64": {
+    compiler: "clang",
+    flags: ["-O2", "-fcf-protection=full", ...xray],
   },
   "clang, static": { compiler: "clang", flags: ["-O2", "-static", five] },
   "clang, 13 bytes, 8 of them before": {
