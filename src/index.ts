@@ -137,6 +137,7 @@ export {
   type FunctionAnswer,
   type InlinedCalls,
 } from "./session/explain-function.ts";
+export type { MoreSites } from "./session/more-sites.ts";
 export type { Observation, ObservationSummary } from "./session/observation.ts";
 export { openTrace } from "./session/open-trace.ts";
 export type { Module, ModuleList, SkippedModule } from "./session/process-modules.ts";

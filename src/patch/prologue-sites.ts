@@ -28,6 +28,7 @@ import {
   symbolName,
 } from "../symbols/symbol-table.ts";
 import { CodeReferences, reference } from "./code-references.ts";
+import { whyEntriesOnlyByName } from "./entries-only.ts";
 import { prologue } from "./prologue-layout.ts";
 import { readsReturnAddress } from "./return-readers.ts";
 import type { RefusalReason, RefusedSite, SiteCandidate, SiteList } from "./site.ts";
@@ -45,18 +46,9 @@ const splitPart = /\.cold(\.\d+)?$/;
 /** Code of V8 that scans the stack for its own return addresses. */
 const machineStub = /^Builtins_/;
 
-/** Functions whose return can't be hooked, by name; most are found by what they do. */
-const entriesOnlyNames: ReadonlySet<string> = new Set(
-  (
-    "setjmp _setjmp __setjmp sigsetjmp __sigsetjmp vfork __vfork getcontext __getcontext " +
-    "swapcontext __swapcontext dlopen dlmopen dlsym dlvsym __libc_dlopen_mode mcount _mcount " +
-    "__fentry__"
-  ).split(" "),
-);
 /** V8 looks at the return address of what its generated code calls. */
 const calledByV8 =
   /^_ZN2v88internal\d+(Runtime|Builtin)_|\d(Function|Property)CallbackInfo|CheckStackGuardState/;
-const unwinding = /^_Unwind_/;
 
 /** What the search knows of a program. */
 type Program = {
@@ -212,9 +204,9 @@ function whyEntriesOnly(program: Program, one: Candidate, code: Uint8Array): str
   const { name = "" } = one;
   if (program.isGo) return "Go moves its stacks";
   if (calledByV8.test(name)) return "V8 looks at its return address";
-  if (entriesOnlyNames.has(name) || unwinding.test(name) || readsReturnAddress(code)) {
-    return "it looks at its return address";
-  }
+  if (readsReturnAddress(code)) return "it looks at its return address";
+  const byName = whyEntriesOnlyByName(name);
+  if (byName !== undefined) return byName;
   // Hand-written code that may be entered otherwise than by a call.
   if (program.frames.count > 0 && isCalledByFrame(program, one.start) === undefined) {
     return "it has no frame description";

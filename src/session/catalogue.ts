@@ -19,6 +19,7 @@ import { nearestNames } from "../symbols/glob.ts";
 import type { SiteTable } from "../target/injection.ts";
 import { windowBytesMax } from "../target/text-patch.ts";
 import { demangle } from "./demangle.ts";
+import { type MoreSites, siteLists } from "./more-sites.ts";
 import { addressIn, type Module } from "./process-modules.ts";
 
 /** Words as in ftrace's set_ftrace_filter and set_ftrace_notrace: `sqlite3*`, `*:mod:libfoo`. */
@@ -53,20 +54,16 @@ const howToGetSites =
 
 /**
  * Catalogues the functions of `modules`. Fails where there are none, and says how to get some.
- * @param prologues functions without a site of their own, too.
+ * @param more sites that are asked for beside those that compilers left.
  */
 export function makeCatalogue(
   doing: string,
   modules: readonly Module[],
-  prologues = false,
+  more: MoreSites = {},
 ): Catalogue {
   const found: Omit<CataloguedFunction, "id">[] = [];
-  for (const module of modules) {
-    const { program } = module;
-    for (const site of [
-      ...program.sites().sites,
-      ...(prologues ? program.prologues().sites : []),
-    ]) {
+  for (const { module, lists } of siteLists(modules, more)) {
+    for (const site of lists.flatMap(({ sites }) => sites)) {
       const name = site.symbol ?? `sub_${site.functionAddr.toString(16)}`;
       const at = addressIn(module, site.addr);
       found.push({ at, name, demangled: demangle(name), site, module });

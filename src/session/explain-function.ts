@@ -18,6 +18,7 @@ import {
 import { compileGlob, compileGlobs, type NameTest, nearestNames } from "../symbols/glob.ts";
 import { functionAt, indexContaining, symbolName } from "../symbols/symbol-table.ts";
 import { functionName } from "./demangle.ts";
+import { type MoreSites, siteLists } from "./more-sites.ts";
 import { addressIn, type Module } from "./process-modules.ts";
 import type { InlinePlace, Inlining } from "./program-file.ts";
 import { openModules, type SiteTarget, siteName } from "./site-listing.ts";
@@ -63,12 +64,10 @@ export type FunctionAnswer =
   | { readonly kind: "imported"; readonly module: string; readonly name: string }
   | { readonly kind: "not-found"; readonly near: readonly string[]; readonly why: string };
 
-export type ExplainOptions = {
+export type ExplainOptions = MoreSites & {
   /** The filter that tracing would use: `include` and `exclude` of `SiteListOptions`. */
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
-  /** Functions without a site would be traced, too. */
-  readonly prologues?: boolean;
 };
 
 type Question = {
@@ -134,11 +133,11 @@ function whyChanged(
 }
 
 /** Sites and refusals of a module by the address of their functions. */
-function indexSites(module: Module, prologues: boolean) {
-  const { program } = module;
-  const more = prologues ? program.prologues() : { sites: [], refused: [] };
-  const sites = [...more.sites, ...program.sites().sites];
-  const refused = [...more.refused, ...program.sites().refused];
+function indexSites(module: Module, more: MoreSites) {
+  // What a compiler's own table says is said last, and counts.
+  const lists = siteLists([module], more).flatMap((one) => one.lists.toReversed());
+  const sites = lists.flatMap((list) => list.sites);
+  const refused = lists.flatMap((list) => list.refused);
   const bySite = new Map<bigint, SiteCandidate>();
   for (const site of sites) bySite.set(site.functionAddr, site);
   const byRefusal = new Map<bigint, RefusedSite>();
@@ -182,8 +181,7 @@ function answerAt(
 /** Answers for the functions of `module` that have code of their own. */
 function answersIn(module: Module, question: Question): FunctionAnswer[] {
   const table = module.program.symbols();
-  const prologues = question.options.prologues ?? false;
-  const index = indexSites(module, prologues);
+  const index = indexSites(module, question.options);
   const answers: FunctionAnswer[] = [];
   const seen = new Set<bigint>();
   for (let i = 0; i < table.count; i++) {
@@ -194,9 +192,9 @@ function answersIn(module: Module, question: Question): FunctionAnswer[] {
     seen.add(addr);
     answers.push(answerAt(module, index, addr, name, question));
   }
-  // Sites of a stripped program have names of their addresses.
+  // Sites of a stripped program have names of their addresses, and calls those of what they call.
   for (const site of index.bySite.values()) {
-    if (site.symbol !== undefined) continue;
+    if (seen.has(site.functionAddr)) continue;
     const name = functionName(siteName(site));
     if (!isMeant(question, name)) continue;
     answers.push(answerAt(module, index, site.functionAddr, name, question));

@@ -11,6 +11,7 @@ import { type ErrorCode, PatchbayError } from "../base/error.ts";
 import { crc32 } from "../elf/crc32.ts";
 import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.ts";
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
+import { findPltSites } from "../patch/plt-sites.ts";
 import { findPrologueSites } from "../patch/prologue-sites.ts";
 import { findSites, type SiteList } from "../patch/site.ts";
 import { DebugInfo } from "../symbols/dwarf/debug-info.ts";
@@ -33,6 +34,8 @@ export type ProgramFile = {
   sites(): SiteList;
   /** Its functions without a site whose first instructions can be moved; looked for once. */
   prologues(): SiteList;
+  /** Its calls of functions in libraries; looked for once. */
+  libcalls(): SiteList;
   /** Source line of the code at `addr`; undefined when nothing says it or what does is damaged. */
   sourceLine(addr: LinkAddr): SourceLine | undefined;
   /** The compiler of the code at `addr`, with gcc its options too; undefined when not known. */
@@ -219,6 +222,7 @@ export function programFileOf(
     symbols,
     sites,
     prologues: once(() => guardFormat(doing, findPrologues)),
+    libcalls: once(() => guardFormat(doing, () => findPltSites(elf))),
     sourceLine: (addr) => orUndefined(() => lines().find(addr)),
     producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
     inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),

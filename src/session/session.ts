@@ -29,6 +29,7 @@ import {
 import { measureClock } from "./clock.ts";
 import { checkCommand } from "./command.ts";
 import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
+import type { MoreSites } from "./more-sites.ts";
 import { Observation } from "./observation.ts";
 import { listModules, type ModuleList } from "./process-modules.ts";
 import { Recording } from "./recording.ts";
@@ -37,17 +38,12 @@ import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
 import { Tracing } from "./tracing.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
-export type RecordOptions = {
+export type RecordOptions = MoreSites & {
   /** The trace directory; made, or an older trace there moved aside. */
   readonly directory: string;
   readonly filter?: Partial<SiteFilter>;
   /** Record exits too, and so durations; on unless said otherwise. */
   readonly exits?: boolean;
-  /**
-   * Trace functions that were compiled without a site, too, by moving their first instructions.
-   * All threads are held for a moment each time that some are switched on or off.
-   */
-  readonly prologues?: boolean;
   /** Bytes of each thread's ring, a power of two times 4096; 4 MiB unless said otherwise. */
   readonly ringBytes?: number;
   /** Threads that can record at the same time; 1024 unless said otherwise. */
@@ -59,7 +55,7 @@ export type RecordOptions = {
 };
 
 /** What is counted without a recording. */
-export type ObserveOptions = Pick<RecordOptions, "filter" | "prologues" | "vendorRules">;
+export type ObserveOptions = MoreSites & Pick<RecordOptions, "filter" | "vendorRules">;
 
 const ringBytesDefault = 4 << 20;
 const threadsDefault = 1024;
@@ -120,7 +116,7 @@ export class Session {
   /** What goes on in the process; one thing at a time. */
   #running: Recording | Observation | undefined;
   #catalogue: Catalogue | undefined;
-  #prologues = false;
+  #more: MoreSites = {};
 
   /** @internal use `attach` or `launch`. */
   constructor(
@@ -142,14 +138,16 @@ export class Session {
 
   get #functions(): Catalogue {
     const doing = `trace functions of process ${this.pid}`;
-    this.#catalogue ??= makeCatalogue(doing, this.modules.modules, this.#prologues);
+    this.#catalogue ??= makeCatalogue(doing, this.modules.modules, this.#more);
     return this.#catalogue;
   }
 
-  /** From now on, functions without a site of their own count, or not. */
-  usePrologues(use: boolean): void {
-    if (use !== this.#prologues) this.#catalogue = undefined;
-    this.#prologues = use;
+  /** From now on, these sites count beside those that compilers left. */
+  useSites({ prologues = false, libcalls = false }: MoreSites): void {
+    const before = this.#more;
+    const same = prologues === before.prologues && libcalls === before.libcalls;
+    if (!same) this.#catalogue = undefined;
+    this.#more = { prologues, libcalls };
   }
 
   /** The functions that `filter` names. */
@@ -161,7 +159,7 @@ export class Session {
   }
 
   /** Makes sure that nothing goes on yet, and that `filter` names something; for `doing`. */
-  #prepare(doing: string, { filter, prologues = false }: ObserveOptions): Catalogue {
+  #prepare(doing: string, { filter, ...more }: ObserveOptions): Catalogue {
     if (this.#running !== undefined) {
       throw new PatchbayError({
         code: "bad-usage",
@@ -169,7 +167,7 @@ export class Session {
         why: "this session is tracing it already",
       });
     }
-    this.usePrologues(prologues);
+    this.useSites(more);
     // A filter that names nothing is refused before anything is touched.
     this.select(filter);
     return this.#functions;

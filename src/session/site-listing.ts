@@ -10,24 +10,22 @@ import {
   type RefusalReason,
   refusalTexts,
   type SiteCandidate,
-  type SiteList,
   type StandingState,
 } from "../patch/site.ts";
 import { displayName, matchFunctions, type UnmatchedGlob } from "../symbols/function-name.ts";
 import { functionName } from "./demangle.ts";
+import { type MoreSites, siteLists } from "./more-sites.ts";
 import { addressIn, listModules, type Module, type SkippedModule } from "./process-modules.ts";
 import { openProgramFile } from "./program-file.ts";
 
 /** A program or library by its path, or a process by its id. */
 export type SiteTarget = string | number;
 
-export type SiteListOptions = {
+export type SiteListOptions = MoreSites & {
   /** Globs as in ftrace's set_ftrace_filter; without any, every function is listed. */
   readonly include?: readonly string[];
   /** Globs of functions that are not listed, whatever `include` says. */
   readonly exclude?: readonly string[];
-  /** List functions without a site too, whose first instructions can be moved. */
-  readonly prologues?: boolean;
   /** Look up source lines; on unless said otherwise. */
   readonly lines?: boolean;
 };
@@ -154,19 +152,14 @@ function rowOf(module: Module, site: SiteCandidate, state: StandingState, lines:
   };
 }
 
-/** Sites of a module and what was refused, of functions without a site too if `prologues`. */
-function listsOf({ program }: Module, prologues: boolean): readonly SiteList[] {
-  return prologues ? [program.sites(), program.prologues()] : [program.sites()];
-}
+type ModuleSites = ReturnType<typeof siteLists>[number];
 
 /** Ascending by address. */
-const sitesOf = (module: Module, prologues: boolean): SiteCandidate[] =>
-  listsOf(module, prologues)
-    .flatMap(({ sites }) => sites)
-    .sort((a, b) => (a.addr < b.addr ? -1 : 1));
+const sitesOf = ({ lists }: ModuleSites): SiteCandidate[] =>
+  lists.flatMap(({ sites }) => sites).sort((a, b) => (a.addr < b.addr ? -1 : 1));
 
-function refusedRows(module: Module, prologues: boolean): RefusedRow[] {
-  const refused = listsOf(module, prologues).flatMap((list) => list.refused);
+function refusedRows({ module, lists }: ModuleSites): RefusedRow[] {
+  const refused = lists.flatMap((list) => list.refused);
   return refused.map(({ addr, symbol, reason, bytes }) => ({
     module: module.path,
     address: addressIn(module, addr),
@@ -220,9 +213,9 @@ function noMatch(doing: string, unmatched: readonly UnmatchedGlob[]): PatchbayEr
 export function listSites(target: SiteTarget, options: SiteListOptions = {}): SiteListing {
   const doing = `list the patch sites of ${describeTarget(target)}`;
   const { modules, skipped } = openModules(target);
-  const { prologues = false } = options;
-  const refused = modules.flatMap((module) => refusedRows(module, prologues));
-  const all = modules.flatMap((module) => sitesOf(module, prologues));
+  const found = siteLists(modules, options);
+  const refused = found.flatMap(refusedRows);
+  const all = found.flatMap(sitesOf);
   if (all.length === 0) throw noSites(doing, modules, refused);
   const { include = [], exclude = [], lines = true } = options;
   const names = all.map((site) => functionName(siteName(site)));
@@ -230,8 +223,9 @@ export function listSites(target: SiteTarget, options: SiteListOptions = {}): Si
   if (selected.length === 0) throw noMatch(doing, unmatched);
   const chosen = new Set(selected.map((index) => all[index]));
   using memory = typeof target === "number" ? new ProcessMemory(toPid(target)) : undefined;
-  const sites = modules.flatMap((module) => {
-    const own = sitesOf(module, prologues).filter((site) => chosen.has(site));
+  const sites = found.flatMap((one) => {
+    const { module } = one;
+    const own = sitesOf(one).filter((site) => chosen.has(site));
     const states = memory === undefined ? [] : readStates(memory, module, own);
     return own.map((site, i) => rowOf(module, site, states[i] ?? { kind: "compiled" }, lines));
   });

@@ -5,22 +5,23 @@ import {
   formatBytes,
   formatCount,
   launch,
+  type MoreSites,
   PatchbayError,
   type Recording,
   type RecordingSummary,
   type RecordOptions,
   type Session,
 } from "../../index.ts";
+import { addSiteOptions, moreSites } from "../site-options.ts";
 import { parseCount, parseDuration, parsePid, parseSize } from "../units.ts";
 
-type Options = {
+type Options = MoreSites & {
   readonly output: string;
   readonly filter: readonly string[];
   readonly notrace: readonly string[];
   readonly pid?: string;
   readonly duration?: number;
   readonly exits: boolean;
-  readonly prologues: boolean;
   readonly flightRecorder: boolean;
   readonly ringSize?: number;
   readonly maxThreads?: number;
@@ -34,8 +35,7 @@ const progressMs = 500;
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export function registerRecord(program: Command): void {
-  program
-    .command("record")
+  addSiteOptions(program.command("record"))
     .description("trace functions of a process, running or started here, into a trace directory")
     .argument("[command...]", "program to start, with its arguments")
     .option("-o, --output <dir>", "trace directory", "patchbay-trace")
@@ -43,11 +43,6 @@ export function registerRecord(program: Command): void {
     .option("-N, --notrace <glob>", "do not trace functions that match (repeatable)", collect, [])
     .option("-p, --pid <pid>", "attach to this running process")
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
-    .option(
-      "--prologues",
-      "trace functions that were compiled without sites, too; holds all threads for a moment",
-      false,
-    )
     .option("--no-exits", "record entries alone: cheaper, without durations")
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
@@ -117,7 +112,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   directory: options.output,
   filter: { include: options.filter, exclude: options.notrace },
   exits: options.exits,
-  prologues: options.prologues,
+  ...moreSites(options),
   flightRecorder: options.flightRecorder,
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
   ...(options.maxThreads === undefined ? {} : { threadsMax: options.maxThreads }),

@@ -5,19 +5,20 @@ import {
   describeAnswer,
   explainFunction,
   listSites,
+  type MoreSites,
   type RefusedRow,
   type SiteListing,
   type SiteRow,
   type SiteTarget,
   siteTarget,
 } from "../../index.ts";
+import { addSiteOptions, moreSites } from "../site-options.ts";
 
-type Options = {
+type Options = MoreSites & {
   readonly filter: readonly string[];
   readonly notrace: readonly string[];
   readonly why?: string;
   readonly refused: boolean;
-  readonly prologues: boolean;
   readonly lines: boolean;
   readonly json: boolean;
 };
@@ -25,14 +26,12 @@ type Options = {
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 export function registerSites(program: Command): void {
-  program
-    .command("sites")
+  addSiteOptions(program.command("sites"))
     .description("list the patch sites of a program, a library or a running process")
     .argument("<file|pid>", "program or library, or the id of a process")
     .option("-F, --filter <glob>", "list functions that match (repeatable)", collect, [])
     .option("-N, --notrace <glob>", "do not list functions that match (repeatable)", collect, [])
     .option("--why <name>", "say why a function can or can't be traced")
-    .option("--prologues", "count functions without sites whose first instructions can move", false)
     .option("--refused", "list the refused entries too, with their bytes", false)
     .option("--no-lines", "do not look up source lines")
     .option("--json", "print JSON", false)
@@ -49,7 +48,7 @@ function run(text: string, options: Options): void {
     include: options.filter,
     exclude: options.notrace,
     lines: options.lines,
-    prologues: options.prologues,
+    ...moreSites(options),
   });
   process.stdout.write(options.json ? listingToJson(listing) : formatListing(listing, options));
 }
@@ -62,8 +61,8 @@ const toJson = (value: unknown): string => {
 };
 
 function explain(target: SiteTarget, name: string, options: Options): void {
-  const { filter: include, notrace: exclude, prologues } = options;
-  const answers = explainFunction(target, name, { include, exclude, prologues });
+  const { filter: include, notrace: exclude } = options;
+  const answers = explainFunction(target, name, { include, exclude, ...moreSites(options) });
   process.stdout.write(
     options.json ? toJson(answers) : answers.map((one) => `${describeAnswer(one)}\n`).join(""),
   );

@@ -6,29 +6,29 @@ import {
   type CallCount,
   formatCount,
   launch,
+  type MoreSites,
   type Observation,
   type ObservationSummary,
   type Paint,
   PatchbayError,
 } from "../../index.ts";
 import { paintFor, writeLines, writePiece } from "../output.ts";
+import { addSiteOptions, moreSites } from "../site-options.ts";
 import { collect } from "../trace-options.ts";
 import { parseDuration, parsePid } from "../units.ts";
 
-type Options = {
+type Options = MoreSites & {
   readonly filter?: readonly string[];
   readonly notrace?: readonly string[];
   readonly pid?: string;
   readonly interval: number;
   readonly duration?: number;
   readonly once: boolean;
-  readonly prologues: boolean;
   readonly json: boolean;
 };
 
 export function registerStat(program: Command): void {
-  program
-    .command("stat")
+  addSiteOptions(program.command("stat"))
     .description("count the calls of functions of a process, live; nothing is recorded")
     .argument("[command...]", "program to start, with its arguments")
     .option("-F, --filter <glob>", "count functions that match (repeatable)", collect)
@@ -37,7 +37,6 @@ export function registerStat(program: Command): void {
     .option("--interval <time>", "time between two tables: 500ms, 2s", parseDuration, 1000)
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
     .option("--once", "stop after one interval", false)
-    .option("--prologues", "count functions that were compiled without sites, too", false)
     .option("--json", "print one JSON object a line, for each interval and for the end", false)
     .passThroughOptions()
     .action(run);
@@ -62,12 +61,15 @@ async function run(command: readonly string[], options: Options): Promise<void> 
     });
   }
   await using session = pid === undefined ? await launch(command) : await attach(pid);
-  const { filter: include = [], notrace: exclude = [], prologues } = options;
+  const { filter: include = [], notrace: exclude = [] } = options;
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   try {
-    const observation = await session.observe({ filter: { include, exclude }, prologues });
+    const observation = await session.observe({
+      filter: { include, exclude },
+      ...moreSites(options),
+    });
     const { exit } = await watch(observation, options, stop);
     if (exit.kind === "exited") process.exitCode = exit.status;
     if (exit.kind === "killed") process.exitCode = 128 + exit.signal;

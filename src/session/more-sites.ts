@@ -1,0 +1,27 @@
+/** Sites that are offered when they are asked for, beside those that compilers left. */
+import type { SiteList } from "../patch/site.ts";
+import type { Module } from "./process-modules.ts";
+
+export type MoreSites = {
+  /**
+   * Functions that were compiled without a site: their first instructions are moved out of the
+   * way. All threads are held for a moment each time that some are switched on or off.
+   */
+  readonly prologues?: boolean;
+  /** What the program calls in its libraries, as `NAME@plt`; threads are held likewise. */
+  readonly libcalls?: boolean;
+};
+
+/** The lists of sites of a target's modules, each with its module; the program comes first. */
+export function siteLists(
+  modules: readonly Module[],
+  { prologues = false, libcalls = false }: MoreSites,
+): readonly { readonly module: Module; readonly lists: readonly SiteList[] }[] {
+  return modules.map((module, index) => {
+    const { program } = module;
+    const lists = [program.sites()];
+    if (prologues) lists.push(program.prologues());
+    if (libcalls && index === 0) lists.push(program.libcalls());
+    return { module, lists };
+  });
+}
