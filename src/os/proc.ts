@@ -164,6 +164,15 @@ export function isAlive(pid: Pid, startTime?: number): boolean {
   }
 }
 
+/** Whether a process has memory: one that is ending has none, before it is told how it ended. */
+export function hasMemory(pid: Pid): boolean {
+  try {
+    return readMaps(pid).length > 0;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Where /proc tells of a process: `/proc/PID`, or the same of another thread when the first one has
  * ended, whose own memory and files are gone then.

@@ -8,7 +8,7 @@
 import { hostname } from "node:os";
 import { type Pid, pid as toPid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { commandLine, cpuVendor, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
+import { commandLine, cpuVendor, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { type ClockReading, readClocks } from "../os/tsc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
@@ -274,7 +274,8 @@ export class Session {
       const status = await this.#worker.call("status");
       if (status.kind !== "running") return status;
     } else if (!isAlive(this.pid, this.#startTime)) return { kind: "gone" };
-    return { kind: this.#image.isThere(this.#entry) ? "running" : "replaced" };
+    if (this.#image.isThere(this.#entry)) return { kind: "running" };
+    return { kind: hasMemory(this.pid) ? "replaced" : "running" };
   }
 
   async #describe(options: RecordOptions): Promise<SessionStart> {
