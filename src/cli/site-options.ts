@@ -1,4 +1,4 @@
-/** The options that ask for more sites than compilers left; the same for each verb that has them. */
+/** The options that ask for more sites than compilers left: the same for each verb. */
 import type { Command } from "commander";
 import type { MoreSites } from "../index.ts";
 

@@ -10,6 +10,6 @@ const names: ReadonlySet<string> = new Set(
 );
 const unwinding = /^_Unwind_/;
 
-/** Why only entries of the function `name` can be recorded; undefined where its name is harmless. */
+/** Why only entries of the function `name` can be recorded; undefined where it is harmless. */
 export const whyEntriesOnlyByName = (name: string): string | undefined =>
   names.has(name) || unwinding.test(name) ? "it looks at its return address" : undefined;

@@ -40,6 +40,6 @@ describe("calls of libraries' functions", () => {
     const names = listing.sites.map(({ symbol }: { symbol: string }) => symbol);
     const shown = run("objdump", ["-d", "-j", ".plt", "-j", ".plt.got", program]);
     const expected = [...shown.matchAll(/<([^>]+@plt)>:/g)].map(([, name]) => name);
-    expect(names.toSorted()).toEqual(expected.toSorted());
+    expect(new Set(names)).toEqual(new Set(expected));
   });
 });
