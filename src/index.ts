@@ -2,6 +2,14 @@
  * Patchbay's public API. The command line is a thin shell on this file and imports nothing else.
  */
 export { type ErrorCode, type ErrorDetails, PatchbayError } from "./base/error.ts";
+export {
+  type FunctionValues,
+  parseValueRequest,
+  type ValuePlace,
+  type ValueRequest,
+  type ValueSpec,
+  type ValueTypeName,
+} from "./ftrace/value-spec.ts";
 export { type AArch64Instruction, type AArch64Isa, aarch64 } from "./isa/aarch64/isa.ts";
 export {
   loadAddress as loadAddressAArch64,
