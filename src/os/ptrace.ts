@@ -4,6 +4,7 @@
  * All requests for a tracee must come from the OS thread that seized it. Nothing here blocks
  * without a bound: waiting polls with `WNOHANG` up to a deadline.
  */
+import { ensure } from "../base/assert.ts";
 import { hex, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { errno, errorName, ptraceBuffer, ptraceWord, systemError, waitpid } from "./libc.ts";
@@ -62,7 +63,11 @@ const registerNames = [
   "fs",
   "gs",
 ] as const;
-export type RegisterName = (typeof registerNames)[number];
+const registerIndex: ReadonlyMap<string, number> = new Map(
+  registerNames.map((name, index) => [name, index]),
+);
+
+const indexOf = (name: string): number => ensure(registerIndex.get(name), `a register ${name}`);
 
 /** A thread's general registers; a value of its own, not a view of the thread. */
 export class Registers {
@@ -72,12 +77,13 @@ export class Registers {
     this.words = words;
   }
 
-  get(name: RegisterName): bigint {
-    return this.words[registerNames.indexOf(name)] ?? 0n;
+  /** By the names of `struct user_regs_struct`. */
+  get(name: string): bigint {
+    return this.words[indexOf(name)] ?? 0n;
   }
 
-  set(name: RegisterName, value: bigint): this {
-    this.words[registerNames.indexOf(name)] = BigInt.asUintN(64, value);
+  set(name: string, value: bigint): this {
+    this.words[indexOf(name)] = BigInt.asUintN(64, value);
     return this;
   }
 

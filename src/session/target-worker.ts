@@ -22,6 +22,7 @@ import {
   type TargetFacts,
 } from "../target/injection.ts";
 import { launchHeld } from "../target/launch.ts";
+import { PtraceProcess } from "../target/ptrace-process.ts";
 import type { StoppedThreads } from "../target/stop.ts";
 import { openProgramFile } from "./program-file.ts";
 import { serve } from "./worker-rpc.ts";
@@ -97,7 +98,7 @@ const handlers: TargetHandlers = {
     return held.pid;
   },
   inject: (pid, facts, sites, options) => {
-    injection = Injection.into(toPid(pid), facts, sites, options, held);
+    injection = Injection.into(new PtraceProcess(toPid(pid)), facts, sites, options, held);
     return { arenaFd: injection.arenaFd, table: injection.table, exits: injection.exits };
   },
   change: (changes) => getInjection().change(changes),

@@ -43,7 +43,7 @@ export class Tracing {
   readonly #refused = new Set<number>();
   #changes: ChangeResult = {
     refused: [],
-    protocols: { store: 0, cover: 0, coverSeveral: 0, skip: 0, spin: 0, stop: 0 },
+    protocols: { stop: 0 },
     pauseMs: 0,
   };
 
@@ -222,16 +222,13 @@ function actionOf({ handler, name }: Ops): Action {
 /** Changes so far and one more. */
 function addResults(a: ChangeResult, b: ChangeResult): ChangeResult {
   const agentless = b.agentless ?? a.agentless;
+  const protocols = { ...a.protocols };
+  for (const [name, count] of Object.entries(b.protocols)) {
+    protocols[name] = (protocols[name] ?? 0) + count;
+  }
   return {
     refused: [],
-    protocols: {
-      store: a.protocols.store + b.protocols.store,
-      cover: a.protocols.cover + b.protocols.cover,
-      coverSeveral: a.protocols.coverSeveral + b.protocols.coverSeveral,
-      skip: a.protocols.skip + b.protocols.skip,
-      spin: a.protocols.spin + b.protocols.spin,
-      stop: a.protocols.stop + b.protocols.stop,
-    },
+    protocols,
     pauseMs: Math.max(a.pauseMs, b.pauseMs),
     ...(agentless === undefined ? {} : { agentless }),
   };

@@ -1,13 +1,10 @@
 /** Finding room in a process' address space. Nothing here touches the process. */
 import { PatchbayError } from "../base/error.ts";
-import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
 import type { Mapping } from "../os/proc.ts";
 
 /** Lowest address that a program can map (vm.mmap_min_addr), and the end of user space. */
 const lowest = 0x10000n;
 const userEnd = 0x7fff_ffff_f000n;
-/** How far a rel32 branch reaches, less a margin for the size of what is reached. */
-const branchReach = 0x7fff_0000n;
 /** Room left above the heap so that brk can grow, in bytes. */
 const heapRoom = 1n << 30n;
 
@@ -32,16 +29,18 @@ function gaps(maps: readonly Mapping[]): readonly Gap[] {
 /**
  * Room for `size` bytes that every address in [`first`, `last`] can branch to and be branched to
  * from; the room below is preferred, then the room nearest.
+ * @param reach how far a branch gets, in bytes.
  */
 export function findRoomNear(
   maps: readonly Mapping[],
   size: number,
   first: bigint,
   last: bigint,
+  reach: bigint,
 ): bigint {
   const wanted = pageUp(BigInt(size));
-  const low = last - branchReach;
-  const high = first + branchReach;
+  const low = last - reach;
+  const high = first + reach;
   const candidates: bigint[] = [];
   for (const gap of gaps(maps)) {
     const start = gap.start > low ? pageUp(gap.start) : pageUp(low < 0n ? 0n : low);
@@ -55,7 +54,7 @@ export function findRoomNear(
     throw new PatchbayError({
       code: "unsupported",
       doing: "place generated code near the program's",
-      why: `no ${wanted} bytes are free within 2 GiB of its text`,
+      why: `no ${wanted} bytes are free within ${reach >> 20n} MiB of its text`,
     });
   }
   return found;
@@ -66,7 +65,9 @@ export type Mirror = {
   readonly base: bigint;
   readonly bytes: bigint;
   readonly delta: bigint;
+  /** The bits of an address above `windowBits` that all mirrored stacks share. */
   readonly window: number;
+  readonly windowBits: number;
 };
 
 /**
@@ -78,17 +79,24 @@ export type Mirror = {
 const mirrorShift = 2048n;
 const pageBytes = 4096n;
 
-/** Room for the mirror of the 2 TiB window that `stack` lies in; undefined when there is none. */
-export function findMirror(maps: readonly Mapping[], stack: bigint): Mirror | undefined {
-  const size = 1n << BigInt(mirrorWindowBits);
+/**
+ * Room for the mirror of the window that `stack` lies in; undefined when there is none.
+ * @param windowBits the window spans 2 to the power of this, in bytes.
+ */
+export function findMirror(
+  maps: readonly Mapping[],
+  stack: bigint,
+  windowBits: number,
+): Mirror | undefined {
+  const size = 1n << BigInt(windowBits);
   const bytes = size + pageBytes;
   const windowStart = stack & ~(size - 1n);
   for (const gap of gaps(maps).toReversed()) {
     const end = gap.end < windowStart ? gap.end : windowStart;
     const base = (end - bytes) & ~(size - 1n);
     if (base >= gap.start) {
-      const window = Number(stack >> BigInt(mirrorWindowBits));
-      return { base, bytes, delta: base - windowStart + mirrorShift, window };
+      const window = Number(stack >> BigInt(windowBits));
+      return { base, bytes, delta: base - windowStart + mirrorShift, window, windowBits };
     }
   }
   return undefined;

@@ -7,17 +7,18 @@ import {
   type CodeAddr,
   codeAddr,
   type DataAddr,
+  dataAddr,
   type Pid,
   type Tid,
   tid as toTid,
 } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
-import { type AgentTemplate, agentBytes } from "../codegen/x86-64/agent.ts";
+import type { BackEnd, SyscallName } from "../codegen/back-end.ts";
+import type { AgentTemplate } from "../codegen/x86-64/agent.ts";
 import { holdWhileAlive, waitWhile, wake } from "../os/futex.ts";
 import { errorName } from "../os/libc.ts";
 import { MappedFile } from "../os/mapped-file.ts";
-import type { ProcessMemory } from "../os/proc.ts";
 import { isAlive, readStat } from "../os/proc.ts";
 import { nap } from "../os/ptrace.ts";
 import {
@@ -27,13 +28,12 @@ import {
   counterOffset,
   programOffset,
 } from "../ring/arena.ts";
+import type { TargetProcess } from "./process.ts";
 import type { RemoteThread } from "./remote-call.ts";
 
 /** clone(2): a thread that shares all and whose id the kernel keeps in the arena. */
 const cloneFlags =
   0x100n | 0x200n | 0x400n | 0x800n | 0x10000n | 0x40000n | 0x80000n | 0x200000n | 0x100000n;
-const sysClone = 56;
-const sysSigprocmask = 14;
 const sigSetmask = 2n;
 /** How long the agent may take for one program before we look whether it is still there, in ms. */
 const checkMs = 50;
@@ -44,6 +44,7 @@ const stoppedMs = 500;
 
 export class Agent {
   readonly pid: Pid;
+  readonly #backEnd: BackEnd;
   readonly #shape: ArenaShape;
   readonly #mapped: MappedFile;
   readonly #words: Uint32Array;
@@ -51,8 +52,9 @@ export class Agent {
   /** The journal area that is in force: 0 none, 1 or 2. */
   #journal = 0;
 
-  private constructor(pid: Pid, shape: ArenaShape, arenaFd: number) {
+  private constructor({ pid, backEnd }: TargetProcess, shape: ArenaShape, arenaFd: number) {
     this.pid = pid;
+    this.#backEnd = backEnd;
     this.#shape = shape;
     this.#mapped = new MappedFile(arenaFd, 0, counterOffset(shape));
     this.#words = new Uint32Array(this.#mapped.buffer);
@@ -67,27 +69,27 @@ export class Agent {
    */
   static start(
     remote: RemoteThread,
-    memory: ProcessMemory,
-    pid: Pid,
+    process: TargetProcess,
     arena: { readonly at: DataAddr; readonly fd: number; readonly shape: ArenaShape },
     template: AgentTemplate,
     code: CodeAddr,
     stackTop: bigint,
   ): Agent {
-    const agent = new Agent(pid, arena.shape, arena.fd);
-    memory.write(code, agentBytes(template, arena.at));
+    const agent = new Agent(process, arena.shape, arena.fd);
+    const { memory, backEnd } = process;
+    memory.write(code, backEnd.agentBytes(template, arena.at));
     holdWhileAlive(agent.#mapped.address + BigInt(control.owner));
     // The new thread inherits a mask that blocks everything: no signal is ever handled on it.
     const scratch = stackTop - 64n;
     memory.write(scratch, new Uint8Array(16).fill(0xff, 0, 8));
     const mask = (set: bigint, old: bigint): bigint =>
-      remote.syscall("block signals", sysSigprocmask, sigSetmask, set, old, 8n);
+      remote.syscall("block signals", "sigprocmask", sigSetmask, set, old, 8n);
     mask(scratch, scratch + 8n);
     try {
-      const tidWord = arena.at + BigInt(control.agentTid);
-      const args = [cloneFlags, stackTop - 128n, tidWord, tidWord, 0n];
+      const tidWord = dataAddr(arena.at + BigInt(control.agentTid));
+      const args = backEnd.cloneArguments(cloneFlags, stackTop - 128n, tidWord);
       const clone = codeAddr(code + BigInt(template.clone));
-      remote.syscallAt("start the agent", clone, sysClone, args);
+      remote.syscallAt("start the agent", clone, "clone", args);
     } finally {
       mask(scratch + 8n, 0n);
     }
@@ -121,8 +123,8 @@ export class Agent {
   }
 
   /** One system call in the target that has to succeed. Its result is not told. */
-  syscall(doing: string, number: number, ...args: readonly bigint[]): void {
-    this.run(doing, new AgentProgram().syscall(number, ...args));
+  syscall(doing: string, name: SyscallName, ...args: readonly bigint[]): void {
+    this.run(doing, new AgentProgram().syscall(this.#backEnd.syscalls[name], ...args));
   }
 
   /** Puts another program in force for the case that this tracer dies. */

@@ -3,17 +3,19 @@
  * possible is mapped and the agent is started. Everything after that is the agent's work.
  */
 import { openSync } from "node:fs";
-import { codeAddr, type DataAddr, dataAddr, type Pid } from "../base/brand.ts";
+import { codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import type { SyscallName } from "../codegen/back-end.ts";
 import type { AgentTemplate } from "../codegen/x86-64/agent.ts";
-import { type Mapping, type ProcessMemory, procFolder } from "../os/proc.ts";
+import { type Mapping, procFolder } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";
 import { findMirror, type Mirror } from "./address-space.ts";
 import { Agent } from "./agent.ts";
 import { writeControlPage } from "./arena-control.ts";
-import { type RemoteThread, syscallNumber } from "./remote-call.ts";
-import { membarrierCommand, sysMembarrier } from "./text-change.ts";
+import type { TargetProcess } from "./process.ts";
+import type { RemoteThread } from "./remote-call.ts";
+import { membarrierCommand } from "./text-change.ts";
 
 export type InjectOptions = {
   readonly shape: ArenaShape;
@@ -36,7 +38,6 @@ export const mapFlag = {
 const advice = { dontDump: 16n, wipeOnFork: 18n } as const;
 const prctlGetTidAddress = 40n;
 const memfdCloseOnExec = 1n;
-const sysMunlock = 150;
 const pageBytes = 4096n;
 
 /** Maps memory through a remote thread and remembers what has to be unmapped. */
@@ -70,8 +71,7 @@ export class Mapper {
     flags: bigint,
     fd: bigint,
   ): bigint {
-    const { mmap } = syscallNumber;
-    const start = this.remote.syscall(doing, mmap, at, bytes, BigInt(protection), flags, fd, 0n);
+    const start = this.remote.syscall(doing, "mmap", at, bytes, BigInt(protection), flags, fd, 0n);
     this.#mapped.push({ start, bytes });
     return start;
   }
@@ -79,7 +79,7 @@ export class Mapper {
 
 /** Whoever makes system calls in the target that have to succeed: a held thread, or the agent. */
 export type SystemCaller = {
-  syscall(doing: string, number: number, ...args: readonly bigint[]): unknown;
+  syscall(doing: string, name: SyscallName, ...args: readonly bigint[]): unknown;
 };
 
 /**
@@ -88,26 +88,26 @@ export type SystemCaller = {
  */
 export function mapMirror(
   caller: SystemCaller,
+  { mirrorWindowBits }: TargetProcess,
   maps: readonly Mapping[],
   stack: bigint,
   mapped: Range[],
 ): Mirror | undefined {
-  const mirror = findMirror(maps, stack);
+  const mirror = findMirror(maps, stack, mirrorWindowBits);
   if (mirror === undefined) return undefined;
   const { base, bytes } = mirror;
-  const { mmap, madvise, mprotect } = syscallNumber;
   const { privateAnonymous, noReserve, fixedNoReplace } = mapFlag;
   const flags = privateAnonymous | noReserve | fixedNoReplace;
   const doing = "map the mirror of the stacks";
   const isMapped = tryCall(() =>
-    caller.syscall(doing, mmap, base, bytes, BigInt(prot.none), flags, -1n, 0n),
+    caller.syscall(doing, "mmap", base, bytes, BigInt(prot.none), flags, -1n, 0n),
   );
   if (!isMapped) return undefined;
   mapped.push({ start: base, bytes });
   // A process that locks its memory (mlockall) must not be made to populate 2 TiB.
-  tryCall(() => caller.syscall("let the mirror be sparse", sysMunlock, base, bytes));
-  caller.syscall("keep the mirror out of core dumps", madvise, base, bytes, advice.dontDump);
-  caller.syscall("open the mirror", mprotect, base, bytes, BigInt(prot.read | prot.write));
+  tryCall(() => caller.syscall("let the mirror be sparse", "munlock", base, bytes));
+  caller.syscall("keep the mirror out of core dumps", "madvise", base, bytes, advice.dontDump);
+  caller.syscall("open the mirror", "mprotect", base, bytes, BigInt(prot.read | prot.write));
   return mirror;
 }
 
@@ -135,12 +135,11 @@ export function finishBootstrap(
   arena: Arena,
   shape: ArenaShape,
 ): void {
-  const { madvise, close } = syscallNumber;
   const tableBytes = BigInt(threadTable.bytes);
-  caller.syscall("keep children silent", madvise, table, tableBytes, advice.wipeOnFork);
+  caller.syscall("keep children silent", "madvise", table, tableBytes, advice.wipeOnFork);
   const bytes = BigInt(arenaBytes(shape));
-  caller.syscall("keep the rings out of core dumps", madvise, arena.at, bytes, advice.dontDump);
-  caller.syscall("close the rings' descriptor", close, arena.theirFd);
+  caller.syscall("keep the rings out of core dumps", "madvise", arena.at, bytes, advice.dontDump);
+  caller.syscall("close the rings' descriptor", "close", arena.theirFd);
 }
 
 /** The arena: where it is in the target, our descriptor of it, and the target's own. */
@@ -149,18 +148,16 @@ export type Arena = { readonly at: DataAddr; readonly fd: number; readonly their
 /** Makes the arena in the target, maps it there, and opens it here; see `finishBootstrap`. */
 export function mapArena(
   mapper: Mapper,
-  pid: Pid,
-  memory: ProcessMemory,
+  { pid, memory }: TargetProcess,
   scratch: DataAddr,
   { shape, overwrite }: InjectOptions,
 ): Arena {
   const { remote } = mapper;
   const size = BigInt(arenaBytes(shape));
   memory.write(scratch, new TextEncoder().encode("patchbay\0"));
-  const { memfdCreate, ftruncate } = syscallNumber;
-  const theirs = remote.syscall("make the rings", memfdCreate, scratch, memfdCloseOnExec);
+  const theirs = remote.syscall("make the rings", "memfdCreate", scratch, memfdCloseOnExec);
   memory.write(scratch, new Uint8Array(16));
-  remote.syscall("size the rings", ftruncate, theirs, size);
+  remote.syscall("size the rings", "ftruncate", theirs, size);
   const protection = prot.read | prot.write;
   const at = mapper.mapFile("map the rings", 0n, size, protection, mapFlag.shared, theirs);
   const fd = openSync(`${procFolder(pid)}/fd/${theirs}`, "r+");
@@ -168,32 +165,30 @@ export function mapArena(
   return { at: dataAddr(at), fd, theirFd: theirs };
 }
 
-/** Bytes behind the thread pointer in which musl's `struct pthread` has its thread id. */
-const muslTidWithin = 128;
-
 /**
  * Distance from the thread pointer to the thread id that the C library keeps for each thread.
  * Where it is glibc the kernel knows the place, since it clears it when the thread ends
- * (set_tid_address). musl lets it clear a lock instead: there the id is looked for at the beginning
- * of what the thread pointer leads to.
+ * (set_tid_address). musl lets it clear a lock instead, and emulators do not tell: there the id is
+ * looked for near the thread pointer.
  */
 export function findTidOffset(
   remote: RemoteThread,
-  memory: ProcessMemory,
+  { memory, backEnd }: TargetProcess,
   scratch: DataAddr,
 ): number {
-  const found = remote.rawSyscall(syscallNumber.prctl, [prctlGetTidAddress, scratch]);
+  const thread = remote.registers.get(backEnd.registers.thread);
+  const found = remote.rawSyscall("prctl", [prctlGetTidAddress, scratch]);
   const address = memory.readU64(scratch);
   memory.write(scratch, new Uint8Array(8));
-  const offset = Number(BigInt.asIntN(64, address - remote.registers.get("fs_base")));
+  const offset = Number(BigInt.asIntN(64, address - thread));
   if (found === 0n && offset === (offset | 0) && address !== 0n) {
     const stored = memory.readU64(codeAddr(address)) & 0xffff_ffffn;
     if (stored === BigInt(remote.tid)) return offset;
   }
-  const bytes = memory.read(remote.registers.get("fs_base"), muslTidWithin);
-  const words = new Uint32Array(bytes.buffer);
+  const [from, to] = backEnd.tidWithin;
+  const words = new Uint32Array(memory.read(thread + BigInt(from), to - from).buffer);
   const index = words.indexOf(remote.tid);
-  if (index >= 0 && words.lastIndexOf(remote.tid) === index) return index * 4;
+  if (index >= 0 && words.lastIndexOf(remote.tid) === index) return from + index * 4;
   throw new PatchbayError({
     code: "unsupported",
     doing: `tell the threads of process ${remote.tid} apart`,
@@ -210,8 +205,7 @@ export type AgentStart =
 /** Starts the agent; `enableSync` says whether it is of use. */
 export function startAgent(
   mapper: Mapper,
-  pid: Pid,
-  memory: ProcessMemory,
+  process: TargetProcess,
   table: DataAddr,
   arena: { readonly at: DataAddr; readonly fd: number; readonly shape: ArenaShape },
   template: AgentTemplate,
@@ -220,7 +214,7 @@ export function startAgent(
   try {
     const stackTop = table + BigInt(threadTable.bytes);
     const { remote } = mapper;
-    const agent = Agent.start(remote, memory, pid, arena, template, codeAddr(code), stackTop);
+    const agent = Agent.start(remote, process, arena, template, codeAddr(code), stackTop);
     return { ok: true, agent };
   } catch (error) {
     if (error instanceof PatchbayError && error.code === "system") {
@@ -238,7 +232,7 @@ export function enableSync(started: AgentStart): AgentStart {
   if (!started.ok) return started;
   const { agent } = started;
   const register = (): void => {
-    agent.syscall("prepare syncs", sysMembarrier, membarrierCommand.registerSyncCore, 0n, 0n);
+    agent.syscall("prepare syncs", "membarrier", membarrierCommand.registerSyncCore, 0n, 0n);
   };
   if (tryCall(register)) return started;
   agent.quit();

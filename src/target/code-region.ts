@@ -5,22 +5,17 @@
  */
 import { assert } from "../base/assert.ts";
 import { type CodeAddr, codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
-import { thunkFrames } from "../codegen/frame-description.ts";
+import type { BackEnd } from "../codegen/back-end.ts";
 import type { Work } from "../codegen/work.ts";
-import { fillThunks, type ThunkSites, thunkStride } from "../codegen/x86-64/fill-thunks.ts";
+import type { ThunkSites } from "../codegen/x86-64/fill-thunks.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
-import {
-  makeThunk,
-  type ThunkRoutines,
-  type ThunkTemplate,
-  thunkRoutines,
-} from "../codegen/x86-64/thunk.ts";
+import type { ThunkRoutines, ThunkTemplate } from "../codegen/x86-64/thunk.ts";
 
 /** Where things are in the target. */
 export type CodeRegion = {
   readonly start: bigint;
   readonly bytes: number;
-  /** An `int3`, for remote calls to return to. */
+  /** A trap instruction, for remote calls to return to. */
   readonly returnTrap: CodeAddr;
   /** The .eh_frame image that describes the thunks; present when they hook returns. */
   readonly frames: DataAddr | undefined;
@@ -36,27 +31,28 @@ const framesBytes = 256;
 
 /** What the regions of one work have in common. */
 export type RegionCode = {
+  readonly backEnd: BackEnd;
   readonly template: ThunkTemplate;
   /** At the region's start. */
   readonly routines: ThunkRoutines;
   readonly mirrorDelta: bigint;
-  /** Offsets: an `int3` stands before the frames, the thunks come behind them. */
+  /** Offsets: a trap instruction stands before the frames, the thunks come behind them. */
   readonly frames: number;
   readonly thunks: number;
 };
 
 /** The code for regions of `work`. */
-export function makeRegionCode(work: Work, plan: ThunkPlan): RegionCode {
-  const template = makeThunk(work);
-  const routines = thunkRoutines(work, plan);
+export function makeRegionCode(backEnd: BackEnd, work: Work, plan: ThunkPlan): RegionCode {
+  const template = backEnd.makeThunk(work);
+  const routines = backEnd.thunkRoutines(work, plan);
   const frames = (routines.bytes.length + 8) & ~7;
   const thunks = (frames + framesBytes + 63) & ~63;
-  return { template, routines, mirrorDelta: plan.mirrorDelta, frames, thunks };
+  return { backEnd, template, routines, mirrorDelta: plan.mirrorDelta, frames, thunks };
 }
 
 /** Where the copies of moved instructions lie in a region for `count` thunks: behind these. */
-export const copiesOffset = ({ template, thunks }: RegionCode, count: number): number =>
-  thunks + thunkStride(template) * count;
+export const copiesOffset = ({ backEnd, template, thunks }: RegionCode, count: number): number =>
+  thunks + backEnd.thunkStride(template) * count;
 
 /** Bytes that a region for `count` thunks and `copyBytes` of moved instructions takes. */
 export const regionBytes = (code: RegionCode, count: number, copyBytes: number): number =>
@@ -72,28 +68,30 @@ export function buildRegion(
   sites: ThunkSites,
   copies: Uint8Array,
 ): { readonly region: CodeRegion; readonly bytes: Uint8Array } {
-  const { template, routines } = code;
-  const bytes = new Uint8Array(regionBytes(code, sites.count, copies.length)).fill(0xcc);
+  const { backEnd, template, routines } = code;
+  const bytes = new Uint8Array(regionBytes(code, sites.count, copies.length));
+  const trap = backEnd.trapInstruction;
+  for (let at = 0; at < bytes.length; at += trap.length) bytes.set(trap, at);
   bytes.set(copies, copiesOffset(code, sites.count));
   bytes.set(routines.bytes);
-  const stride = thunkStride(template);
+  const stride = backEnd.thunkStride(template);
   const thunks = Number(start) + code.thunks;
   const thunksBytes = stride * sites.count;
   const { returnPoint } = template;
   if (returnPoint !== undefined) {
-    const frames = thunkFrames(codeAddr(BigInt(thunks)), thunksBytes, code.mirrorDelta);
+    const frames = backEnd.thunkFrames(codeAddr(BigInt(thunks)), thunksBytes, code.mirrorDelta);
     assert(frames.length <= framesBytes, "the frame description has room");
     bytes.set(frames, code.frames);
   }
   const place = bytes.subarray(code.thunks, code.thunks + thunksBytes);
-  fillThunks(place, template, thunks, sites, {
+  backEnd.fillThunks(place, template, thunks, sites, {
     enter: Number(start) + routines.enter,
     leave: Number(start) + routines.leave,
   });
   const region: CodeRegion = {
     start,
     bytes: bytes.length,
-    returnTrap: codeAddr(start + BigInt(code.frames - 1)),
+    returnTrap: codeAddr(start + BigInt(code.frames - trap.length)),
     frames: returnPoint === undefined ? undefined : dataAddr(start + BigInt(code.frames)),
     thunks,
     stride,

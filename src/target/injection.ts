@@ -12,11 +12,9 @@ import { type DataAddr, dataAddr, type Pid, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import { type Work, withoutExits } from "../codegen/work.ts";
-import { agentTemplate } from "../codegen/x86-64/agent.ts";
 import type { InstancePlan, ThunkPlan } from "../codegen/x86-64/record.ts";
 import { MappedFile } from "../os/mapped-file.ts";
-import { ProcessMemory, readMaps } from "../os/proc.ts";
-import { nap, readRegisters } from "../os/ptrace.ts";
+import { nap } from "../os/ptrace.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { counterOffset, threadTable } from "../ring/arena.ts";
 import type { Mirror } from "./address-space.ts";
@@ -39,11 +37,11 @@ import {
 } from "./bootstrap.ts";
 import { isInRegion } from "./code-region.ts";
 import { repairStacks } from "./mirror-repair.ts";
-import { findSyscallInstruction, RemoteThread, syscallNumber } from "./remote-call.ts";
+import type { HeldThreads, TargetProcess } from "./process.ts";
+import { RemoteThread } from "./remote-call.ts";
 import { findRestorers, findSignalFrames } from "./signal-frames.ts";
 import { SiteStates, type SiteTable } from "./sites.ts";
 import { stepOut } from "./step-out.ts";
-import { StoppedThreads } from "./stop.ts";
 import { findDiffering } from "./text-patch.ts";
 import { type FindCopy, TextWriter, type WriteResult } from "./text-writer.ts";
 import { thunkRangesBytes } from "./thunk-ranges.ts";
@@ -79,9 +77,8 @@ export type RemoveResult = {
 const removalTries = 200;
 
 type Parts = {
-  readonly pid: Pid;
+  readonly process: TargetProcess;
   readonly facts: TargetFacts;
-  readonly memory: ProcessMemory;
   readonly arenaFd: number;
   readonly plan: ThunkPlan;
   readonly instance: InstancePlan;
@@ -107,27 +104,25 @@ export class Injection {
   readonly #unwinders: UnwinderLink;
   readonly #agent: Agent | undefined;
   /** A thread that is stopped already and stands for all (a program that was just launched). */
-  #held: StoppedThreads | undefined;
+  #held: HeldThreads | undefined;
 
-  private constructor(parts: Parts, held: StoppedThreads | undefined) {
-    const { pid, memory, plan, instance, sites, agent } = parts;
-    this.pid = pid;
+  private constructor(parts: Parts, held: HeldThreads | undefined) {
+    const { process, plan, instance, sites, agent } = parts;
+    this.pid = process.pid;
     this.arenaFd = parts.arenaFd;
     this.exits = parts.mirror !== undefined;
     this.table = instance.table;
     this.#parts = parts;
     this.#held = held;
-    this.#states = new SiteStates(sites);
+    this.#states = new SiteStates(sites, process.backEnd);
     this.#agent = agent.ok ? agent.agent : undefined;
     const findCopy: FindCopy = (site, pc) => this.#thunks.findCopy(site, pc);
-    this.#writer = new TextWriter(pid, memory, this.#states, agent, parts.rules, findCopy, held);
+    this.#writer = new TextWriter(process, this.#states, agent, parts.rules, findCopy, held);
     const { facts, mirror } = parts;
-    const remote = (threads: StoppedThreads, tid: Tid): RemoteThread => this.#remote(threads, tid);
     const agentTid = (): Tid | undefined => this.#agent?.tid;
-    this.#unwinders = new UnwinderLink({ pid, memory, facts, mirror, remote, agentTid }, held);
+    this.#unwinders = new UnwinderLink({ process, facts, mirror, agentTid }, held);
     this.#thunks = new ThunkStore({
-      pid,
-      memory,
+      process,
       plan,
       sites,
       map: (start, bytes) => this.#map(start, bytes),
@@ -136,46 +131,46 @@ export class Injection {
   }
 
   /**
-   * Maps what recording needs into process `pid` and starts the agent there.
+   * Maps what recording needs into `process`, which it owns from then on, and starts the agent.
    * @param exits hook returns too; off when the process has no room for a mirror of its stacks.
    * @param held a thread that is stopped already (a program that was just launched).
    */
   static into(
-    pid: Pid,
+    process: TargetProcess,
     facts: TargetFacts,
     sites: SiteTable,
     options: InjectOptions,
-    held?: StoppedThreads,
+    held?: HeldThreads,
   ): Injection {
-    const memory = new ProcessMemory(pid);
     try {
-      const first = bootstrap(pid, memory, options, held);
+      const first = bootstrap(process, options, held);
       const { arena, table, ranges, tidOffset, stack, mapped, maps } = first;
       const { shape, rules } = options;
       const agent = enableSync(first.agent);
       let mirror: Mirror | undefined;
       const finish = (caller: SystemCaller): void => {
         finishBootstrap(caller, table, arena, shape);
-        mirror = mapMirror(caller, maps, stack, mapped);
+        mirror = mapMirror(caller, process, maps, stack, mapped);
       };
       if (agent.ok) finish(agent.agent);
-      else onHeldThread(pid, memory, held, (remote) => finish(remote));
+      else onHeldThread(process, held, (remote) => finish(remote));
       const instance: InstancePlan = { table, arena: arena.at, shape };
       const plan: ThunkPlan = {
         tidOffset,
         mirrorDelta: mirror?.delta ?? 0n,
+        mirrorWindowBits: process.mirrorWindowBits,
         mirrorWindow: mirror?.window ?? 0,
         ranges,
         instances: [instance],
       };
-      memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
+      process.memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
       const arenaFd = arena.fd;
       return new Injection(
-        { pid, facts, memory, arenaFd, plan, instance, mirror, mapped, agent, sites, rules },
+        { process, facts, arenaFd, plan, instance, mirror, mapped, agent, sites, rules },
         held,
       );
     } catch (error) {
-      memory[Symbol.dispose]();
+      process[Symbol.dispose]();
       throw error;
     }
   }
@@ -189,7 +184,7 @@ export class Injection {
 
   /** Lets sites do other work than before; exits are left out where returns can't be hooked. */
   change({ sites, works, work }: SiteChanges): ChangeResult {
-    const { memory, sites: table } = this.#parts;
+    const { process, sites: table } = this.#parts;
     const full = works.map((one) => this.#thunks.intern(one));
     const entries = works.map((one) => this.#thunks.intern(withoutExits(one)));
     /** Numbers of the thunk store, by site. */
@@ -199,7 +194,7 @@ export class Injection {
       workOf[site] = (hooks ? full : entries)[work[index] ?? 0] ?? 0;
     });
     const asked = sites.filter((site) => this.#states.refused[site] === 0);
-    const differing = findDiffering(memory, this.#states.present(asked));
+    const differing = findDiffering(process.memory, this.#states.present(asked));
     const refused = differing.map((index) => asked[index] ?? 0);
     for (const site of refused) this.#states.refused[site] = 1;
     const wanted = asked.filter((site) => this.#states.refused[site] === 0);
@@ -219,26 +214,21 @@ export class Injection {
   }
 
   #map(start: bigint, bytes: number): void {
-    const { mmap } = syscallNumber;
+    const { process } = this.#parts;
     const flags = mapFlag.privateAnonymous | mapFlag.fixedNoReplace;
     const protection = BigInt(prot.read | prot.exec);
     const args = [start, BigInt(bytes), protection, flags, -1n, 0n];
     if (this.#agent !== undefined) {
-      this.#agent.syscall("map code", mmap, ...args);
+      this.#agent.syscall("map code", "mmap", ...args);
     } else {
-      const threads = this.#held ?? StoppedThreads.one(this.pid);
+      const threads = this.#held ?? process.holdOne();
       try {
-        using remote = this.#remote(threads, threads.quietest);
-        remote.syscall("map code", mmap, ...args);
+        using remote = new RemoteThread(process, threads, threads.quietest);
+        remote.syscall("map code", "mmap", ...args);
       } finally {
         if (this.#held === undefined) threads.letGo();
       }
     }
-  }
-
-  #remote(threads: StoppedThreads, tid: Tid): RemoteThread {
-    const { memory } = this.#parts;
-    return new RemoteThread(threads, tid, findSyscallInstruction(memory, readMaps(this.pid)));
   }
 
   /** Calls counted so far, by site. */
@@ -259,10 +249,11 @@ export class Injection {
     if (!this.#unwinders.deregister()) {
       return { pauseMs, left: "no thread could be made to take it from the unwinder's list" };
     }
+    const { process } = this.#parts;
     const agent = this.#agent;
     if (agent !== undefined) {
       const program = new AgentProgram();
-      const { munmap } = syscallNumber;
+      const { munmap } = process.backEnd.syscalls;
       for (const { start, bytes } of this.#thunks.ranges) program.syscall(munmap, start, bytes);
       try {
         agent.run("unmap code", program);
@@ -272,23 +263,23 @@ export class Injection {
       }
       agent.quit();
     }
-    using threads = StoppedThreads.one(this.pid);
-    using remote = this.#remote(threads, threads.quietest);
+    using threads = process.holdOne();
+    using remote = new RemoteThread(process, threads, threads.quietest);
     const ranges = [...this.#parts.mapped, ...(agent === undefined ? this.#thunks.ranges : [])];
     for (const { start, bytes } of ranges) {
-      remote.syscall("unmap", syscallNumber.munmap, start, bytes);
+      remote.syscall("unmap", "munmap", start, bytes);
     }
     return { pauseMs };
   }
 
   /** Gets everybody out of the thunks, with all threads held for a look at their stacks. */
   #vacate(): RemoveResult {
-    const { memory } = this.#parts;
-    const restorers = findRestorers(memory, readMaps(this.pid));
+    const { process } = this.#parts;
+    const restorers = findRestorers(process.memory, process.maps());
     let pauseMs = 0;
     for (let attempt = 0; attempt < removalTries; attempt++) {
       const start = performance.now();
-      using threads = StoppedThreads.all(this.pid, this.#agent?.tid);
+      using threads = process.holdAll(this.#agent?.tid);
       this.#writer.restoreHeld();
       const gone = this.#leaveThunks(threads, restorers);
       threads.letGo();
@@ -300,63 +291,57 @@ export class Injection {
   }
 
   /** Gets every thread and every stack out of the thunks; whether that worked out. */
-  #leaveThunks(threads: StoppedThreads, restorers: ReadonlySet<bigint>): boolean {
-    const { memory, mirror } = this.#parts;
+  #leaveThunks(threads: HeldThreads, restorers: ReadonlySet<bigint>): boolean {
+    const { process, mirror } = this.#parts;
+    const { pc, sp } = process.backEnd.registers;
     const inside = (pc: bigint): boolean =>
       this.#thunks.regions.some((region) => isInRegion(region, pc));
-    for (const tid of threads.tids) stepOut(threads, tid, inside);
-    const maps = readMaps(this.pid);
-    if (mirror !== undefined) repairStacks(this.pid, memory, maps, mirror, this.#thunks.regions);
+    for (const tid of threads.tids) stepOut(threads, tid, pc, inside);
+    const maps = process.maps();
+    if (mirror !== undefined) repairStacks(process, maps, mirror, this.#thunks.regions);
     return threads.tids.every((tid) => {
-      const stack = readRegisters(tid).get("rsp");
-      const frames = findSignalFrames(memory, maps, stack, restorers);
+      const stack = threads.readRegisters(tid).get(sp);
+      const frames = findSignalFrames(process.memory, maps, stack, restorers);
       return !frames.some((frame) => inside(frame.pc));
     });
   }
 
   [Symbol.dispose](): void {
     this.#agent?.[Symbol.dispose]();
-    this.#parts.memory[Symbol.dispose]();
+    this.#parts.process[Symbol.dispose]();
     closeSync(this.arenaFd);
   }
 }
 
 /** What has to happen while a thread is held: memory for the agent and the rings, and the agent. */
-function bootstrap(
-  pid: Pid,
-  memory: ProcessMemory,
-  options: InjectOptions,
-  held: StoppedThreads | undefined,
-) {
+function bootstrap(process: TargetProcess, options: InjectOptions, held: HeldThreads | undefined) {
   const mapped: Range[] = [];
   const { shape } = options;
-  const maps = readMaps(pid);
+  const maps = process.maps();
   // Assembled before anybody waits for it.
-  const template = agentTemplate(shape);
-  return onHeldThread(pid, memory, held, (remote) => {
+  const template = process.backEnd.agentTemplate(shape);
+  return onHeldThread(process, held, (remote) => {
     const mapper = new Mapper(remote, mapped);
     const table = mapThreadTable(mapper);
-    const arena = mapArena(mapper, pid, memory, table, options);
+    const arena = mapArena(mapper, process, table, options);
     const bytes = BigInt(thunkRangesBytes);
     const ranges = dataAddr(mapper.map("map the list of thunks", 0n, bytes, prot.read));
-    const tidOffset = findTidOffset(remote, memory, table);
-    const stack = remote.registers.get("rsp");
-    const agent = startAgent(mapper, pid, memory, table, { ...arena, shape }, template);
+    const tidOffset = findTidOffset(remote, process, table);
+    const stack = remote.registers.get(process.backEnd.registers.sp);
+    const agent = startAgent(mapper, process, table, { ...arena, shape }, template);
     return { table, arena, ranges, tidOffset, stack, agent, mapped, maps };
   });
 }
 
 /** Runs `work` on the back of a thread: of `held`, or of one that is held meanwhile. */
 function onHeldThread<T>(
-  pid: Pid,
-  memory: ProcessMemory,
-  held: StoppedThreads | undefined,
+  process: TargetProcess,
+  held: HeldThreads | undefined,
   work: (remote: RemoteThread) => T,
 ): T {
-  const syscallAt = findSyscallInstruction(memory, readMaps(pid));
-  const threads = held ?? StoppedThreads.one(pid);
+  const threads = held ?? process.holdOne();
   try {
-    using remote = new RemoteThread(threads, threads.quietest, syscallAt);
+    using remote = new RemoteThread(process, threads, threads.quietest);
     return work(remote);
   } finally {
     if (held === undefined) threads.letGo();

@@ -7,11 +7,10 @@
  * threads are held meanwhile.
  */
 import { closeSync, openSync, readSync } from "node:fs";
-import type { Pid } from "../base/brand.ts";
-import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
-import { type Mapping, type ProcessMemory, procFolder } from "../os/proc.ts";
+import { type Mapping, procFolder } from "../os/proc.ts";
 import type { Mirror } from "./address-space.ts";
 import { type CodeRegion, isReturnPoint } from "./code-region.ts";
+import type { TargetMemory, TargetProcess } from "./process.ts";
 
 const pageBytes = 4096;
 /** Entries of /proc/PID/pagemap that are read at once. */
@@ -33,7 +32,7 @@ function* touchedPages(fd: number, start: bigint, end: bigint): Generator<bigint
 
 /** Puts back the return addresses in [`start`, `end`) of a stack; how many there were. */
 function repairPart(
-  memory: ProcessMemory,
+  memory: TargetMemory,
   start: bigint,
   end: bigint,
   mirror: Mirror,
@@ -57,8 +56,7 @@ function repairPart(
 
 /** Repairs all stacks of a held process; the number of return addresses that were put back. */
 export function repairStacks(
-  pid: Pid,
-  memory: ProcessMemory,
+  { pid, memory }: TargetProcess,
   maps: readonly Mapping[],
   mirror: Mirror,
   regions: readonly CodeRegion[],
@@ -67,7 +65,7 @@ export function repairStacks(
   try {
     let repaired = 0;
     for (const { start, end, writable } of maps) {
-      const inWindow = Number(start >> BigInt(mirrorWindowBits)) === mirror.window;
+      const inWindow = Number(start >> BigInt(mirror.windowBits)) === mirror.window;
       if (!inWindow || !writable) continue;
       for (const page of touchedPages(pagemap, start + mirror.delta, end + mirror.delta)) {
         // The mirror's pages are not the stack's: it is shifted by a part of a page.

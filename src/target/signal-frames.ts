@@ -7,7 +7,8 @@
  * of each frame, and the interrupted rip 176 bytes above it (struct rt_sigframe,
  * arch/x86/include/asm/sigframe.h). The restorer's address marks a frame.
  */
-import type { Mapping, ProcessMemory } from "../os/proc.ts";
+import type { Mapping } from "../os/proc.ts";
+import type { TargetMemory } from "./process.ts";
 
 /** rt_sigreturn, as glibc and as musl write it. */
 const restorers: readonly Buffer[] = [
@@ -23,7 +24,7 @@ const scanChunk = 1 << 20;
 export type SavedPc = { readonly at: bigint; readonly pc: bigint };
 
 /** Addresses of all signal restorers in the executable mappings of files. */
-export function findRestorers(memory: ProcessMemory, maps: readonly Mapping[]): Set<bigint> {
+export function findRestorers(memory: TargetMemory, maps: readonly Mapping[]): Set<bigint> {
   const found = new Set<bigint>();
   for (const mapping of maps) {
     if (!mapping.executable || mapping.inode === 0) continue;
@@ -41,7 +42,7 @@ export function findRestorers(memory: ProcessMemory, maps: readonly Mapping[]): 
 
 /** Signal frames on the stack that `stackPointer` points into, the latest first. */
 export function findSignalFrames(
-  memory: ProcessMemory,
+  memory: TargetMemory,
   maps: readonly Mapping[],
   stackPointer: bigint,
   known: ReadonlySet<bigint>,

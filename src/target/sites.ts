@@ -2,14 +2,14 @@
  * The sites of a process as the target layer keeps them: columns in typed arrays, since there may
  * be a hundred thousand, with what stands in each window now.
  */
-import { nopBytes } from "../patch/x86-64-layouts.ts";
+import type { BackEnd } from "../codegen/back-end.ts";
 import { type Windows, windowBytesMax } from "./text-patch.ts";
 
 /** Sites in ascending order of address; a site's id is its index. Owned by whoever made it. */
 export type SiteTable = {
   readonly count: number;
   readonly at: Float64Array;
-  /** Window sizes in bytes, 5 to 16. */
+  /** Window sizes in bytes, up to 16. */
   readonly size: Uint8Array;
   /** What the compiler left there: `windowBytesMax` bytes a site. */
   readonly compiled: Uint8Array;
@@ -28,6 +28,7 @@ export type SiteTable = {
 /** What stands in the windows, as far as we put it there. */
 export class SiteStates {
   readonly table: SiteTable;
+  readonly #backEnd: BackEnd;
   /** The windows' bytes now. */
   readonly bytes: Uint8Array;
   /** 1 where the window may hold several instructions now. */
@@ -37,8 +38,9 @@ export class SiteStates {
   /** 1 where the bytes are not what they should be: never touched again. */
   readonly refused: Uint8Array;
 
-  constructor(table: SiteTable) {
+  constructor(table: SiteTable, backEnd: BackEnd) {
     this.table = table;
+    this.#backEnd = backEnd;
     this.bytes = table.compiled.slice();
     this.several = table.several.slice();
     this.touched = new Uint8Array(table.count);
@@ -127,23 +129,17 @@ export class SiteStates {
   fillIdle(site: number, bytes: Uint8Array, from: number): void {
     const { table } = this;
     const isMoved = (table.moved[site] ?? 0) > 0;
-    if (table.several[site] === 1 && !isMoved) bytes.set(nopBytes(table.size[site] ?? 0), from);
-    else bytes.set(slot(table.compiled, site), from);
+    if (table.several[site] === 1 && !isMoved) {
+      this.#backEnd.fillIdle(table.size[site] ?? 0, bytes, from);
+    } else bytes.set(slot(table.compiled, site), from);
   }
 
   /** A window that jumps to `target`. */
   fillJump(site: number, target: number, bytes: Uint8Array, from: number): void {
-    const size = this.table.size[site] ?? 0;
-    const distance = target - ((this.table.at[site] ?? 0) + jumpBytes);
-    bytes[from] = jumpOpcode;
-    for (let i = 0; i < 4; i++) bytes[from + 1 + i] = distance >> (8 * i);
-    if (size > jumpBytes) bytes.set(nopBytes(size - jumpBytes), from + jumpBytes);
+    const { at, size } = this.table;
+    this.#backEnd.fillJump(at[site] ?? 0, size[site] ?? 0, target, bytes, from);
   }
 }
-
-/** `jmp rel32`. */
-const jumpOpcode = 0xe9;
-const jumpBytes = 5;
 
 const slot = (bytes: Uint8Array, index: number): Uint8Array =>
   bytes.subarray(index * windowBytesMax, (index + 1) * windowBytesMax);

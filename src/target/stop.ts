@@ -5,7 +5,7 @@
  * gets that signal when it is let go. Whatever happens in between, disposing lets every thread
  * go: the target runs on.
  */
-import { ensure } from "../base/assert.ts";
+import { assert, ensure } from "../base/assert.ts";
 import type { Pid, Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { kill } from "../os/libc.ts";
@@ -14,16 +14,26 @@ import {
   detach,
   interrupt,
   poll,
+  Registers,
+  readRegisters,
   readSignalInfo,
   readSignalMask,
+  resume,
   seize,
+  signal,
+  singleStep,
+  type WaitEvent,
   waitFor,
+  writeRegisters,
   writeSignalInfo,
   writeSignalMask,
 } from "../os/ptrace.ts";
+import type { HeldThreads, RegisterFile } from "./process.ts";
 
 /** Longest wait for one thread to stop, in ms. */
 const stopTimeoutMs = 3000;
+/** Longest wait for a driven thread, in ms. */
+const stepTimeoutMs = 3000;
 
 /** A signal that was about to be delivered, with all that it says. */
 type Signal = { readonly number: number; readonly info: Uint8Array };
@@ -39,7 +49,7 @@ type Held = {
 
 const everySignal = 2n ** 64n - 1n;
 
-export class StoppedThreads {
+export class StoppedThreads implements HeldThreads {
   readonly pid: Pid;
   readonly #held = new Map<Tid, Held>();
   /** Signals to send to the process once more. */
@@ -125,11 +135,83 @@ export class StoppedThreads {
     writeSignalMask(tid, everySignal);
   }
 
+  readRegisters(tid: Tid): Registers {
+    return readRegisters(tid);
+  }
+
+  writeRegisters(tid: Tid, registers: RegisterFile): void {
+    assert(registers instanceof Registers, "they are those of a thread under ptrace");
+    writeRegisters(tid, registers);
+  }
+
+  step(tid: Tid): boolean {
+    this.blockSignals(tid);
+    singleStep(tid);
+    const event = waitFor(tid, stepTimeoutMs);
+    if (event.kind === "exited" || event.kind === "killed") return false;
+    if (event.kind === "signal" && event.signal !== signal.trap) {
+      this.#keepSignal(tid, event.signal);
+    }
+    return true;
+  }
+
+  /**
+   * The thread may have been interrupted inside a system call of its own; its `orig_rax` is put
+   * back with the rest, so that the kernel restarts that call when the thread is let go.
+   */
+  run(
+    doing: string,
+    tid: Tid,
+    registers: RegisterFile,
+    until: "syscall" | "trap",
+    original: RegisterFile,
+  ): Registers {
+    this.writeRegisters(tid, registers.copy().set("orig_rax", -1n));
+    for (;;) {
+      if (until === "syscall") singleStep(tid);
+      else resume(tid);
+      if (this.#awaitTrap(doing, tid)) break;
+    }
+    const after = readRegisters(tid);
+    this.#rest(tid, original);
+    return after;
+  }
+
+  /**
+   * Takes the thread from the trap that ended a step, with registers as they were, to a stop that
+   * no signal is the reason of. Should this tracer be killed now, the thread goes on as if nothing
+   * had been; in the trap it would die of SIGTRAP.
+   */
+  #rest(tid: Tid, original: RegisterFile): void {
+    this.writeRegisters(tid, original);
+    interrupt(tid);
+    for (;;) {
+      resume(tid);
+      const event = waitFor(tid, stepTimeoutMs);
+      // One that has ended has no further use for being stopped.
+      if (event.kind !== "signal") return;
+      this.#keepSignal(tid, event.signal);
+    }
+  }
+
+  /** Waits for the trap that ends a step. `false`: a signal came first; it is kept for later. */
+  #awaitTrap(doing: string, tid: Tid): boolean {
+    const event: WaitEvent = waitFor(tid, stepTimeoutMs);
+    if (event.kind === "signal" && event.signal === signal.trap) return true;
+    if (event.kind === "signal") this.#keepSignal(tid, event.signal);
+    if (event.kind === "signal" || event.kind === "event-stop") return false;
+    throw new PatchbayError({
+      code: "target-exited",
+      doing: `${doing} in process ${this.pid}`,
+      why: "the process has ended",
+    });
+  }
+
   /**
    * Keeps a signal that arrived while the thread was driven. Only SIGSTOP can: the others are
    * blocked meanwhile.
    */
-  keepSignal(tid: Tid, number: number): void {
+  #keepSignal(tid: Tid, number: number): void {
     const held = this.#held.get(tid);
     if (held === undefined) return;
     if (held.signal === undefined) held.signal = { number, info: readSignalInfo(tid) };

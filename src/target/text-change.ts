@@ -5,26 +5,13 @@
  */
 import { assert } from "../base/assert.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
-import {
-  chooseLiveProtocol,
-  type LiveProtocolName,
-  liveProtocols,
-  type VendorRules,
-  type WindowFacts,
-} from "../patch/protocols/x86-64-live.ts";
+import type { BackEnd } from "../codegen/back-end.ts";
+import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
 import type { InnerStep, Step } from "../patch/steps.ts";
-import { syscallNumber } from "./remote-call.ts";
 import { type Windows, windowBytesMax } from "./text-patch.ts";
 
-/** Windows changed by each protocol. */
-export type ProtocolCounts = Readonly<Record<LiveProtocolName, number>>;
-export const noProtocols: ProtocolCounts = {
-  store: 0,
-  cover: 0,
-  coverSeveral: 0,
-  skip: 0,
-  spin: 0,
-};
+/** Windows changed by each protocol, by its name. */
+export type ProtocolCounts = Readonly<Record<string, number>>;
 
 /** Programs for the agent, to be run in order; threads are drained between two of them. */
 export type TextChange = {
@@ -34,7 +21,6 @@ export type TextChange = {
 
 /** membarrier(2). */
 export const membarrierCommand = { syncCore: 0x20n, registerSyncCore: 0x40n } as const;
-export const sysMembarrier = 324;
 
 const protReadExec = 5n;
 const protReadWriteExec = 7n;
@@ -91,14 +77,16 @@ function segmentsOf(steps: readonly Step[]): readonly Segment[] {
   return segments;
 }
 
-const names: readonly LiveProtocolName[] = ["store", "cover", "coverSeveral", "skip", "spin"];
-const segments = names.map((name) => segmentsOf(liveProtocols[name]));
-const phaseCount = Math.max(...segments.map((list) => list.length));
+type Due = readonly (Segment | undefined)[];
+
 /** Phase by phase, by protocol: the segment that is its turn then; the last ones come together. */
-const phases: readonly (readonly (Segment | undefined)[])[] = Array.from(
-  { length: phaseCount },
-  (_, phase) => segments.map((list) => list[phase - phaseCount + list.length]),
-);
+function phasesOf(protocols: BackEnd["protocols"]): readonly Due[] {
+  const segments = Object.values(protocols).map(segmentsOf);
+  const phaseCount = Math.max(...segments.map((list) => list.length));
+  return Array.from({ length: phaseCount }, (_, phase) =>
+    segments.map((list) => list[phase - phaseCount + list.length]),
+  );
+}
 
 /** The text as it stands. */
 export type TextReader = (address: number, length: number) => Uint8Array;
@@ -107,87 +95,104 @@ export type TextReader = (address: number, length: number) => Uint8Array;
 export const noProtocol = 0xff;
 
 const notAsked = 0xfe;
-/** Protocols by all that the choice depends on, filled as they are asked for. */
-const choices: Readonly<Record<VendorRules, Uint8Array>> = {
-  intel: new Uint8Array(1 << 10).fill(notAsked),
-  amd: new Uint8Array(1 << 10).fill(notAsked),
-};
-
-/** The number of the protocol for one window, or `noProtocol`. */
-function choose(facts: WindowFacts, rules: VendorRules): number {
-  const { offset, size, several, moved } = facts;
-  const key = offset + (several ? 8 : 0) + (moved ? 16 : 0) + size * 32;
-  let choice = choices[rules][key] ?? notAsked;
-  if (choice === notAsked) {
-    const name = chooseLiveProtocol(facts, rules);
-    choice = name === undefined ? noProtocol : names.indexOf(name);
-    choices[rules][key] = choice;
-  }
-  return choice;
-}
-
-/**
- * The protocol for each window, by its number in here; `noProtocol` where there is none.
- * @param several per window, 1 where it may hold several instructions now.
- */
-export function chooseProtocols(
-  { count, at, size, moved }: Pick<Windows, "count" | "at" | "size" | "moved">,
-  several: Uint8Array,
-  rules: VendorRules,
-): Uint8Array {
-  const codes = new Uint8Array(count);
-  for (let index = 0; index < count; index++) {
-    const facts = {
-      offset: low32(at[index] ?? 0) & 7,
-      size: size[index] ?? 0,
-      several: several[index] === 1,
-      moved: (moved[index] ?? 0) > 0,
-    };
-    codes[index] = choose(facts, rules);
-  }
-  return codes;
-}
-
-/** Whether that is the protocol of a single store. */
-export const isOneStore = (code: number): boolean => names[code] === "store";
-
 const two32 = 2 ** 32;
 const low32 = (address: number): number => address - Math.floor(address / two32) * two32;
 
-/**
- * Plans the change of `windows` to their bytes.
- * @param codes the protocol of each window, of those that `chooseProtocols` gives.
- * @param read the text as it stands, for the bytes around windows that are stored as 8.
- */
-export function planTextChange(windows: Windows, codes: Uint8Array, read: TextReader): TextChange {
-  const counts = { ...noProtocols };
-  for (const code of codes) {
-    const name = names[code];
-    assert(name !== undefined, "windows without a protocol are left out");
-    counts[name]++;
+/** Chooses protocols for windows and plans what the agent does. */
+export class TextPlanner {
+  readonly #backEnd: BackEnd;
+  readonly #rules: VendorRules;
+  readonly #names: readonly string[];
+  readonly #phases: readonly Due[];
+  /** Protocols by all that the choice depends on, filled as they are asked for. */
+  readonly #choices = new Uint8Array(1 << 10).fill(notAsked);
+
+  constructor(backEnd: BackEnd, rules: VendorRules) {
+    this.#backEnd = backEnd;
+    this.#rules = rules;
+    this.#names = Object.keys(backEnd.protocols);
+    this.#phases = phasesOf(backEnd.protocols);
   }
-  const plan = new Plan({ windows, codes, read });
-  const wordsExpected = windows.count * 6 + 1024;
-  const programs: AgentProgram[] = [];
-  let program: AgentProgram | undefined;
-  for (const [phase, due] of phases.entries()) {
-    const now = due.filter((segment, code) => segment !== undefined && counts[nameOf(code)] > 0);
-    if (now.length === 0) continue;
-    if (program === undefined) programs.push((program = new AgentProgram(wordsExpected)));
-    plan.emit(program, phase);
-    program.syscall(sysMembarrier, membarrierCommand.syncCore, 0n, 0n);
-    if (now.some((segment) => segment?.drain)) program = undefined;
+
+  /**
+   * The protocol for each window, by its number in here; `noProtocol` where there is none.
+   * @param several per window, 1 where it may hold several instructions now.
+   */
+  choose(
+    { count, at, size, moved }: Pick<Windows, "count" | "at" | "size" | "moved">,
+    several: Uint8Array,
+  ): Uint8Array {
+    const codes = new Uint8Array(count);
+    for (let index = 0; index < count; index++) {
+      codes[index] = this.#chooseOne({
+        offset: low32(at[index] ?? 0) & 7,
+        size: size[index] ?? 0,
+        several: several[index] === 1,
+        moved: (moved[index] ?? 0) > 0,
+      });
+    }
+    return codes;
   }
-  return { programs, counts };
+
+  #chooseOne(facts: WindowFacts): number {
+    const { offset, size, several, moved } = facts;
+    const key = offset + (several ? 8 : 0) + (moved ? 16 : 0) + size * 32;
+    let choice = this.#choices[key] ?? notAsked;
+    if (choice === notAsked) {
+      const name = this.#backEnd.chooseProtocol(facts, this.#rules);
+      choice = name === undefined ? noProtocol : this.#names.indexOf(name);
+      this.#choices[key] = choice;
+    }
+    return choice;
+  }
+
+  /** Whether that is the protocol of a single store. */
+  isOneStore(code: number): boolean {
+    return this.#names[code] === "store";
+  }
+
+  /**
+   * Plans the change of `windows` to their bytes.
+   * @param codes the protocol of each window, of those that `choose` gives.
+   * @param read the text as it stands, for the bytes around windows that are stored as 8.
+   */
+  plan(windows: Windows, codes: Uint8Array, read: TextReader): TextChange {
+    const counts = this.#names.map(() => 0);
+    for (const code of codes) {
+      assert(code < counts.length, "windows without a protocol are left out");
+      counts[code] = (counts[code] ?? 0) + 1;
+    }
+    const { membarrier, mprotect } = this.#backEnd.syscalls;
+    const store = this.#names.indexOf("store");
+    const plan = new Plan({ windows, codes, read, phases: this.#phases, store, mprotect });
+    const wordsExpected = windows.count * 6 + 1024;
+    const programs: AgentProgram[] = [];
+    let program: AgentProgram | undefined;
+    for (const [phase, due] of this.#phases.entries()) {
+      const now = due.filter((segment, code) => segment !== undefined && (counts[code] ?? 0) > 0);
+      if (now.length === 0) continue;
+      if (program === undefined) programs.push((program = new AgentProgram(wordsExpected)));
+      plan.emit(program, phase);
+      program.syscall(membarrier, membarrierCommand.syncCore, 0n, 0n);
+      if (now.some((segment) => segment?.drain)) program = undefined;
+    }
+    const named = this.#names.map((name, code) => [name, counts[code] ?? 0]);
+    return { programs, counts: Object.fromEntries(named) };
+  }
 }
 
-const nameOf = (code: number): LiveProtocolName => names[code] ?? "store";
+/** Whether one store of 4 bytes changes it; ISAs whose instructions are longer have none such. */
+const isInstructionWord = (at: number, size: number): boolean => size === 4 && at % 4 === 0;
 
 type Parts = {
   readonly windows: Windows;
-  /** Index into `names` for each window. */
+  /** Number of the protocol for each window. */
   readonly codes: Uint8Array;
   readonly read: TextReader;
+  readonly phases: readonly Due[];
+  /** Number of the protocol that is one store. */
+  readonly store: number;
+  readonly mprotect: number;
 };
 
 class Plan {
@@ -199,9 +204,8 @@ class Plan {
 
   /** Adds one phase for all windows, page run by page run. */
   emit(program: AgentProgram, phase: number): void {
-    const { windows, codes, read } = this.#parts;
+    const { windows, codes, read, phases, store, mprotect } = this.#parts;
     const due = phases[phase] ?? [];
-    const { mprotect } = syscallNumber;
     for (let from = 0; from < windows.count; ) {
       const to = this.#endOfRun(from);
       const start = Math.floor(this.#at(from) / pageBytes) * pageBytes;
@@ -212,7 +216,7 @@ class Plan {
         program.syscall(mprotect, BigInt(start), BigInt(length), protReadWriteExec);
         for (let index = from; index < to; index++) this.#write(program, index, due);
         // Only a store of 8 bytes takes those around it along.
-        if (here.has(names.indexOf("store")) && phase === phaseCount - 1) {
+        if (here.has(store) && phase === phases.length - 1) {
           this.#storeWords(program, from, to, read(start, length), start);
         }
         program.syscall(mprotect, BigInt(start), BigInt(length), protReadExec);
@@ -240,7 +244,7 @@ class Plan {
   }
 
   /** Adds what one window's protocol writes in this phase, but for whole words. */
-  #write(program: AgentProgram, index: number, due: readonly (Segment | undefined)[]): void {
+  #write(program: AgentProgram, index: number, due: Due): void {
     const { windows, codes } = this.#parts;
     const segment = due[codes[index] ?? noProtocol];
     if (segment === undefined) return;
@@ -254,6 +258,9 @@ class Plan {
       } else if (size <= 2) {
         const value = this.#shortValue(content, bytesAt + from, windowSize - from - 2);
         program.store(at + from, size === 1 ? 1 : 2, value);
+      } else if (isInstructionWord(at + from, size)) {
+        assert(content === "new", "an instruction word gets its new value");
+        program.storeBytes(at + from, windows.bytes, bytesAt + from, size);
       }
     }
   }
@@ -277,8 +284,7 @@ class Plan {
     text: Uint8Array,
     start: number,
   ): void {
-    const { windows, codes } = this.#parts;
-    const store = names.indexOf("store");
+    const { windows, codes, store } = this.#parts;
     for (let index = from; index < to; index++) {
       const at = this.#at(index) - start;
       const bytesAt = index * windowBytesMax;
@@ -288,7 +294,8 @@ class Plan {
     const view = new DataView(text.buffer, text.byteOffset, text.byteLength);
     for (let index = from, last = -1; index < to; index++) {
       const word = (this.#at(index) - start) & ~7;
-      if (codes[index] !== store || word === last) continue;
+      const isWord = isInstructionWord(this.#at(index), windows.size[index] ?? 0);
+      if (codes[index] !== store || word === last || isWord) continue;
       program.store(start + word, 8, view.getUint32(word, true), view.getUint32(word + 4, true));
       last = word;
     }

@@ -2,7 +2,7 @@
  * Windows of a process' text and the bytes that they hold or should hold; and the plain way to
  * write them, while all threads are held.
  */
-import type { ProcessMemory } from "../os/proc.ts";
+import type { TargetMemory } from "./process.ts";
 
 /**
  * Room for the longest window, and for the instructions that a moved prologue's lies in: the
@@ -48,7 +48,7 @@ function forEachRun(windows: Windows, visit: (first: number, last: number) => vo
 
 /** Reads the text of a run of windows and calls `visit` for each with the place of its bytes. */
 function readRun(
-  memory: ProcessMemory,
+  memory: TargetMemory,
   windows: Windows,
   first: number,
   last: number,
@@ -62,7 +62,7 @@ function readRun(
 }
 
 /** Indices of the windows that do not hold the bytes they should. */
-export function findDiffering(memory: ProcessMemory, windows: Windows): readonly number[] {
+export function findDiffering(memory: TargetMemory, windows: Windows): readonly number[] {
   const differing: number[] = [];
   forEachRun(windows, (first, last) => {
     readRun(memory, windows, first, last, (text, at, index) => {
@@ -78,7 +78,7 @@ export function findDiffering(memory: ProcessMemory, windows: Windows): readonly
 }
 
 /** Writes all windows. All threads are held, so that pages can be written as a whole. */
-export function writeWindows(memory: ProcessMemory, windows: Windows): void {
+export function writeWindows(memory: TargetMemory, windows: Windows): void {
   forEachRun(windows, (first, last) => {
     const text = readRun(memory, windows, first, last, (run, at, index) => {
       const from = index * windowBytesMax;

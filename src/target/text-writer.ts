@@ -3,25 +3,21 @@
  * possible, with all threads held where it is not. Keeps the journal, from which the agent puts
  * everything back when this tracer dies.
  */
-import { hex, type Pid } from "../base/brand.ts";
+import { hex } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
-import { type ProcessMemory, readMaps } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import type { Agent } from "./agent.ts";
 import type { AgentStart } from "./bootstrap.ts";
 import { drainThreads, leaveWindows } from "./drain.ts";
+import type { HeldThreads, TargetProcess } from "./process.ts";
 import { findRestorers } from "./signal-frames.ts";
 import type { SiteStates } from "./sites.ts";
-import { StoppedThreads } from "./stop.ts";
 import {
-  chooseProtocols,
-  isOneStore,
   noProtocol,
-  noProtocols,
   type ProtocolCounts,
-  planTextChange,
   type TextChange,
+  TextPlanner,
   type TextReader,
 } from "./text-change.ts";
 import {
@@ -45,16 +41,15 @@ export type WriteResult = {
 export type FindCopy = (site: number, pc: bigint) => bigint | undefined;
 
 export class TextWriter {
-  readonly #pid: Pid;
-  readonly #memory: ProcessMemory;
+  readonly #process: TargetProcess;
   readonly #states: SiteStates;
   readonly #agent: Agent | undefined;
-  readonly #rules: VendorRules;
+  readonly #planner: TextPlanner;
   readonly #findCopy: FindCopy;
   /** Of each site, the protocol that brings it back from a state that we put there. */
   readonly #protocolBack: Uint8Array;
   #agentless: string | undefined;
-  #held: StoppedThreads | undefined;
+  #held: HeldThreads | undefined;
 
   /**
    * @param rules whose manual the choice of protocols relies on.
@@ -62,23 +57,21 @@ export class TextWriter {
    * @param held a thread that is stopped already and stands for all; see `released`.
    */
   constructor(
-    pid: Pid,
-    memory: ProcessMemory,
+    process: TargetProcess,
     states: SiteStates,
     agent: AgentStart,
     rules: VendorRules,
     findCopy: FindCopy,
-    held: StoppedThreads | undefined,
+    held: HeldThreads | undefined,
   ) {
-    this.#pid = pid;
-    this.#memory = memory;
+    this.#process = process;
     this.#states = states;
     this.#agent = agent.ok ? agent.agent : undefined;
     this.#agentless = agent.ok ? undefined : agent.why;
-    this.#rules = rules;
+    this.#planner = new TextPlanner(process.backEnd, rules);
     this.#findCopy = findCopy;
     // A window that was changed is one instruction, as far as it is executed.
-    this.#protocolBack = chooseProtocols(states.table, new Uint8Array(states.table.count), rules);
+    this.#protocolBack = this.#planner.choose(states.table, new Uint8Array(states.table.count));
     this.#held = held;
   }
 
@@ -98,11 +91,11 @@ export class TextWriter {
       (isLive ? live : held).push(index);
     }
     this.#writeJournal(sites);
-    let protocols: ProtocolCounts = noProtocols;
+    let protocols: ProtocolCounts = {};
     if (agent !== undefined && live.length > 0) {
       const part = pick(windows, live);
       const partCodes = Uint8Array.from(live, (index) => codes[index] ?? noProtocol);
-      const change = planTextChange(part, partCodes, this.#read);
+      const change = this.#planner.plan(part, partCodes, this.#read);
       try {
         this.#run(agent, change, part);
         ({ counts: protocols } = change);
@@ -127,12 +120,13 @@ export class TextWriter {
   #chooseProtocols(sites: Uint32Array, windows: Windows): Uint8Array {
     const several = new Uint8Array(sites.length);
     for (let i = 0; i < sites.length; i++) several[i] = this.#states.several[sites[i] ?? 0] ?? 0;
-    const codes = chooseProtocols(windows, several, this.#rules);
+    const codes = this.#planner.choose(windows, several);
     for (let i = 0; i < sites.length; i++) if (windows.moved[i] !== 0) codes[i] = noProtocol;
     return codes;
   }
 
-  readonly #read: TextReader = (address, length) => this.#memory.read(BigInt(address), length);
+  readonly #read: TextReader = (address, length) =>
+    this.#process.memory.read(BigInt(address), length);
 
   #run(agent: Agent, change: TextChange, windows: Windows): void {
     for (const [index, program] of change.programs.entries()) {
@@ -143,14 +137,15 @@ export class TextWriter {
 
   /** The old way: all threads are held meanwhile; for how long, in ms. */
   #writeHeld(sites: Uint32Array, windows: Windows): number {
-    const restorers = findRestorers(this.#memory, readMaps(this.#pid));
+    const process = this.#process;
+    const restorers = findRestorers(process.memory, process.maps());
     const start = performance.now();
-    const threads = this.#held ?? StoppedThreads.all(this.#pid, this.#agent?.tid);
+    const threads = this.#held ?? process.holdAll(this.#agent?.tid);
     try {
-      const maps = readMaps(this.#pid);
+      const maps = process.maps();
       const wayOut = (pc: bigint): bigint | undefined => this.#wayOut(sites, windows, pc);
-      leaveWindows(threads, this.#memory, maps, restorers, wayOut);
-      writeWindows(this.#memory, windows);
+      leaveWindows(process, threads, maps, restorers, wayOut);
+      writeWindows(process.memory, windows);
       this.#states.settle(sites, windows);
       // Only now is it right that the agent puts these back; and nobody has run in between.
       if (windows.moved.includes(1)) this.#setJournal(() => true);
@@ -178,11 +173,12 @@ export class TextWriter {
 
   /** Gets every thread out of the no-ops of windows whose first byte leads past them by now. */
   #drain(windows: Windows): void {
-    const maps = readMaps(this.#pid);
-    const restorers = findRestorers(this.#memory, maps);
+    const process = this.#process;
+    const maps = process.maps();
+    const restorers = findRestorers(process.memory, maps);
     const end = (pc: bigint): bigint | undefined => endAround(windows, pc);
-    if (this.#held !== undefined) leaveWindows(this.#held, this.#memory, maps, restorers, end);
-    else drainThreads(this.#pid, this.#memory, restorers, end, this.#agent?.tid);
+    if (this.#held !== undefined) leaveWindows(process, this.#held, maps, restorers, end);
+    else drainThreads(process, restorers, end, this.#agent?.tid);
   }
 
   /**
@@ -202,7 +198,7 @@ export class TextWriter {
     const { table, several } = this.#states;
     const isDue = (site: number): boolean => {
       const code = this.#protocolBack[site] ?? noProtocol;
-      if (code === noProtocol || table.moved[site] === 0 || isOneStore(code)) {
+      if (code === noProtocol || table.moved[site] === 0 || this.#planner.isOneStore(code)) {
         return code !== noProtocol;
       }
       return several[site] === 0 && isKnown(site);
@@ -214,7 +210,7 @@ export class TextWriter {
   #planRestore(isDue: (site: number) => boolean): TextChange {
     const touched = this.#states.touchedSites().filter(isDue);
     const codes = Uint8Array.from(touched, (site) => this.#protocolBack[site] ?? noProtocol);
-    return planTextChange(this.#states.compiled(touched), codes, this.#read);
+    return this.#planner.plan(this.#states.compiled(touched), codes, this.#read);
   }
 
   /** Whether the site is put back while everybody runs; prologues are while all are held. */
@@ -242,7 +238,7 @@ export class TextWriter {
     const touched = this.#states.touchedSites();
     const isLive = this.#agent !== undefined && this.#agentless === undefined;
     const left = touched.filter((site) => !isLive || !this.#hasWayBack(site));
-    if (left.length > 0) writeWindows(this.#memory, this.#states.compiled(left));
+    if (left.length > 0) writeWindows(this.#process.memory, this.#states.compiled(left));
   }
 }
 

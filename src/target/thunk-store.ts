@@ -3,10 +3,8 @@
  * work and stays for the session's life, so that switching a function off and on again makes no
  * new code and needs no grace period; all thunks go together, when the session ends.
  */
-import type { Pid } from "../base/brand.ts";
 import { type Work, WorkList } from "../codegen/work.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
-import { type ProcessMemory, readMaps } from "../os/proc.ts";
 import { findRoomNear } from "./address-space.ts";
 import type { Range } from "./bootstrap.ts";
 import {
@@ -17,13 +15,13 @@ import {
   type RegionCode,
   regionBytes,
 } from "./code-region.ts";
+import type { TargetProcess } from "./process.ts";
 import { copiesRoom, copyPrologues, findInCopy } from "./prologue-copies.ts";
 import type { SiteTable } from "./sites.ts";
 import { ThunkRanges } from "./thunk-ranges.ts";
 
 export type ThunkParts = {
-  readonly pid: Pid;
-  readonly memory: ProcessMemory;
+  readonly process: TargetProcess;
   readonly plan: ThunkPlan;
   readonly sites: SiteTable;
   /** Maps `bytes` at `start` in the target, readable and executable. */
@@ -52,7 +50,7 @@ export class ThunkStore {
   constructor(parts: ThunkParts) {
     this.#parts = parts;
     this.#copies = new Float64Array(parts.sites.count);
-    this.#ranges = new ThunkRanges(parts.memory, parts.plan.ranges);
+    this.#ranges = new ThunkRanges(parts.process.memory, parts.plan.ranges);
   }
 
   /** The number of `work`, by which the other methods know it; 0 is to do nothing. */
@@ -97,19 +95,22 @@ export class ThunkStore {
   #code(work: number): RegionCode {
     let code = this.#codes.get(work);
     if (code === undefined) {
-      code = makeRegionCode(this.#works.get(work), this.#parts.plan);
+      const { process, plan } = this.#parts;
+      code = makeRegionCode(process.backEnd, this.#works.get(work), plan);
       this.#codes.set(work, code);
     }
     return code;
   }
 
   #addRegion(work: number, sites: Uint32Array, thunks: Float64Array): void {
-    const { pid, memory, sites: table, map, register } = this.#parts;
+    const { process, sites: table, map, register } = this.#parts;
+    const { backEnd, memory } = process;
     const code = this.#code(work);
     const count = sites.length;
     const bytes = regionBytes(code, count, copiesRoom(table, sites));
     const ends = [sites[0], sites[count - 1]].map((site) => BigInt(table.at[site ?? 0] ?? 0));
-    const start = findRoomNear(readMaps(pid), bytes, ends[0] ?? 0n, ends[1] ?? 0n);
+    const [first = 0n, last = 0n] = ends;
+    const start = findRoomNear(process.maps(), bytes, first, last, backEnd.branchReach);
     map(start, bytes);
     this.ranges.push({ start, bytes: BigInt(bytes) });
     const copiesAt = start + BigInt(copiesOffset(code, count));

@@ -1,14 +1,13 @@
 /**
  * Keeps a process' unwinders informed of generated code, on threads that hold none of their locks.
  */
-import type { CodeAddr, Pid, Tid } from "../base/brand.ts";
+import type { CodeAddr, Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { listThreads, type ProcessMemory, readMaps } from "../os/proc.ts";
 import { nap } from "../os/ptrace.ts";
 import type { Mirror } from "./address-space.ts";
 import type { CodeRegion } from "./code-region.ts";
-import type { RemoteThread } from "./remote-call.ts";
-import { StoppedThreads } from "./stop.ts";
+import type { HeldThreads, TargetProcess } from "./process.ts";
+import { RemoteThread } from "./remote-call.ts";
 import {
   deregisterFrames,
   isAtSafePoint,
@@ -31,12 +30,9 @@ export type TargetFacts = {
 const safePointTries = 500;
 
 export type UnwinderParts = {
-  readonly pid: Pid;
-  readonly memory: ProcessMemory;
+  readonly process: TargetProcess;
   readonly facts: TargetFacts;
   readonly mirror: Mirror | undefined;
-  /** Borrows a held thread for remote calls. */
-  readonly remote: (threads: StoppedThreads, tid: Tid) => RemoteThread;
   /** The agent, which makes no calls. */
   readonly agentTid: () => Tid | undefined;
 };
@@ -44,10 +40,10 @@ export type UnwinderParts = {
 export class UnwinderLink {
   readonly #parts: UnwinderParts;
   readonly #registrations: Registration[] = [];
-  #held: StoppedThreads | undefined;
+  #held: HeldThreads | undefined;
   #returnTrap: CodeAddr | undefined;
 
-  constructor(parts: UnwinderParts, held: StoppedThreads | undefined) {
+  constructor(parts: UnwinderParts, held: HeldThreads | undefined) {
     this.#parts = parts;
     this.#held = held;
   }
@@ -59,23 +55,16 @@ export class UnwinderLink {
 
   /** Tells the unwinders of the process about a region's frames. */
   register(region: CodeRegion): void {
-    const { facts, memory, mirror } = this.#parts;
+    const { facts, process, mirror } = this.#parts;
     const { frames } = region;
     if (frames === undefined || mirror === undefined || facts.unwinders.length === 0) return;
     this.#returnTrap = region.returnTrap;
     const used = this.#registrations.length;
-    const register = (threads: StoppedThreads, tid: Tid): void => {
-      using remote = this.#parts.remote(threads, tid);
+    const register = (threads: HeldThreads, tid: Tid): void => {
+      using remote = new RemoteThread(process, threads, tid);
       // The mirror's first page mirrors nothing: no stack lies that low.
       const objects = mirror.base + BigInt(used * unwinderObjectBytes);
-      const made = registerFrames(
-        remote,
-        memory,
-        facts.unwinders,
-        frames,
-        objects,
-        region.returnTrap,
-      );
+      const made = registerFrames(remote, facts.unwinders, frames, objects, region.returnTrap);
       this.#registrations.push(...made);
     };
     if (this.#held !== undefined) {
@@ -85,7 +74,7 @@ export class UnwinderLink {
     if (!this.#atSafePoint(register)) {
       throw new PatchbayError({
         code: "system",
-        doing: `tell the unwinder of process ${this.#parts.pid} about generated code`,
+        doing: `tell the unwinder of process ${process.pid} about generated code`,
         why: "no thread came to a point where it holds no lock of the C library",
         hint: "try again, or record entries alone (--no-exits)",
       });
@@ -93,18 +82,19 @@ export class UnwinderLink {
   }
 
   /** Whether a held thread can be made to call an unwinder. */
-  #isSafe(tid: Tid): boolean {
-    const { pid, memory, facts, mirror } = this.#parts;
-    return isAtSafePoint(tid, memory, readMaps(pid), facts.locking, mirror);
+  #isSafe(threads: HeldThreads, tid: Tid): boolean {
+    const { process, facts, mirror } = this.#parts;
+    const registers = threads.readRegisters(tid);
+    return isAtSafePoint(process, registers, process.maps(), facts.locking, mirror);
   }
 
   /** Runs `work` on the first thread that is found at a safe point; whether there was one. */
-  #atSafePoint(work: (threads: StoppedThreads, tid: Tid) => void): boolean {
+  #atSafePoint(work: (threads: HeldThreads, tid: Tid) => void): boolean {
     for (let tries = 0; tries < safePointTries; tries++) {
-      for (const tid of listThreads(this.#parts.pid)) {
+      for (const tid of this.#parts.process.threads()) {
         if (tid === this.#parts.agentTid()) continue;
-        using threads = StoppedThreads.oneIfThere(this.#parts.pid, tid);
-        if (threads === undefined || !this.#isSafe(tid)) continue;
+        using threads = this.#parts.process.hold(tid);
+        if (threads === undefined || !this.#isSafe(threads, tid)) continue;
         work(threads, tid);
         return true;
       }
@@ -115,12 +105,12 @@ export class UnwinderLink {
 
   /** Takes all registrations back, which nobody needs any more; whether that could be done. */
   deregister(): boolean {
-    const { memory, remote: borrow } = this.#parts;
+    const { process } = this.#parts;
     const trap = this.#returnTrap;
     if (trap === undefined || this.#registrations.length === 0) return true;
     return this.#atSafePoint((threads, tid) => {
-      using remote = borrow(threads, tid);
-      deregisterFrames(remote, memory, this.#registrations, trap);
+      using remote = new RemoteThread(process, threads, tid);
+      deregisterFrames(remote, this.#registrations, trap);
       this.#registrations.length = 0;
     });
   }

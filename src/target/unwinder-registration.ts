@@ -6,11 +6,10 @@
  * libgcc/unwind-dw2-fde.c). The call is made on the back of a thread that holds none of the locks
  * it takes: one that is not inside of the functions that take them too.
  */
-import { type CodeAddr, codeAddr, type DataAddr, hex, type Tid } from "../base/brand.ts";
-import { mirrorWindowBits } from "../codegen/x86-64/record.ts";
-import type { Mapping, ProcessMemory } from "../os/proc.ts";
-import { readRegisters } from "../os/ptrace.ts";
+import { type CodeAddr, codeAddr, type DataAddr, hex } from "../base/brand.ts";
+import type { Mapping } from "../os/proc.ts";
 import type { Mirror } from "./address-space.ts";
+import type { RegisterFile, TargetProcess } from "./process.ts";
 import type { RemoteThread } from "./remote-call.ts";
 
 /** One copy of libgcc's unwinder in the process. */
@@ -57,31 +56,30 @@ const scanBytes = 4096;
  * @param mirror where the return addresses of hooked functions are.
  */
 export function isAtSafePoint(
-  tid: Tid,
-  memory: ProcessMemory,
+  { memory, backEnd }: TargetProcess,
+  registers: RegisterFile,
   maps: readonly Mapping[],
   locking: readonly TextRange[],
   mirror: Mirror | undefined,
 ): boolean {
-  const registers = readRegisters(tid);
   const isLocking = (address: bigint): boolean =>
     locking.some(({ start, end }) => address >= start && address < end);
-  if (isLocking(registers.get("rip"))) return false;
-  const stack = registers.get("rsp");
+  if (isLocking(registers.get(backEnd.registers.pc))) return false;
+  const stack = registers.get(backEnd.registers.sp);
   const mapping = maps.find(({ start, end }) => start <= stack && stack < end);
   if (mapping === undefined) return false;
   const left = Number(mapping.end - stack);
   const size = Math.min(scanBytes, left) & ~7;
   const words = (at: bigint) => new BigUint64Array(memory.read(at, size).buffer);
   if (words(stack).some(isLocking)) return false;
-  const isMirrored = Number(stack >> BigInt(mirrorWindowBits)) === mirror?.window;
-  return mirror === undefined || !isMirrored || !words(stack + mirror.delta).some(isLocking);
+  if (mirror === undefined) return true;
+  const isMirrored = Number(stack >> BigInt(mirror.windowBits)) === mirror.window;
+  return !isMirrored || !words(stack + mirror.delta).some(isLocking);
 }
 
 /** Registers `frames` with every unwinder; `objects` is zeroed memory for their records. */
 export function registerFrames(
   remote: RemoteThread,
-  memory: ProcessMemory,
   unwinders: readonly Unwinder[],
   frames: DataAddr,
   objects: bigint,
@@ -90,7 +88,7 @@ export function registerFrames(
   return unwinders.map((unwinder, index) => {
     const object = objects + BigInt(index * unwinderObjectBytes);
     const doing = `register generated code with the unwinder at ${hex(unwinder.register)}`;
-    remote.call(doing, unwinder.register, [frames, object], returnTo, memory);
+    remote.call(doing, unwinder.register, [frames, object], returnTo);
     return { unwinder, frames };
   });
 }
@@ -98,12 +96,11 @@ export function registerFrames(
 /** Takes registrations back. */
 export function deregisterFrames(
   remote: RemoteThread,
-  memory: ProcessMemory,
   registrations: readonly Registration[],
   returnTo: CodeAddr,
 ): void {
   for (const { unwinder, frames } of registrations) {
     const doing = "take generated code from an unwinder's list";
-    remote.call(doing, codeAddr(unwinder.deregister), [frames], returnTo, memory);
+    remote.call(doing, codeAddr(unwinder.deregister), [frames], returnTo);
   }
 }

@@ -34,7 +34,9 @@ export type ThunkPlan = {
   readonly tidOffset: number;
   /** Added to the address of a stack slot to get its slot in the mirror. */
   readonly mirrorDelta: bigint;
-  /** Bits of an address above `mirrorWindowBits` that all mirrored stacks share. */
+  /** The mirrored window of the stacks spans 2 to the power of this, in bytes. */
+  readonly mirrorWindowBits: number;
+  /** Bits of an address above these that all mirrored stacks share. */
   readonly mirrorWindow: number;
   /** Address of the list of places with generated code: `target/thunk-ranges.ts`. */
   readonly ranges: DataAddr;
@@ -51,9 +53,6 @@ export type Routine = {
 
 export const instanceOf = ({ plan }: Routine, index: number): InstancePlan =>
   ensure(plan.instances[index], `instance ${index}`);
-
-/** The mirrored window spans 2^41 bytes: 2 TiB, the top of which holds every stack. */
-export const mirrorWindowBits = 41;
 
 const { rax, rbx, rcx, rdx, rsi } = r64;
 /** Bytes that `save` pushes: rax, rdx, rcx, rbx, rsi and the flags. */

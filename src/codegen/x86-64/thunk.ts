@@ -38,15 +38,7 @@ import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { hooksReturn, type Work } from "../work.ts";
 import { emitEntries, emitExits, emitUnwound } from "./actions.ts";
-import {
-  emitCold,
-  mirrorWindowBits,
-  type Routine,
-  restore,
-  save,
-  savedBytes,
-  type ThunkPlan,
-} from "./record.ts";
+import { emitCold, type Routine, restore, save, savedBytes, type ThunkPlan } from "./record.ts";
 import { emitTail } from "./tail.ts";
 
 /** A thunk before its holes are filled: `site` (an id), `body`, `enter` and `leave` (addresses). */
@@ -158,7 +150,7 @@ function emitHookingEntry(routine: Routine, work: Work): void {
   const inUse = a.label();
   const hooked = a.label();
   a.i("mov", rax, rsp);
-  a.i("shr", rax, mirrorWindowBits);
+  a.i("shr", rax, plan.mirrorWindowBits);
   a.i("cmp", r32.eax, plan.mirrorWindow);
   a.i("jne", unmirrored);
   a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));

@@ -1,0 +1,97 @@
+/**
+ * What Patchbay has to know of an instruction set to trace programs of it: registers by what they
+ * are for, system calls, and the code that is brought into a process. One instance per ISA; all
+ * that is not said here (holding threads, the agent's programs, rings, plans) is common to all.
+ */
+import type { CodeAddr, DataAddr } from "../base/brand.ts";
+import type { Machine } from "../elf/elf-file.ts";
+import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
+import type { Step } from "../patch/steps.ts";
+import type { ArenaShape } from "../ring/arena.ts";
+import type { Work } from "./work.ts";
+import type { AgentTemplate } from "./x86-64/agent.ts";
+import type { ThunkSites } from "./x86-64/fill-thunks.ts";
+import type { ThunkPlan } from "./x86-64/record.ts";
+import type { ThunkRoutines, ThunkTemplate } from "./x86-64/thunk.ts";
+
+/** Registers by their role, under the names that ptrace's and GDB's descriptions give them. */
+export type RegisterRoles = {
+  readonly pc: string;
+  readonly sp: string;
+  /** What the thread pointer is kept in; thread-local data is found through it. */
+  readonly thread: string;
+  /** Where a call leaves the return address; absent where that is on the stack. */
+  readonly link?: string;
+  /** The number of a system call, its arguments, its result. */
+  readonly syscallNumber: string;
+  readonly syscallArguments: readonly string[];
+  readonly syscallResult: string;
+  /** Arguments and result of a function. */
+  readonly callArguments: readonly string[];
+  readonly callResult: string;
+};
+
+/** The system calls that Patchbay makes in a process. */
+export type SyscallName =
+  | "clone"
+  | "close"
+  | "ftruncate"
+  | "madvise"
+  | "membarrier"
+  | "memfdCreate"
+  | "mmap"
+  | "mprotect"
+  | "munlock"
+  | "munmap"
+  | "prctl"
+  | "sigprocmask";
+
+/** An instruction set as the target layer sees it. */
+export type BackEnd = {
+  readonly name: Machine;
+  readonly registers: RegisterRoles;
+  readonly syscalls: Readonly<Record<SyscallName, number>>;
+  /** One instruction that makes a system call, and one that traps. */
+  readonly syscallInstruction: Uint8Array;
+  readonly trapInstruction: Uint8Array;
+  /** From the trap's address to the pc that a thread has when it has hit it, in bytes. */
+  readonly trapPcOffset: bigint;
+  /** Bytes below the stack pointer that belong to the function that runs. */
+  readonly redZone: bigint;
+  /**
+   * Where the C library has the thread's id, relative to the thread pointer: searched in
+   * [first, second), in bytes, where the kernel does not tell the place.
+   */
+  readonly tidWithin: readonly [number, number];
+  /** Arguments of clone(2), whose order is each ISA's own, of a thread without a thread pointer. */
+  cloneArguments(flags: bigint, stackTop: bigint, tidWord: DataAddr): readonly bigint[];
+  /** How far the branch at a site reaches, less a margin for the size of what is reached. */
+  readonly branchReach: bigint;
+
+  /** Code of the agent for arenas of that shape, and the bytes of it for the arena at `arena`. */
+  agentTemplate(shape: ArenaShape): AgentTemplate;
+  agentBytes(template: AgentTemplate, arena: DataAddr): Uint8Array;
+
+  /** The thunk for `work`, the distance between two, and many of them in their places. */
+  makeThunk(work: Work): ThunkTemplate;
+  thunkStride(template: ThunkTemplate): number;
+  fillThunks(
+    out: Uint8Array,
+    template: ThunkTemplate,
+    start: number,
+    sites: ThunkSites,
+    routines: { readonly enter: number; readonly leave: number },
+  ): void;
+  /** What all thunks of a region call. */
+  thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines;
+  /** An .eh_frame image for the thunks in `size` bytes from `start` on. */
+  thunkFrames(start: CodeAddr, size: number, mirrorDelta: bigint): Uint8Array;
+
+  /** How windows are changed while everybody runs: lists of steps by name, and which one serves. */
+  readonly protocols: Readonly<Record<string, readonly Step[]>>;
+  chooseProtocol(facts: WindowFacts, rules: VendorRules): string | undefined;
+  /** A window at `at` that goes to `target`, put into `bytes` (borrowed) from `from` on. */
+  fillJump(at: number, size: number, target: number, bytes: Uint8Array, from: number): void;
+  /** An idle window that is one instruction as far as it is executed. */
+  fillIdle(size: number, bytes: Uint8Array, from: number): void;
+};

@@ -1,0 +1,64 @@
+/** The x86-64 back end: System V ABI, Linux' system calls (entry/syscalls/syscall_64.tbl). */
+
+import { chooseLiveProtocol, liveProtocols } from "../../patch/protocols/x86-64-live.ts";
+import { nopBytes } from "../../patch/x86-64-layouts.ts";
+import type { BackEnd } from "../back-end.ts";
+import { thunkFrames } from "../frame-description.ts";
+import { agentBytes, agentTemplate } from "./agent.ts";
+import { fillThunks, thunkStride } from "./fill-thunks.ts";
+import { makeThunk, thunkRoutines } from "./thunk.ts";
+
+/** `jmp rel32`. */
+const jumpOpcode = 0xe9;
+const jumpBytes = 5;
+
+export const x8664: BackEnd = {
+  name: "x86-64",
+  registers: {
+    pc: "rip",
+    sp: "rsp",
+    thread: "fs_base",
+    syscallNumber: "rax",
+    syscallArguments: ["rdi", "rsi", "rdx", "r10", "r8", "r9"],
+    syscallResult: "rax",
+    callArguments: ["rdi", "rsi", "rdx", "rcx", "r8", "r9"],
+    callResult: "rax",
+  },
+  syscalls: {
+    close: 3,
+    mmap: 9,
+    mprotect: 10,
+    munmap: 11,
+    sigprocmask: 14,
+    madvise: 28,
+    clone: 56,
+    ftruncate: 77,
+    munlock: 150,
+    prctl: 157,
+    memfdCreate: 319,
+    membarrier: 324,
+  },
+  syscallInstruction: Uint8Array.of(0x0f, 0x05),
+  trapInstruction: Uint8Array.of(0xcc),
+  trapPcOffset: 1n,
+  redZone: 128n,
+  tidWithin: [0, 128],
+  cloneArguments: (flags, stackTop, tidWord) => [flags, stackTop, tidWord, tidWord, 0n],
+  branchReach: 0x7fff_0000n,
+  agentTemplate,
+  agentBytes,
+  makeThunk,
+  thunkStride,
+  fillThunks,
+  thunkRoutines,
+  thunkFrames,
+  protocols: liveProtocols,
+  chooseProtocol: chooseLiveProtocol,
+  fillJump: (at, size, target, bytes, from) => {
+    const distance = target - (at + jumpBytes);
+    bytes[from] = jumpOpcode;
+    for (let i = 0; i < 4; i++) bytes[from + 1 + i] = distance >> (8 * i);
+    if (size > jumpBytes) bytes.set(nopBytes(size - jumpBytes), from + jumpBytes);
+  },
+  fillIdle: (size, bytes, from) => bytes.set(nopBytes(size), from),
+};

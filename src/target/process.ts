@@ -1,0 +1,72 @@
+/**
+ * What the target layer wants of a process, however it is reached: its memory, its threads, and
+ * holding some of them for a moment. `ptrace-process.ts` is one that runs on this machine's
+ * processors; `gdb/stub-process.ts` is one under a GDB stub.
+ */
+import type { CodeAddr, Pid, Tid } from "../base/brand.ts";
+import type { BackEnd } from "../codegen/back-end.ts";
+import type { Mapping } from "../os/proc.ts";
+
+/** Memory of the target; addresses are the target's own. */
+export type TargetMemory = {
+  /** `length` bytes at `address`, in a buffer of the caller's own. */
+  read(address: bigint, length: number): Uint8Array;
+  readU64(address: bigint): bigint;
+  /** Writes `bytes` (borrowed), through page protections too. */
+  write(address: bigint, bytes: Uint8Array): void;
+};
+
+/** A thread's general registers by name; a value of its own, not a view of the thread. */
+export type RegisterFile = {
+  get(name: string): bigint;
+  set(name: string, value: bigint): RegisterFile;
+  copy(): RegisterFile;
+};
+
+/** Threads that are held; disposing lets them go, whatever has happened meanwhile. */
+export type HeldThreads = Disposable & {
+  readonly pid: Pid;
+  readonly tids: readonly Tid[];
+  /** A thread for system calls on its back, rather one that no signal is about to reach. */
+  readonly quietest: Tid;
+  readRegisters(tid: Tid): RegisterFile;
+  writeRegisters(tid: Tid, registers: RegisterFile): void;
+  /** Keeps signals from a thread that is to be driven, until it is let go. */
+  blockSignals(tid: Tid): void;
+  /** Executes one instruction; false when the thread has ended. Signals are kept for later. */
+  step(tid: Tid): boolean;
+  /**
+   * Lets a thread run from `registers` on: a system call and no further, or until it traps. Gives
+   * the registers that it has then, and puts `original` back.
+   */
+  run(
+    doing: string,
+    tid: Tid,
+    registers: RegisterFile,
+    until: "syscall" | "trap",
+    original: RegisterFile,
+  ): RegisterFile;
+  /** Lets every thread go. Idempotent. */
+  letGo(): void;
+};
+
+/** A process that one can hold, read, write, and call system calls in. */
+export type TargetProcess = Disposable & {
+  /** Of the process on this machine that runs it: an emulator's, where there is one. */
+  readonly pid: Pid;
+  readonly backEnd: BackEnd;
+  readonly memory: TargetMemory;
+  /** A mirrored window of the stacks spans 2 to the power of this, in bytes. */
+  readonly mirrorWindowBits: number;
+  maps(): readonly Mapping[];
+  /** Threads in the order of their birth. */
+  threads(): readonly Tid[];
+  /** Holds every thread but `except` (the agent). */
+  holdAll(except?: Tid): HeldThreads;
+  /** Holds one thread, whichever is to be had. */
+  holdOne(): HeldThreads;
+  /** Holds thread `tid`; undefined when it has ended. */
+  hold(tid: Tid): HeldThreads | undefined;
+  /** A system call instruction that can be executed by a held thread. */
+  syscallGate(): CodeAddr;
+};

@@ -1,0 +1,62 @@
+/** A process that runs on this machine's processors, reached by ptrace and /proc. */
+import { type CodeAddr, codeAddr, type Pid, type Tid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import type { BackEnd } from "../codegen/back-end.ts";
+import { x8664 } from "../codegen/x86-64/back-end.ts";
+import { listThreads, type Mapping, ProcessMemory, readMaps } from "../os/proc.ts";
+import type { TargetProcess } from "./process.ts";
+import { StoppedThreads } from "./stop.ts";
+
+export class PtraceProcess implements TargetProcess {
+  readonly pid: Pid;
+  readonly backEnd: BackEnd = x8664;
+  readonly memory: ProcessMemory;
+  /** 2 TiB, the top of which holds every stack. */
+  readonly mirrorWindowBits = 41;
+
+  constructor(pid: Pid) {
+    this.pid = pid;
+    this.memory = new ProcessMemory(pid);
+  }
+
+  maps(): readonly Mapping[] {
+    return readMaps(this.pid);
+  }
+
+  threads(): readonly Tid[] {
+    return listThreads(this.pid);
+  }
+
+  holdAll(except?: Tid): StoppedThreads {
+    return StoppedThreads.all(this.pid, except);
+  }
+
+  holdOne(): StoppedThreads {
+    return StoppedThreads.one(this.pid);
+  }
+
+  hold(tid: Tid): StoppedThreads | undefined {
+    return StoppedThreads.oneIfThere(this.pid, tid);
+  }
+
+  /** One that is followed by nothing of the program's own: the vdso's. */
+  syscallGate(): CodeAddr {
+    const { syscallInstruction } = this.backEnd;
+    for (const mapping of this.maps()) {
+      if (mapping.path !== "[vdso]") continue;
+      const image = this.memory.read(mapping.start, Number(mapping.end - mapping.start));
+      const at = Buffer.from(image.buffer).indexOf(syscallInstruction);
+      if (at >= 0) return codeAddr(mapping.start + BigInt(at));
+    }
+    throw new PatchbayError({
+      code: "unsupported",
+      doing: "prepare system calls in the process",
+      why: "it has no vdso with a system call instruction",
+      hint: "boot without vdso=0",
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.memory[Symbol.dispose]();
+  }
+}
