@@ -25,6 +25,21 @@ export const systemPackages: readonly SystemPackage[] = [
   { probe: "setpriv", debian: "util-linux", neededFor: "being another user" },
   { probe: "strace", debian: "strace", neededFor: "a process that is traced already" },
   { probe: "ld.lld", debian: "lld", neededFor: "its section layout" },
+  {
+    probe: "/usr/lib/llvm-14/include/c++/v1/vector",
+    debian: "libc++-14-dev",
+    neededFor: "exceptions through another unwinder",
+  },
+  {
+    probe: "/usr/lib/llvm-14/lib/libc++abi.a",
+    debian: "libc++abi-14-dev",
+    neededFor: "exceptions through another unwinder",
+  },
+  {
+    probe: "/usr/lib/llvm-14/lib/libunwind.a",
+    debian: "libunwind-14-dev",
+    neededFor: "exceptions through another unwinder",
+  },
   { probe: "objdump", debian: "binutils", neededFor: "x86-64 oracles" },
   { probe: "babeltrace2", debian: "babeltrace2", neededFor: "the trace format's oracle" },
   { probe: "gdb", debian: "gdb", neededFor: "unwinding through thunks" },

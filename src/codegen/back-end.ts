@@ -8,6 +8,7 @@ import type { Machine } from "../elf/elf-file.ts";
 import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
 import type { Step } from "../patch/steps.ts";
 import type { ArenaShape } from "../ring/arena.ts";
+import type { FrameImage } from "./frame-description.ts";
 import type { Work } from "./work.ts";
 import type { AgentTemplate } from "./x86-64/agent.ts";
 import type { ThunkSites } from "./x86-64/fill-thunks.ts";
@@ -85,7 +86,12 @@ export type BackEnd = {
   /** What all thunks of a region call. */
   thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines;
   /** An .eh_frame image for the thunks in `size` bytes from `start` on. */
-  thunkFrames(start: CodeAddr, size: number, mirrorDelta: bigint): Uint8Array;
+  thunkFrames(
+    start: CodeAddr,
+    size: number,
+    mirrorDelta: bigint,
+    personality: CodeAddr | undefined,
+  ): FrameImage;
 
   /** How windows are changed while everybody runs: lists of steps by name, and which one serves. */
   readonly protocols: Readonly<Record<string, readonly Step[]>>;

@@ -1,6 +1,7 @@
 /**
  * What an unwinder must know to get through a thunk: one frame description entry (.eh_frame,
- * LSB core specification; DWARF 5 section 6.4) for all thunks of a region.
+ * LSB core specification; DWARF 5 section 6.4) for all thunks of a region, with the personality
+ * routine that records when one is left (`x86-64/personality.ts`).
  *
  * At the return point of a thunk, with X the stack pointer there, the body's frame has CFA = X.
  * libgcc tells frames apart by their CFA, so the thunk's frame says CFA = X + 8; the caller's
@@ -16,9 +17,11 @@ const dwarfReturnAddress = 16;
 const opcode = {
   defCfa: 0x0c,
   expression: 0x10,
-  valOffset: 0x14,
+  valExpression: 0x16,
   nop: 0x00,
   opConst8s: 0x0f,
+  opLit8: 0x38,
+  opMinus: 0x1c,
   opPlus: 0x22,
 } as const;
 
@@ -27,6 +30,9 @@ const u64 = (value: bigint): number[] => [
   ...new Uint8Array(new BigUint64Array([BigInt.asUintN(64, value)]).buffer),
 ];
 
+/** How the personality routine's address is stated: as it is (DW_EH_PE_absptr). */
+const absolutePointer = 0;
+
 /** One record with its length in front, filled up with no-ops to a multiple of 8 bytes. */
 const record = (body: readonly number[]): number[] => {
   const padded = [...body];
@@ -34,23 +40,44 @@ const record = (body: readonly number[]): number[] => {
   return [...u32(padded.length), ...padded];
 };
 
+/** An .eh_frame section image. */
+export type FrameImage = {
+  readonly bytes: Uint8Array;
+  /** Offset of its only FDE. */
+  readonly fde: number;
+};
+
 /**
- * An .eh_frame section image: one CIE, one FDE for the `size` bytes at `start`, and the end mark.
- * Absolute addresses: it can stand anywhere.
+ * One CIE, one FDE for the `size` bytes at `start`, and the end mark. Absolute addresses: it can
+ * stand anywhere.
  */
-export function thunkFrames(start: CodeAddr, size: number, mirrorDelta: bigint): Uint8Array {
+export function thunkFrames(
+  start: CodeAddr,
+  size: number,
+  mirrorDelta: bigint,
+  personality: CodeAddr | undefined,
+): FrameImage {
+  const hasPersonality = personality !== undefined;
   const expression = [opcode.opConst8s, ...u64(mirrorDelta - 16n), opcode.opPlus];
   const cie = record([
     ...u32(0), // CIE id
     1, // version
-    0, // augmentation ""
+    ...(hasPersonality ? [0x7a, 0x50, 0] : [0]), // augmentation "zP" or ""
     1, // code alignment factor
     0x78, // data alignment factor, sleb128 -8
     dwarfReturnAddress,
+    ...(hasPersonality ? [9, absolutePointer, ...u64(personality)] : []),
     ...[opcode.defCfa, dwarfRsp, 8],
-    ...[opcode.valOffset, dwarfRsp, 1], // rsp = CFA + 1 * -8
+    // rsp = CFA - 8. Not by DW_CFA_val_offset: LLVM's libunwind aborts at that.
+    ...[opcode.valExpression, dwarfRsp, 2, opcode.opLit8, opcode.opMinus],
     ...[opcode.expression, dwarfReturnAddress, expression.length, ...expression],
   ]);
-  const fde = record([...u32(cie.length + 4), ...u64(start), ...u64(BigInt(size))]);
-  return Uint8Array.from([...cie, ...fde, ...u32(0)]);
+  const augmentation = hasPersonality ? [0] : [];
+  const fde = record([
+    ...u32(cie.length + 4),
+    ...u64(start),
+    ...u64(BigInt(size)),
+    ...augmentation,
+  ]);
+  return { bytes: Uint8Array.from([...cie, ...fde, ...u32(0)]), fde: cie.length };
 }

@@ -1,10 +1,8 @@
 /**
  * One piece of generated code in the target, near the text that it serves: the routines that thunks
- * call, the frame description, and the thunks of a batch of sites. Readable and executable, never
- * writable: it is filled through /proc/PID/mem.
+ * call, and the thunks of a batch of sites. Readable and executable, never writable: it is filled through /proc/PID/mem.
  */
-import { assert } from "../base/assert.ts";
-import { type CodeAddr, codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
+import { type CodeAddr, codeAddr } from "../base/brand.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import type { Work } from "../codegen/work.ts";
 import type { ThunkSites } from "../codegen/x86-64/fill-thunks.ts";
@@ -17,8 +15,8 @@ export type CodeRegion = {
   readonly bytes: number;
   /** A trap instruction, for remote calls to return to. */
   readonly returnTrap: CodeAddr;
-  /** The .eh_frame image that describes the thunks; present when they hook returns. */
-  readonly frames: DataAddr | undefined;
+  /** First stub of the personality routine; undefined when returns are not hooked. */
+  readonly personality: CodeAddr | undefined;
   readonly thunks: number;
   readonly stride: number;
   readonly count: number;
@@ -26,18 +24,13 @@ export type CodeRegion = {
   readonly returnOffset: number | undefined;
 };
 
-/** Room for the frame description, in bytes. */
-const framesBytes = 256;
-
 /** What the regions of one work have in common. */
 export type RegionCode = {
   readonly backEnd: BackEnd;
   readonly template: ThunkTemplate;
   /** At the region's start. */
   readonly routines: ThunkRoutines;
-  readonly mirrorDelta: bigint;
-  /** Offsets: a trap instruction stands before the frames, the thunks come behind them. */
-  readonly frames: number;
+  /** Offset of the thunks; a trap instruction stands before them. */
   readonly thunks: number;
 };
 
@@ -45,9 +38,8 @@ export type RegionCode = {
 export function makeRegionCode(backEnd: BackEnd, work: Work, plan: ThunkPlan): RegionCode {
   const template = backEnd.makeThunk(work);
   const routines = backEnd.thunkRoutines(work, plan);
-  const frames = (routines.bytes.length + 8) & ~7;
-  const thunks = (frames + framesBytes + 63) & ~63;
-  return { backEnd, template, routines, mirrorDelta: plan.mirrorDelta, frames, thunks };
+  const thunks = (routines.bytes.length + backEnd.trapInstruction.length + 63) & ~63;
+  return { backEnd, template, routines, thunks };
 }
 
 /** Where the copies of moved instructions lie in a region for `count` thunks: behind these. */
@@ -77,12 +69,6 @@ export function buildRegion(
   const stride = backEnd.thunkStride(template);
   const thunks = Number(start) + code.thunks;
   const thunksBytes = stride * sites.count;
-  const { returnPoint } = template;
-  if (returnPoint !== undefined) {
-    const frames = backEnd.thunkFrames(codeAddr(BigInt(thunks)), thunksBytes, code.mirrorDelta);
-    assert(frames.length <= framesBytes, "the frame description has room");
-    bytes.set(frames, code.frames);
-  }
   const place = bytes.subarray(code.thunks, code.thunks + thunksBytes);
   backEnd.fillThunks(place, template, thunks, sites, {
     enter: Number(start) + routines.enter,
@@ -91,12 +77,15 @@ export function buildRegion(
   const region: CodeRegion = {
     start,
     bytes: bytes.length,
-    returnTrap: codeAddr(start + BigInt(code.frames - trap.length)),
-    frames: returnPoint === undefined ? undefined : dataAddr(start + BigInt(code.frames)),
+    returnTrap: codeAddr(start + BigInt(code.thunks - trap.length)),
+    personality:
+      routines.personality === undefined
+        ? undefined
+        : codeAddr(start + BigInt(routines.personality)),
     thunks,
     stride,
     count: sites.count,
-    returnOffset: returnPoint,
+    returnOffset: template.returnPoint,
   };
   return { region, bytes };
 }

@@ -44,7 +44,7 @@ import { SiteStates, type SiteTable } from "./sites.ts";
 import { stepOut } from "./step-out.ts";
 import { findDiffering } from "./text-patch.ts";
 import { type FindCopy, TextWriter, type WriteResult } from "./text-writer.ts";
-import { thunkRangesBytes } from "./thunk-ranges.ts";
+import { thunkRangesBytes, unwinderTableOffset } from "./thunk-ranges.ts";
 import { ThunkStore } from "./thunk-store.ts";
 import { type TargetFacts, UnwinderLink } from "./unwinder-link.ts";
 
@@ -120,7 +120,8 @@ export class Injection {
     this.#writer = new TextWriter(process, this.#states, agent, parts.rules, findCopy, held);
     const { facts, mirror } = parts;
     const agentTid = (): Tid | undefined => this.#agent?.tid;
-    this.#unwinders = new UnwinderLink({ process, facts, mirror, agentTid }, held);
+    const table = plan.unwinders;
+    this.#unwinders = new UnwinderLink({ process, facts, mirror, table, agentTid }, held);
     this.#thunks = new ThunkStore({
       process,
       plan,
@@ -161,6 +162,7 @@ export class Injection {
         mirrorWindowBits: process.mirrorWindowBits,
         mirrorWindow: mirror?.window ?? 0,
         ranges,
+        unwinders: dataAddr(ranges + BigInt(unwinderTableOffset)),
         instances: [instance],
       };
       process.memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));

@@ -6,9 +6,12 @@
  */
 import type { DataAddr } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import { unwinderRow, unwinderStubs } from "../codegen/x86-64/personality.ts";
 
 /** Bytes of the page; mapped by whoever makes a `ThunkRanges`, readable and zero. */
 export const thunkRangesBytes = 4096;
+/** The end of the page is the table of unwinders, see `codegen/x86-64/personality.ts`. */
+export const unwinderTableOffset: number = thunkRangesBytes - unwinderStubs * unwinderRow.bytes;
 const pairBytes = 16;
 
 /** What writes to the target's memory. */
@@ -29,7 +32,7 @@ export class ThunkRanges {
     const below = this.#pairs.findIndex((pair) => pair.end === start);
     const above = this.#pairs.findIndex((pair) => pair.start === end);
     const index = below >= 0 ? below : above >= 0 ? above : this.#pairs.length;
-    if (index >= thunkRangesBytes / pairBytes - 1) {
+    if (index >= unwinderTableOffset / pairBytes - 1) {
       throw new PatchbayError({
         code: "unsupported",
         doing: "place generated code near the program's",

@@ -3,33 +3,52 @@
  * pthread_cancel get through hooked frames.
  *
  * libgcc keeps a list of frame descriptions that programs register (`__register_frame_info`,
- * libgcc/unwind-dw2-fde.c). The call is made on the back of a thread that holds none of the locks
- * it takes: one that is not inside of the functions that take them too.
+ * libgcc/unwind-dw2-fde.c), and so does LLVM's libunwind (`__unw_add_dynamic_fde`,
+ * libunwind/src/libunwind.cpp). The call is made on the back of a thread that holds none of the
+ * locks it takes: one that is not inside of the functions that take them too.
  */
-import { type CodeAddr, codeAddr, type DataAddr, hex } from "../base/brand.ts";
+import { assert } from "../base/assert.ts";
+import { type CodeAddr, type DataAddr, dataAddr, hex } from "../base/brand.ts";
+import type { FrameImage } from "../codegen/frame-description.ts";
 import type { Mapping } from "../os/proc.ts";
 import type { Mirror } from "./address-space.ts";
-import type { RegisterFile, TargetProcess } from "./process.ts";
+import type { RegisterFile, TargetMemory, TargetProcess } from "./process.ts";
 import type { RemoteThread } from "./remote-call.ts";
 
-/** One copy of libgcc's unwinder in the process. */
+/** One copy of an unwinder in the process. */
 export type Unwinder = {
-  /** `__register_frame_info(begin, object)`. */
+  /** What it takes: an .eh_frame image and memory for a record of its own, or a single FDE. */
+  readonly takes: "image" | "fde";
+  /** `__register_frame_info(begin, object)`, or `__unw_add_dynamic_fde(fde)`. */
   readonly register: CodeAddr;
-  /** `__deregister_frame_info(begin)`. */
+  /** `__deregister_frame_info(begin)`, or `__unw_remove_dynamic_fde(fde)`. */
   readonly deregister: CodeAddr;
+  /** What is asked of it for each frame that is left; without it that is not recorded. */
+  readonly context: UnwinderContext | undefined;
 };
 
-/** Frames that were registered with one unwinder. */
+/** Addresses of an unwinder's functions, by their names in `unwinderRow`. */
+export type UnwinderContext = {
+  readonly getIp: CodeAddr;
+  readonly setIp: CodeAddr;
+  readonly setGr: CodeAddr;
+  readonly resume: CodeAddr;
+};
+
+/** Frames that were registered with one unwinder, by what it was given. */
 export type Registration = { readonly unwinder: Unwinder; readonly frames: DataAddr };
 
-/** Bytes that libgcc's `struct object` takes, with room to spare. */
-export const unwinderObjectBytes = 128;
+/**
+ * Memory for one registration: the frame description, and behind it libgcc's `struct object`, with
+ * room to spare.
+ */
+export const registrationBytes = 256;
+const objectOffset = 128;
 
 /** Code of a function: [start, end). */
 export type TextRange = { readonly start: bigint; readonly end: bigint };
 
-/** Functions that hold the locks of libgcc's list, or of malloc, which newer versions call. */
+/** Functions that hold the locks of unwinders' lists, or of malloc, which some of them call. */
 export const lockingFunctions: readonly string[] = [
   "_Unwind_Find_FDE",
   "__register_frame_info",
@@ -38,6 +57,12 @@ export const lockingFunctions: readonly string[] = [
   "__deregister_frame_info",
   "__deregister_frame_info_bases",
   "__deregister_frame",
+  "__unw_add_dynamic_fde",
+  "__unw_remove_dynamic_fde",
+  "unw_init_local",
+  "unw_step",
+  "unw_set_reg",
+  "unw_iterate_dwarf_unwind_cache",
   "malloc",
   "free",
   "calloc",
@@ -77,20 +102,26 @@ export function isAtSafePoint(
   return !isMirrored || !words(stack + mirror.delta).some(isLocking);
 }
 
-/** Registers `frames` with every unwinder; `objects` is zeroed memory for their records. */
+/**
+ * Tells `unwinder` about the frames in `image`.
+ * @param at zeroed memory for it, `registrationBytes` long.
+ */
 export function registerFrames(
   remote: RemoteThread,
-  unwinders: readonly Unwinder[],
-  frames: DataAddr,
-  objects: bigint,
+  memory: TargetMemory,
+  unwinder: Unwinder,
+  image: FrameImage,
+  at: DataAddr,
   returnTo: CodeAddr,
-): readonly Registration[] {
-  return unwinders.map((unwinder, index) => {
-    const object = objects + BigInt(index * unwinderObjectBytes);
-    const doing = `register generated code with the unwinder at ${hex(unwinder.register)}`;
-    remote.call(doing, unwinder.register, [frames, object], returnTo);
-    return { unwinder, frames };
-  });
+): Registration {
+  assert(image.bytes.length <= objectOffset, "a frame description has its place");
+  memory.write(at, image.bytes);
+  const isImage = unwinder.takes === "image";
+  const frames = isImage ? at : dataAddr(at + BigInt(image.fde));
+  const doing = `register generated code with the unwinder at ${hex(unwinder.register)}`;
+  const args = isImage ? [frames, at + BigInt(objectOffset)] : [frames];
+  remote.call(doing, unwinder.register, args, returnTo);
+  return { unwinder, frames };
 }
 
 /** Takes registrations back. */
@@ -101,6 +132,6 @@ export function deregisterFrames(
 ): void {
   for (const { unwinder, frames } of registrations) {
     const doing = "take generated code from an unwinder's list";
-    remote.call(doing, codeAddr(unwinder.deregister), [frames], returnTo);
+    remote.call(doing, unwinder.deregister, [frames], returnTo);
   }
 }

@@ -40,6 +40,8 @@ export type ThunkPlan = {
   readonly mirrorWindow: number;
   /** Address of the list of places with generated code: `target/thunk-ranges.ts`. */
   readonly ranges: DataAddr;
+  /** Address of the table of the process' unwinders: `personality.ts`. */
+  readonly unwinders: DataAddr;
   /** Actions name theirs by its index. */
   readonly instances: readonly InstancePlan[];
 };

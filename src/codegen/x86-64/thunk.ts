@@ -38,6 +38,7 @@ import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { hooksReturn, type Work } from "../work.ts";
 import { emitEntries, emitExits, emitUnwound } from "./actions.ts";
+import { emitPersonality } from "./personality.ts";
 import { emitCold, type Routine, restore, save, savedBytes, type ThunkPlan } from "./record.ts";
 import { emitTail } from "./tail.ts";
 
@@ -114,6 +115,8 @@ export type ThunkRoutines = {
   /** Offsets. */
   readonly enter: number;
   readonly leave: number;
+  /** Of the first of the personality routine's stubs, see `personality.ts`; where exits are hooked. */
+  readonly personality: number | undefined;
 };
 
 /** The routines of thunks for `work`. */
@@ -138,9 +141,18 @@ export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
   a.bind(left);
   if (hooks) emitExits(routine, work, mem32(rsp, { disp: 8 }));
   a.i("ret");
+  const { unwinders, mirrorDelta } = plan;
+  const places = { unwinders, mirrorDelta, idAfterReturn };
+  const record = (): void => emitUnwound(routine, work, mem32(rsp));
+  const personality = hooks ? emitPersonality(a, { ...places, record }) : undefined;
   emitCold(routine);
   const { bytes, labels } = a.finish();
-  return { bytes, enter: Number(labels(enter)), leave: Number(labels(leave)) };
+  return {
+    bytes,
+    enter: Number(labels(enter)),
+    leave: Number(labels(leave)),
+    personality: personality === undefined ? undefined : Number(labels(personality)),
+  };
 }
 
 /** The rest of `enter` where returns are hooked. */

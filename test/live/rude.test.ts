@@ -1,0 +1,77 @@
+/**
+ * Programs that are not polite to their call stacks: each keeps a log of its own calls, and the
+ * trace has the same ones, left in the same way.
+ */
+import { describe, expect, it } from "vitest";
+import { api, type Build, compile, run, Target, tempDir, tracePath } from "./harness.ts";
+import { findDifference, parseOwnLog, traceLog } from "./own-log.ts";
+import { changedTextBytes } from "./process-state.ts";
+import { countTrace } from "./trace-counts.ts";
+
+const five = "-fpatchable-function-entry=5";
+const flags = ["-O2", "-g", "-std=c++17", "-fnon-call-exceptions", five];
+
+/** rude.cc and the library that is half of it. */
+function compileRude(build: Build = { compiler: "g++" }): string {
+  const library = compile("rude-library.cc", { ...build, flags: [...flags, "-fPIC", "-shared"] });
+  const folder = tempDir("library");
+  run("cp", [library, `${folder}/librude.so`]);
+  const link = ["-L", folder, "-lrude", `-Wl,-rpath,${folder}`, ...(build.more ?? [])];
+  return compile("rude.cc", { ...build, flags, more: link });
+}
+
+/** Runs a case of rude.cc under a recording from its first to its last call. */
+async function record(program: string, name: string) {
+  const target = await Target.start(program, name);
+  const directory = tracePath();
+  await using session = await api.attach(target.pid);
+  const include = ["traced_*", "Guarded::*"];
+  const recording = await session.record({ directory, filter: { include } });
+  target.send("begin");
+  const lines: string[] = [];
+  for (;;) {
+    const line = await target.line(/./);
+    if (line === "done") break;
+    lines.push(line);
+  }
+  expect(await recording.stop()).toMatchObject({ refused: [], exits: true, lost: 0 });
+  expect(changedTextBytes(target.pid)).toBe(0);
+  target.send("end");
+  expect(await target.ended).toEqual({ status: 0, signal: null });
+  expect(countTrace(directory)).toMatchObject({ lost: 0, backwards: 0, damages: 0 });
+  return { own: parseOwnLog(lines), traced: traceLog(directory), lines };
+}
+
+/** The cases whose trace is to be the program's log. */
+const exact = [
+  ["exceptions through 1,000 frames", "deep"],
+  ["exceptions that are thrown again and replaced", "rethrown"],
+  ["exceptions in destructors that run for an exception", "destructors"],
+  ["exceptions across shared libraries", "libraries"],
+  ["exceptions in several threads", "threads"],
+  ["exceptions out of a signal handler", "signals"],
+  ["threads that are cancelled", "cancelled"],
+  ["threads that exit in the middle of calls", "exited"],
+  ["tail calls", "tails"],
+  ["backtraces", "backtraces"],
+] as const;
+
+/** A program with LLVM's unwinder and C++ library; libgcc's is there, and not used. */
+const llvm: Build = {
+  compiler: "clang++",
+  more: ["-stdlib=libc++", "-lc++abi", "-lunwind"],
+};
+
+describe("the trace is the program's own log", () => {
+  it.each(exact)("for %s", async (_, name) => {
+    const { own, traced } = await record(compileRude(), name);
+    expect(own.size).toBeGreaterThan(0);
+    expect(findDifference(own, traced)).toBeUndefined();
+  });
+
+  it.each(exact.slice(0, 5))("for %s, with LLVM's libunwind", async (_, name) => {
+    const { own, traced } = await record(compileRude(llvm), name);
+    expect(own.size).toBeGreaterThan(0);
+    expect(findDifference(own, traced)).toBeUndefined();
+  });
+});
