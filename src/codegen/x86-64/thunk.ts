@@ -115,7 +115,7 @@ export type ThunkRoutines = {
   /** Offsets. */
   readonly enter: number;
   readonly leave: number;
-  /** Of the first of the personality routine's stubs, see `personality.ts`; where exits are hooked. */
+  /** Of the first stub of the personality routine, see `personality.ts`; where exits are hooked. */
   readonly personality: number | undefined;
 };
 
