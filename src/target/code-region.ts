@@ -1,6 +1,7 @@
 /**
  * One piece of generated code in the target, near the text that it serves: the routines that thunks
- * call, and the thunks of a batch of sites. Readable and executable, never writable: it is filled through /proc/PID/mem.
+ * call, and the thunks of a batch of sites. Readable and executable, never writable: it is filled
+ * through /proc/PID/mem.
  */
 import { type CodeAddr, codeAddr } from "../base/brand.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
