@@ -22,6 +22,11 @@ export const systemPackages: readonly SystemPackage[] = [
   { probe: "/usr/include/stdio.h", debian: "libc6-dev", neededFor: "target programs" },
   { probe: "clang", debian: "clang", neededFor: "its patch sites and NOPs" },
   { probe: "musl-gcc", debian: "musl-tools", neededFor: "target programs of another C library" },
+  {
+    probe: "/usr/include/x86_64-linux-gnu/sys/sdt.h",
+    debian: "systemtap-sdt-dev",
+    neededFor: "programs with static probes",
+  },
   { probe: "setpriv", debian: "util-linux", neededFor: "being another user" },
   { probe: "strace", debian: "strace", neededFor: "a process that is traced already" },
   { probe: "ld.lld", debian: "lld", neededFor: "its section layout" },

@@ -2,22 +2,16 @@
 import type { Command } from "commander";
 import type { MoreSites } from "../index.ts";
 
-/** Adds them to a verb; `parsed` has them as `MoreSites`. */
+/** Adds them to a verb; its parsed options have them as `MoreSites`. */
 export const addSiteOptions = (command: Command): Command =>
   command
-    .option(
-      "--prologues",
-      "functions that were compiled without sites, too; holds all threads for a moment",
-      false,
-    )
-    .option(
-      "--libcalls",
-      "calls of functions in libraries, too, as NAME@plt; holds likewise",
-      false,
-    );
+    .option("--prologues", "functions that were compiled without sites, too", false)
+    .option("--libcalls", "calls of functions in libraries, too, as NAME@plt", false)
+    .option("--probes", "static probes (USDT), too, as PROVIDER.NAME@usdt", false);
 
 /** Those of a verb's parsed options. */
-export const moreSites = ({ prologues = false, libcalls = false }: MoreSites): MoreSites => ({
+export const moreSites = ({ prologues, libcalls, probes }: Required<MoreSites>): MoreSites => ({
   prologues,
   libcalls,
+  probes,
 });

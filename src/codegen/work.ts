@@ -14,7 +14,9 @@ export type Action =
       readonly exits: boolean;
     }
   /** Adds 1 to the function's counter in the instance's arena. */
-  | { readonly kind: "count"; readonly instance: number };
+  | { readonly kind: "count"; readonly instance: number }
+  /** The 128 bytes below the stack pointer stay as they are: the site is inside of a function. */
+  | { readonly kind: "redZone" };
 
 /** Made by `makeWork`; empty where nothing happens. */
 export type Work = readonly Action[];
@@ -52,6 +54,13 @@ export const hooksReturn = (action: Action): boolean => action.kind === "record"
 /** What is left to do where returns can't be hooked. */
 export const withoutExits = (work: Work): Work =>
   makeWork(work.map((action) => (action.kind === "record" ? { ...action, exits: false } : action)));
+
+/** The same inside of a function, where the red zone is in use and no return is to come. */
+export const insideFunction = (work: Work): Work =>
+  work.length === 0 ? noWork : makeWork([...withoutExits(work), { kind: "redZone" }]);
+
+/** Whether the red zone has to stay. */
+export const keepsRedZone = (work: Work): boolean => work.some(({ kind }) => kind === "redZone");
 
 /**
  * Works that sites point at by small numbers: a hundred thousand sites have few different ones.

@@ -10,25 +10,36 @@ const sectionTypeNote = 7;
 const noteHeaderBytes = 12;
 const align4 = (value: number): number => (value + 3) & ~3;
 
-/** The build-id in a note segment's bytes, as lower-case hex digits. */
-export function buildIdInNotes(bytes: Uint8Array): string | undefined {
+/** One note: who defined its types, and its data (borrowed). */
+export type Note = { readonly owner: string; readonly type: number; readonly data: Uint8Array };
+
+/** The notes of a section or segment. Ends at the first that is damaged. */
+export function* eachNote(bytes: Uint8Array): Generator<Note> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at + noteHeaderBytes <= bytes.length; ) {
     const nameSize = view.getUint32(at, true);
     const dataSize = view.getUint32(at + 4, true);
-    const type = view.getUint32(at + 8, true);
     const nameAt = at + noteHeaderBytes;
     const dataAt = nameAt + align4(nameSize);
-    // Sizes are checked before they are used: a damaged note ends the search.
+    // Sizes are checked before they are used.
     if (nameSize > bytes.length || dataSize > bytes.length || dataAt + dataSize > bytes.length) {
-      return undefined;
+      return;
     }
-    const isGnu = nameSize === 4 && view.getUint32(nameAt, true) === 0x00554e47;
-    if (isGnu && type === noteBuildId) {
-      const id = bytes.subarray(dataAt, dataAt + dataSize);
-      return Array.from(id, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    }
+    yield {
+      // Without the zero that ends it.
+      owner: new TextDecoder().decode(bytes.subarray(nameAt, nameAt + Math.max(0, nameSize - 1))),
+      type: view.getUint32(at + 8, true),
+      data: bytes.subarray(dataAt, dataAt + dataSize),
+    };
     at = dataAt + align4(dataSize);
+  }
+}
+
+/** The build-id in a note segment's bytes, as lower-case hex digits. */
+export function buildIdInNotes(bytes: Uint8Array): string | undefined {
+  for (const { owner, type, data } of eachNote(bytes)) {
+    if (owner !== "GNU" || type !== noteBuildId) continue;
+    return Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
   return undefined;
 }

@@ -54,7 +54,6 @@ function* sitesIn(
  * @throws FormatError where the file is damaged.
  */
 export function findPltSites(elf: ElfFile): SiteList {
-  if (elf.machine !== "x86-64" || elf.debugOnly) return { sites: [], refused: [] };
   const names = slotNames(elf);
   const sections = tables.flatMap((name) => sectionsNamed(elf, name));
   const sites = sections.flatMap((section) => [...sitesIn(elf, section, names)]);

@@ -12,23 +12,19 @@
  * with the return address on top of the stack, and where each instruction can be moved. A function
  * for which that is not known to be so is refused with its reason.
  */
-import { type CodeAddr, codeAddr, fileOffset, linkAddr } from "../base/brand.ts";
+import { fileOffset, linkAddr } from "../base/brand.ts";
 import { symbolType } from "../elf/constants.ts";
 import { type ElfFile, findSection, offsetOfAddr, textSegments } from "../elf/elf-file.ts";
-import { type FrameEntries, frameEntries } from "../elf/frame-entries.ts";
 import { symbolEntry, symbolSections } from "../elf/symbol-section.ts";
-import { decodeInto, Instruction } from "../isa/x86-64/decode-into.ts";
-import type { RelocationRefusal } from "../isa/x86-64/move-instruction.ts";
-import { attribute, flows } from "../isa/x86-64/opcode-attributes.ts";
-import { relocatePrologue } from "../isa/x86-64/relocator.ts";
 import {
   indexContaining,
   lowerBound,
   type SymbolTable,
   symbolName,
 } from "../symbols/symbol-table.ts";
-import { CodeReferences, reference } from "./code-references.ts";
+import { reference } from "./code-references.ts";
 import { whyEntriesOnlyByName } from "./entries-only.ts";
+import { displacedAt, type ProgramCode } from "./moved-window.ts";
 import { prologue } from "./prologue-layout.ts";
 import { readsReturnAddress } from "./return-readers.ts";
 import type { RefusalReason, RefusedSite, SiteCandidate, SiteList } from "./site.ts";
@@ -51,16 +47,10 @@ const calledByV8 =
   /^_ZN2v88internal\d+(Runtime|Builtin)_|\d(Function|Property)CallbackInfo|CheckStackGuardState/;
 
 /** What the search knows of a program. */
-type Program = {
-  readonly elf: ElfFile;
-  readonly symbols: SymbolTable;
+type Program = ProgramCode & {
   readonly text: ReturnType<typeof textSegments>;
-  readonly frames: FrameEntries;
-  readonly references: CodeReferences;
   /** Addresses of resolvers, which have the names of the functions that they choose. */
   readonly resolvers: ReadonlySet<number>;
-  /** Where anything begins, ascending. */
-  readonly starts: Float64Array;
   /** Its code moves its stacks or reads them. */
   readonly isGo: boolean;
 };
@@ -80,15 +70,6 @@ type Verdict =
 
 const refuse = (reason: RefusalReason): Verdict => ({ kind: "refused", reason });
 
-const reasonOf: Readonly<Record<RelocationRefusal["kind"], RefusalReason>> = {
-  undecodable: "undecodable",
-  tooShort: "function-too-short",
-  fixed: "not-movable",
-  branchIntoWindow: "branch-into-window",
-  returnsIntoWindow: "call-in-window",
-  outOfReach: "not-movable",
-};
-
 /** Addresses of STT_GNU_IFUNC symbols. */
 function findResolvers(elf: ElfFile): ReadonlySet<number> {
   const found = new Set<number>();
@@ -99,14 +80,6 @@ function findResolvers(elf: ElfFile): ReadonlySet<number> {
     }
   }
   return found;
-}
-
-/** Both lists in one, ascending, each value once. */
-function merge(a: Float64Array, b: Float64Array): Float64Array {
-  const all = new Float64Array(a.length + b.length);
-  all.set(a);
-  all.set(b, a.length);
-  return all.sort().filter((value, i) => value !== all[i - 1]);
 }
 
 /** Size of the function at `start` by its frame description; 0 without one. */
@@ -168,22 +141,6 @@ function roomOf(program: Program, start: number, at: number, size: number): numb
   return Math.max(end, size);
 }
 
-/** Bytes of whole instructions from `at` on that cover the window; or why there are none. */
-function displacedSize(bytes: Uint8Array, at: number, end: number): number | RefusalReason {
-  const instruction = new Instruction();
-  let size = 0;
-  while (size < branchSize) {
-    if (at + size >= end) return "function-too-short";
-    const length = decodeInto(bytes.subarray(0, end), at + size, instruction);
-    if (length === 0) return "undecodable";
-    const flow = flows[(instruction.word >> attribute.flowShift) & attribute.flowMask];
-    // A thread may sleep in the kernel there, and go on in the copy after it is gone.
-    if (flow === "system") return "system-call";
-    size += length;
-  }
-  return size;
-}
-
 /** Why the function is no function to the caller's eye; undefined where it is one. */
 function isNoFunction(program: Program, one: Candidate): RefusalReason | undefined {
   const { start, size, name } = one;
@@ -214,22 +171,6 @@ function whyEntriesOnly(program: Program, one: Candidate, code: Uint8Array): str
   return undefined;
 }
 
-/** Whether the moved instructions can be written elsewhere; the reason where they can't. */
-function tryMove(displaced: Uint8Array, window: number): RefusalReason | undefined {
-  const at = codeAddr(BigInt(window));
-  const moved = movePrologue(displaced, at, at);
-  return moved.ok ? undefined : reasonOf[moved.error.kind];
-}
-
-/** Moves a site's displaced instructions, which stand at `window`, to `to`. */
-export const movePrologue = (
-  displaced: Uint8Array,
-  window: CodeAddr,
-  to: CodeAddr,
-): ReturnType<typeof relocatePrologue> =>
-  // Calls push what the original pushes: unwinders and returns never see the copy.
-  relocatePrologue(displaced, window, branchSize, to, { returnAddress: "original" });
-
 function judge(program: Program, one: Candidate): Verdict {
   const { elf, text, references } = program;
   const { start, size } = one;
@@ -243,17 +184,11 @@ function judge(program: Program, one: Candidate): Verdict {
   const at = startAt + pad;
   const end = startAt + roomOf(program, start, startAt, size);
   if (end > bytes.length || offsetOfAddr(text, start + size - 1) < 0) return refuse("not-text");
-  const bytesMoved = displacedSize(bytes, at, end);
-  if (typeof bytesMoved === "string") return refuse(bytesMoved);
-  const inner = program.starts[lowerBound(program.starts, window + 1)] ?? Number.POSITIVE_INFINITY;
-  if (inner < window + branchSize) return refuse("branch-into-window");
-  if (references.leadsInto(window, window + branchSize)) return refuse("branch-into-window");
+  const displaced = displacedAt(program, window, at, end);
+  if (typeof displaced === "string") return refuse(displaced);
   // A loop whose head is the window would be taken for calls.
   if ((references.at(window) & reference.loop) !== 0) return refuse("loop-at-entry");
   if (!references.isDecoded(start, start + size)) return refuse("undecodable");
-  const displaced = bytes.subarray(at, at + bytesMoved);
-  const unmovable = tryMove(displaced, window);
-  if (unmovable !== undefined) return refuse(unmovable);
   const code = bytes.subarray(startAt, startAt + size);
   const entriesOnly = whyEntriesOnly(program, one, code);
   const site: SiteCandidate = {
@@ -271,26 +206,16 @@ function judge(program: Program, one: Candidate): Verdict {
 }
 
 /**
- * Finds the functions of `elf` that can be traced although they have no site of their own.
+ * Finds the functions of a program that can be traced although they have no site of their own.
  * @param own the sites that they do have: those functions are passed over.
  * @throws FormatError where the file is damaged.
  */
-export function findPrologueSites(
-  elf: ElfFile,
-  symbols: SymbolTable,
-  own: readonly SiteCandidate[],
-): SiteList {
-  if (elf.machine !== "x86-64" || elf.debugOnly) return { sites: [], refused: [] };
-  const frames = frameEntries(elf);
-  const starts = merge(symbols.addrs, frames.starts);
+export function findPrologueSites(code: ProgramCode, own: readonly SiteCandidate[]): SiteList {
+  const { elf } = code;
   const text = textSegments(elf);
   const program: Program = {
-    elf,
-    symbols,
+    ...code,
     text,
-    frames,
-    starts,
-    references: new CodeReferences(elf, starts),
     resolvers: findResolvers(elf),
     isGo: findSection(elf, ".gopclntab") !== undefined,
   };

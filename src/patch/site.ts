@@ -35,6 +35,11 @@ export type SiteCandidate = {
   readonly displaced?: Uint8Array;
   /** Why its return can't be hooked; absent where it can be. */
   readonly entriesOnly?: string;
+  /**
+   * For a place in the middle of a function: what is on the stack below the stack pointer is in
+   * use there. The program looks at the semaphore, a u16, to see whether somebody listens.
+   */
+  readonly inside?: { readonly semaphore: LinkAddr | undefined };
 };
 
 /** The no-ops before a function (`-fpatchable-function-entry=n,m`, m >= 8), as room for data. */

@@ -146,8 +146,10 @@ export function toSiteTable({ functions }: Catalogue): SiteTable {
     several: new Uint8Array(count),
     moved: new Uint8Array(count),
     entriesOnly: new Uint8Array(count),
+    inside: new Uint8Array(count),
+    semaphore: new Float64Array(count),
   };
-  functions.forEach(({ at, site }, index) => {
+  functions.forEach(({ at, site, module }, index) => {
     table.at[index] = Number(at);
     table.size[index] = site.layout.windowSize;
     table.compiled.set(site.displaced ?? site.compiled, index * windowBytesMax);
@@ -155,6 +157,9 @@ export function toSiteTable({ functions }: Catalogue): SiteTable {
     table.several[index] = isSeveral ? 1 : 0;
     table.moved[index] = site.displaced?.length ?? 0;
     table.entriesOnly[index] = site.entriesOnly === undefined ? 0 : 1;
+    table.inside[index] = site.inside === undefined ? 0 : 1;
+    const semaphore = site.inside?.semaphore;
+    if (semaphore !== undefined) table.semaphore[index] = Number(addressIn(module, semaphore));
   });
   return table;
 }

@@ -10,18 +10,21 @@ export type MoreSites = {
   readonly prologues?: boolean;
   /** What the program calls in its libraries, as `NAME@plt`; threads are held likewise. */
   readonly libcalls?: boolean;
+  /** Static probes (USDT), as `PROVIDER.NAME@usdt`; threads are held likewise. */
+  readonly probes?: boolean;
 };
 
 /** The lists of sites of a target's modules, each with its module; the program comes first. */
 export function siteLists(
   modules: readonly Module[],
-  { prologues = false, libcalls = false }: MoreSites,
+  { prologues = false, libcalls = false, probes = false }: MoreSites,
 ): readonly { readonly module: Module; readonly lists: readonly SiteList[] }[] {
   return modules.map((module, index) => {
     const { program } = module;
     const lists = [program.sites()];
     if (prologues) lists.push(program.prologues());
     if (libcalls && index === 0) lists.push(program.libcalls());
+    if (probes) lists.push(program.probes());
     return { module, lists };
   });
 }

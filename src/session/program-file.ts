@@ -11,7 +11,9 @@ import { type ErrorCode, PatchbayError } from "../base/error.ts";
 import { crc32 } from "../elf/crc32.ts";
 import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.ts";
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
+import { readProgramCode } from "../patch/moved-window.ts";
 import { findPltSites } from "../patch/plt-sites.ts";
+import { findProbeSites } from "../patch/probe-sites.ts";
 import { findPrologueSites } from "../patch/prologue-sites.ts";
 import { findSites, type SiteList } from "../patch/site.ts";
 import { DebugInfo } from "../symbols/dwarf/debug-info.ts";
@@ -36,6 +38,8 @@ export type ProgramFile = {
   prologues(): SiteList;
   /** Its calls of functions in libraries; looked for once. */
   libcalls(): SiteList;
+  /** Its static probes; looked for once. */
+  probes(): SiteList;
   /** Source line of the code at `addr`; undefined when nothing says it or what does is damaged. */
   sourceLine(addr: LinkAddr): SourceLine | undefined;
   /** The compiler of the code at `addr`, with gcc its options too; undefined when not known. */
@@ -213,7 +217,10 @@ export function programFileOf(
   const info = once(() => debugInfoOf(elf, debug()?.elf));
   const lines = once(() => new SourceLines(info()));
   const sites = once(() => guardFormat(doing, () => findSites(elf, symbols())));
-  const findPrologues = (): SiteList => findPrologueSites(elf, symbols(), sites().sites);
+  const code = once(() => guardFormat(doing, () => readProgramCode(elf, symbols())));
+  const isMovable = elf.machine === "x86-64" && !elf.debugOnly;
+  const moved = (find: () => SiteList): (() => SiteList) =>
+    once(() => (isMovable ? guardFormat(doing, find) : { sites: [], refused: [] }));
   return {
     path,
     elf,
@@ -221,8 +228,9 @@ export function programFileOf(
     debugPath: () => debug()?.path,
     symbols,
     sites,
-    prologues: once(() => guardFormat(doing, findPrologues)),
-    libcalls: once(() => guardFormat(doing, () => findPltSites(elf))),
+    prologues: moved(() => findPrologueSites(code(), sites().sites)),
+    libcalls: moved(() => findPltSites(elf)),
+    probes: moved(() => findProbeSites(code())),
     sourceLine: (addr) => orUndefined(() => lines().find(addr)),
     producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
     inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),

@@ -143,11 +143,10 @@ export class Session {
   }
 
   /** From now on, these sites count beside those that compilers left. */
-  useSites({ prologues = false, libcalls = false }: MoreSites): void {
-    const before = this.#more;
-    const same = prologues === before.prologues && libcalls === before.libcalls;
-    if (!same) this.#catalogue = undefined;
-    this.#more = { prologues, libcalls };
+  useSites({ prologues = false, libcalls = false, probes = false }: MoreSites): void {
+    const more = { prologues, libcalls, probes };
+    if (JSON.stringify(more) !== JSON.stringify(this.#more)) this.#catalogue = undefined;
+    this.#more = more;
   }
 
   /** The functions that `filter` names. */

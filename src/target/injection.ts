@@ -11,7 +11,7 @@ import { closeSync } from "node:fs";
 import { type DataAddr, dataAddr, type Pid, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
-import { type Work, withoutExits } from "../codegen/work.ts";
+import { insideFunction, type Work, withoutExits } from "../codegen/work.ts";
 import type { InstancePlan, ThunkPlan } from "../codegen/x86-64/record.ts";
 import { MappedFile } from "../os/mapped-file.ts";
 import { nap } from "../os/ptrace.ts";
@@ -39,6 +39,7 @@ import { isInRegion } from "./code-region.ts";
 import { repairStacks } from "./mirror-repair.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
+import { Semaphores } from "./semaphores.ts";
 import { findRestorers, findSignalFrames } from "./signal-frames.ts";
 import { SiteStates, type SiteTable } from "./sites.ts";
 import { stepOut } from "./step-out.ts";
@@ -101,6 +102,7 @@ export class Injection {
   readonly #thunks: ThunkStore;
   readonly #states: SiteStates;
   readonly #writer: TextWriter;
+  readonly #semaphores: Semaphores;
   readonly #unwinders: UnwinderLink;
   readonly #agent: Agent | undefined;
   /** A thread that is stopped already and stands for all (a program that was just launched). */
@@ -117,7 +119,10 @@ export class Injection {
     this.#states = new SiteStates(sites, process.backEnd);
     this.#agent = agent.ok ? agent.agent : undefined;
     const findCopy: FindCopy = (site, pc) => this.#thunks.findCopy(site, pc);
-    this.#writer = new TextWriter(process, this.#states, agent, parts.rules, findCopy, held);
+    this.#semaphores = new Semaphores(process.memory, sites);
+    const addToJournal = (program: AgentProgram): void => this.#semaphores.addToJournal(program);
+    const hooks = { findCopy, addToJournal };
+    this.#writer = new TextWriter(process, this.#states, agent, parts.rules, hooks, held);
     const { facts, mirror } = parts;
     const agentTid = (): Tid | undefined => this.#agent?.tid;
     const table = plan.unwinders;
@@ -189,18 +194,20 @@ export class Injection {
     const { process, sites: table } = this.#parts;
     const full = works.map((one) => this.#thunks.intern(one));
     const entries = works.map((one) => this.#thunks.intern(withoutExits(one)));
+    const inside = works.map((one) => this.#thunks.intern(insideFunction(one)));
     /** Numbers of the thunk store, by site. */
     const workOf = new Uint16Array(table.count);
     sites.forEach((site, index) => {
       const hooks = this.exits && table.entriesOnly[site] === 0;
-      workOf[site] = (hooks ? full : entries)[work[index] ?? 0] ?? 0;
+      const isInside = table.inside[site] === 1;
+      workOf[site] = (isInside ? inside : hooks ? full : entries)[work[index] ?? 0] ?? 0;
     });
     const asked = sites.filter((site) => this.#states.refused[site] === 0);
     const differing = findDiffering(process.memory, this.#states.present(asked));
     const refused = differing.map((index) => asked[index] ?? 0);
     for (const site of refused) this.#states.refused[site] = 1;
     const wanted = asked.filter((site) => this.#states.refused[site] === 0);
-    for (const kind of new Set([...full, ...entries])) {
+    for (const kind of new Set([...full, ...entries, ...inside])) {
       if (kind === 0) continue;
       const those = wanted.filter((site) => workOf[site] === kind);
       if (those.length > 0) this.#thunks.prepare(kind, those);
@@ -210,8 +217,14 @@ export class Injection {
       if (kind === 0) this.#states.fillIdle(site, bytes, from);
       else this.#states.fillJump(site, this.#thunks.address(kind, site), bytes, from);
     });
+    this.#semaphores.plan(
+      wanted,
+      (site) => workOf[site] !== 0,
+      () => process.maps(),
+    );
     const result = this.#writer.write(wanted, windows);
     this.#states.settle(wanted, windows);
+    this.#semaphores.apply();
     return { ...result, refused };
   }
 
@@ -244,6 +257,7 @@ export class Injection {
 
   /** Takes everything away: text, return addresses, mappings. The process runs on. */
   remove(): RemoveResult {
+    this.#semaphores.release();
     this.#writer.restore();
     const { left, pauseMs } = this.#vacate();
     if (left !== undefined) return { left, pauseMs };

@@ -4,7 +4,7 @@
  */
 import { type CodeAddr, codeAddr, hex } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { movePrologue } from "../patch/prologue-sites.ts";
+import { moveWindow } from "../patch/moved-window.ts";
 import type { SiteTable } from "./sites.ts";
 import { windowBytesMax } from "./text-patch.ts";
 
@@ -24,7 +24,7 @@ function move(table: SiteTable, site: number, to: CodeAddr) {
   const from = site * windowBytesMax;
   const displaced = table.compiled.subarray(from, from + (table.moved[site] ?? 0));
   const window = codeAddr(BigInt(table.at[site] ?? 0));
-  const moved = movePrologue(displaced, window, to);
+  const moved = moveWindow(displaced, window, to);
   if (moved.ok && moved.value.bytes.length <= copyBytesMax) return moved.value;
   throw new PatchbayError({
     code: "unsupported",

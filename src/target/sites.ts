@@ -23,6 +23,10 @@ export type SiteTable = {
   readonly moved: Uint8Array;
   /** 1 where returns can't be hooked. */
   readonly entriesOnly: Uint8Array;
+  /** 1 in the middle of a function, where the red zone is in use. */
+  readonly inside: Uint8Array;
+  /** Addresses of u16 counters of listeners that the program looks at; 0 for none. */
+  readonly semaphore: Float64Array;
 };
 
 /** What stands in the windows, as far as we put it there. */

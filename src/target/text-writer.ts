@@ -40,12 +40,20 @@ export type WriteResult = {
 /** Where the instruction at `pc`, in the window of `site`, was copied to; undefined: nowhere. */
 export type FindCopy = (site: number, pc: bigint) => bigint | undefined;
 
+/** What others have to say to the writing of text. */
+export type WriterHooks = {
+  /** For threads that stand in a window whose instructions were moved. */
+  readonly findCopy: FindCopy;
+  /** Adds to what the agent does when this tracer dies. */
+  readonly addToJournal: (program: AgentProgram) => void;
+};
+
 export class TextWriter {
   readonly #process: TargetProcess;
   readonly #states: SiteStates;
   readonly #agent: Agent | undefined;
   readonly #planner: TextPlanner;
-  readonly #findCopy: FindCopy;
+  readonly #hooks: WriterHooks;
   /** Of each site, the protocol that brings it back from a state that we put there. */
   readonly #protocolBack: Uint8Array;
   #agentless: string | undefined;
@@ -53,7 +61,6 @@ export class TextWriter {
 
   /**
    * @param rules whose manual the choice of protocols relies on.
-   * @param findCopy for threads that stand in a window whose instructions were moved.
    * @param held a thread that is stopped already and stands for all; see `released`.
    */
   constructor(
@@ -61,7 +68,7 @@ export class TextWriter {
     states: SiteStates,
     agent: AgentStart,
     rules: VendorRules,
-    findCopy: FindCopy,
+    hooks: WriterHooks,
     held: HeldThreads | undefined,
   ) {
     this.#process = process;
@@ -69,7 +76,7 @@ export class TextWriter {
     this.#agent = agent.ok ? agent.agent : undefined;
     this.#agentless = agent.ok ? undefined : agent.why;
     this.#planner = new TextPlanner(process.backEnd, rules);
-    this.#findCopy = findCopy;
+    this.#hooks = hooks;
     // A window that was changed is one instruction, as far as it is executed.
     this.#protocolBack = this.#planner.choose(states.table, new Uint8Array(states.table.count));
     this.#held = held;
@@ -161,7 +168,7 @@ export class TextWriter {
     const site = sites[index];
     if (site === undefined) return undefined;
     if (windows.moved[index] === 0) return endAround(windows, pc);
-    const copy = this.#findCopy(site, pc);
+    const copy = this.#hooks.findCopy(site, pc);
     if (copy !== undefined) return copy;
     throw new PatchbayError({
       code: "bad-site",
@@ -203,8 +210,9 @@ export class TextWriter {
       }
       return several[site] === 0 && isKnown(site);
     };
-    const [program] = this.#planRestore(isDue).programs;
-    this.#agent?.setJournal(program ?? new AgentProgram(1));
+    const [program = new AgentProgram(1)] = this.#planRestore(isDue).programs;
+    this.#hooks.addToJournal(program);
+    this.#agent?.setJournal(program);
   }
 
   #planRestore(isDue: (site: number) => boolean): TextChange {

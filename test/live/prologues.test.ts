@@ -104,6 +104,40 @@ describe("moved prologues", () => {
   });
 });
 
+describe("programs that were compiled for another tracer", () => {
+  // -finstrument-functions hands return addresses to its hooks, which may do with them what they like.
+  it.each([
+    ["-pg", true],
+    ["-finstrument-functions", false],
+  ])("count the calls that are recorded: %s", async (by, hasExits) => {
+    const program = compile("count.c", { flags: ["-O2", by] });
+    const directory = tracePath();
+    const profile = `GMON_OUT_PREFIX=${directory}.gmon`;
+    const target = await Target.start(
+      "env",
+      profile,
+      program,
+      "threads=2",
+      "calls=5000",
+      "depth=4",
+    );
+    await using session = await api.attach(target.pid);
+    const filter = { include: ["traced_*"] };
+    const recording = await session.record({ directory, filter, prologues: true });
+    target.send("begin");
+    const own = await target.numbers();
+    await recording.stop();
+    expect(changedTextBytes(target.pid)).toBe(0);
+    const { functions } = countTrace(directory);
+    for (const [name, calls] of Object.entries(own)) {
+      const expected = { entries: calls, exits: hasExits ? calls : 0, unwound: 0 };
+      expect([name, functions.get(name)]).toEqual([name, expected]);
+    }
+    target.send("end");
+    expect(await target.ended).toEqual({ status: 0, signal: null });
+  });
+});
+
 describe("programs with all of their functions traced", () => {
   /** Runs `command` by itself and traced; what it prints must be the same. */
   async function expectSame(...command: readonly [string, ...string[]]): Promise<string> {

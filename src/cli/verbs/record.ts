@@ -15,7 +15,7 @@ import {
 import { addSiteOptions, moreSites } from "../site-options.ts";
 import { parseCount, parseDuration, parsePid, parseSize } from "../units.ts";
 
-type Options = MoreSites & {
+type Options = Required<MoreSites> & {
   readonly output: string;
   readonly filter: readonly string[];
   readonly notrace: readonly string[];

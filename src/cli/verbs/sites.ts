@@ -14,7 +14,7 @@ import {
 } from "../../index.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
 
-type Options = MoreSites & {
+type Options = Required<MoreSites> & {
   readonly filter: readonly string[];
   readonly notrace: readonly string[];
   readonly why?: string;

@@ -17,7 +17,7 @@ import { addSiteOptions, moreSites } from "../site-options.ts";
 import { collect } from "../trace-options.ts";
 import { parseDuration, parsePid } from "../units.ts";
 
-type Options = MoreSites & {
+type Options = Required<MoreSites> & {
   readonly filter?: readonly string[];
   readonly notrace?: readonly string[];
   readonly pid?: string;

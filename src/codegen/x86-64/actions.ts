@@ -16,6 +16,8 @@ function emitCount({ a }: Routine, { arena, shape }: InstancePlan, site: Mem): v
 }
 
 function emitActionEntry(routine: Routine, action: Action, site: Mem): void {
+  // The thunk's own concern.
+  if (action.kind === "redZone") return;
   const instance = instanceOf(routine, action.instance);
   switch (action.kind) {
     case "record":

@@ -23,6 +23,8 @@
  * the mirror's slot is in use already, and what is in it has to stay. A slot that is not 0 is the
  * hint, `tail.ts` looks closer.
  *
+ * **Inside of a function.** At a static probe the red zone is in use: the thunk steps over it.
+ *
  * **Entry alone.** The site jumps to the thunk, which records and jumps to the body. On stacks
  * outside of the mirrored part of the address space the first form falls back to this, and says
  * so with an `unwound` event right behind the entry: how long the call takes is not known.
@@ -36,7 +38,7 @@ import { codeAddr } from "../../base/brand.ts";
 import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
-import { hooksReturn, type Work } from "../work.ts";
+import { hooksReturn, keepsRedZone, type Work } from "../work.ts";
 import { emitEntries, emitExits, emitUnwound } from "./actions.ts";
 import { emitPersonality } from "./personality.ts";
 import { emitCold, type Routine, restore, save, savedBytes, type ThunkPlan } from "./record.ts";
@@ -63,16 +65,21 @@ const leaveAfterReturn = 15;
 /** From `leave` back to `left`. */
 const leftBytes = 8;
 
+/** Below the stack pointer, for leaf functions to use (System V ABI, AMD64, 3.2.2). */
+const redZoneBytes = 128;
+
 /** The thunk for `work`. */
 export function makeThunk(work: Work): ThunkTemplate {
   const origin = codeAddr(0n);
   const a = new Assembler(origin);
   const offset = (label: Label): number => Number(code.labels(label) - origin);
   const pushSite = (): Assembler => a.i("push", a.hole("site", 4));
+  const redZone = keepsRedZone(work) ? redZoneBytes : 0;
+  if (redZone > 0) drop(a, -redZone);
   pushSite();
   a.i("call", a.hole("enter", 4));
   if (!work.some(hooksReturn)) {
-    drop(a, 8).i("jmp", a.hole("body", 4));
+    drop(a, redZone + 8).i("jmp", a.hole("body", 4));
     return { code: a.finish(), returnPoint: undefined };
   }
   const entered = a.bindNew();

@@ -1,0 +1,98 @@
+/**
+ * Windows of real instructions, which are moved out of line: whether that is sound for the five
+ * bytes at a place, and which instructions have to go. Control must enter the window at its first
+ * byte alone, and each instruction must be able to run elsewhere.
+ */
+import { type CodeAddr, codeAddr } from "../base/brand.ts";
+import type { ElfFile } from "../elf/elf-file.ts";
+import { type FrameEntries, frameEntries } from "../elf/frame-entries.ts";
+import { decodeInto, Instruction } from "../isa/x86-64/decode-into.ts";
+import type { RelocationRefusal } from "../isa/x86-64/move-instruction.ts";
+import { attribute, flows } from "../isa/x86-64/opcode-attributes.ts";
+import { relocatePrologue } from "../isa/x86-64/relocator.ts";
+import { lowerBound, type SymbolTable } from "../symbols/symbol-table.ts";
+import { CodeReferences } from "./code-references.ts";
+import type { RefusalReason } from "./site.ts";
+import { branchSize } from "./x86-64-layouts.ts";
+
+/** What is known of a program's code: all of it was decoded. */
+export type ProgramCode = {
+  readonly elf: ElfFile;
+  readonly symbols: SymbolTable;
+  readonly frames: FrameEntries;
+  readonly references: CodeReferences;
+  /** Where anything begins, ascending. */
+  readonly starts: Float64Array;
+};
+
+/** Both lists in one, ascending, each value once. */
+function merge(a: Float64Array, b: Float64Array): Float64Array {
+  const all = new Float64Array(a.length + b.length);
+  all.set(a);
+  all.set(b, a.length);
+  return all.sort().filter((value, i) => value !== all[i - 1]);
+}
+
+/** Decodes all of an x86-64 program: seconds for the largest. */
+export function readProgramCode(elf: ElfFile, symbols: SymbolTable): ProgramCode {
+  const frames = frameEntries(elf);
+  const starts = merge(symbols.addrs, frames.starts);
+  return { elf, symbols, frames, starts, references: new CodeReferences(elf, starts) };
+}
+
+const reasonOf: Readonly<Record<RelocationRefusal["kind"], RefusalReason>> = {
+  undecodable: "undecodable",
+  tooShort: "function-too-short",
+  fixed: "not-movable",
+  branchIntoWindow: "branch-into-window",
+  returnsIntoWindow: "call-in-window",
+  outOfReach: "not-movable",
+};
+
+/** Bytes of whole instructions from `at` on that cover the window; or why there are none. */
+function displacedSize(bytes: Uint8Array, at: number, end: number): number | RefusalReason {
+  const instruction = new Instruction();
+  let size = 0;
+  while (size < branchSize) {
+    if (at + size >= end) return "function-too-short";
+    const length = decodeInto(bytes.subarray(0, end), at + size, instruction);
+    if (length === 0) return "undecodable";
+    const flow = flows[(instruction.word >> attribute.flowShift) & attribute.flowMask];
+    // A thread may sleep in the kernel there, and go on in the copy after it is gone.
+    if (flow === "system") return "system-call";
+    size += length;
+  }
+  return size;
+}
+
+/**
+ * The instructions (borrowed from the file) that have to move when the window at link address
+ * `window` is taken; or why it can't be.
+ * @param at the window's place in the file.
+ * @param end where, in the file, its function ends.
+ */
+export function displacedAt(
+  { elf, starts, references }: ProgramCode,
+  window: number,
+  at: number,
+  end: number,
+): Uint8Array | RefusalReason {
+  const size = displacedSize(elf.bytes, at, end);
+  if (typeof size === "string") return size;
+  const inner = starts[lowerBound(starts, window + 1)] ?? Number.POSITIVE_INFINITY;
+  if (inner < window + branchSize) return "branch-into-window";
+  if (references.leadsInto(window, window + branchSize)) return "branch-into-window";
+  const displaced = elf.bytes.subarray(at, at + size);
+  const place = codeAddr(BigInt(window));
+  const moved = moveWindow(displaced, place, place);
+  return moved.ok ? displaced : reasonOf[moved.error.kind];
+}
+
+/** Moves the displaced instructions of a window, which stand there, to `to`. */
+export const moveWindow = (
+  displaced: Uint8Array,
+  window: CodeAddr,
+  to: CodeAddr,
+): ReturnType<typeof relocatePrologue> =>
+  // Calls push what the original pushes: unwinders and returns never see the copy.
+  relocatePrologue(displaced, window, branchSize, to, { returnAddress: "original" });
