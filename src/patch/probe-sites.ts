@@ -1,7 +1,8 @@
 /**
  * Sites at static probes (USDT): places in the middle of functions that their authors marked. A
- * probe is a no-op of one byte; what follows it is moved with it, as a prologue is. There, registers,
- * flags and the 128 bytes below the stack pointer are in use, and there is no return to wait for.
+ * probe is a no-op of one byte; what follows it is moved with it, as a prologue is. There,
+ * registers, flags and the 128 bytes below the stack pointer are in use, and there is no return to
+ * wait for.
  */
 import { fileOffset } from "../base/brand.ts";
 import { offsetOfAddr, textSegments } from "../elf/elf-file.ts";

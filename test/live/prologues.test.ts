@@ -105,7 +105,7 @@ describe("moved prologues", () => {
 });
 
 describe("programs that were compiled for another tracer", () => {
-  // -finstrument-functions hands return addresses to its hooks, which may do with them what they like.
+  // -finstrument-functions hands return addresses to its hooks, which may do anything with them.
   it.each([
     ["-pg", true],
     ["-finstrument-functions", false],
