@@ -22,7 +22,7 @@ export type FileOffset = Brand<number, "FileOffset">;
 export type Pid = Brand<number, "Pid">;
 /** Thread id, as gettid(2) gives it. */
 export type Tid = Brand<number, "Tid">;
-/** Index of a patch site in its session, 0 to 2^24 - 1; what an event carries. */
+/** Index of a patch site in its session, 0 to 2^23 - 1; what an event carries. */
 export type SiteId = Brand<number, "SiteId">;
 /** Ticks of the target's clock: TSC on x86-64. */
 export type Cycles = Brand<bigint, "Cycles">;

@@ -7,7 +7,7 @@
  * site = high >>> 8.
  */
 import { assert } from "../base/assert.ts";
-import { type EventKind, siteCountMax, siteShift, timeBits, timeShift } from "./layout.ts";
+import { type EventKind, siteBits, siteShift, timeBits, timeShift } from "./layout.ts";
 
 /** 2^38: the clock's low bits in an event start over after so many ticks (91 s at 3 GHz). */
 export const timeWrap: number = 2 ** timeBits;
@@ -17,14 +17,14 @@ export const timeWrap: number = 2 ** timeBits;
  * reader skips. A producer that overwrites fills up to the end of a block with it, so that no long
  * event lies across `blockSlots` and a reader can start at any block.
  */
-export const fillerSite: number = siteCountMax - 1;
+export const fillerSite: number = 2 ** siteBits - 1;
 
 /** Slots in a block of a ring that overwrites: long events never cross a multiple of it. */
 export const blockSlots = 512;
 
 /** One plain event; only the low 38 bits of `time` (in ticks) go in. */
 export function encodeEvent(kind: EventKind, time: bigint, site: number): bigint {
-  assert(Number.isInteger(site) && site >= 0 && site < siteCountMax, `site ${site} is in range`);
+  assert(Number.isInteger(site) && site >= 0 && site < 2 ** siteBits, `site ${site} is in range`);
   const low38 = BigInt.asUintN(timeBits, time);
   return BigInt(kind) | (low38 << BigInt(timeShift)) | (BigInt(site) << BigInt(siteShift));
 }

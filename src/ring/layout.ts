@@ -43,7 +43,10 @@ export const eventBytes = 8;
 export const eventKind = {
   entry: 0,
   exit: 1,
-  /** The function was left by an exception or a longjmp, not by its return. */
+  /**
+   * The function was left by an exception or a longjmp, not by its return. With `aloneBit` in its
+   * site: it was entered, and nothing will be heard of its end.
+   */
   unwound: 2,
   /** The next slots carry values; see `docs/trace-format.md`. */
   long: 3,
@@ -56,4 +59,6 @@ export const siteBits = 24;
 export const timeShift: number = kindBits;
 export const siteShift: number = kindBits + timeBits;
 /** Sites in one session at the most. */
-export const siteCountMax: number = 2 ** siteBits;
+export const siteCountMax: number = 2 ** (siteBits - 1);
+/** Added to the site of an `unwound` event. */
+export const aloneBit: number = siteCountMax;

@@ -3,7 +3,7 @@
  * `trace/packet.ts` writes it, events as `ring/layout.ts` and `ring/long-event.ts` lay them out,
  * and an enumeration that gives each site its function's name.
  */
-import { eventKind, kindBits, siteBits, timeBits } from "../ring/layout.ts";
+import { eventKind, kindBits, siteBits, siteCountMax, timeBits } from "../ring/layout.ts";
 import { longBase, longForm } from "../ring/long-event.ts";
 import { clockOrigin, type TraceClock } from "./clock.ts";
 import type { TracedFunction } from "./functions.ts";
@@ -29,6 +29,8 @@ const integers = (): string =>
   [
     ...[8, 16, 32, 64].map((bits) => integer(bits, `uint${bits}_t`)),
     integer(siteBits, "site_bits_t"),
+    integer(siteBits - 1, "bare_site_bits_t"),
+    "typealias integer { size = 1; align = 1; signed = false; } := flag_t;",
     integer(32, "types_t", "base = 16; "),
     integer(64, "value_t", "base = 16; "),
     integer(8, "char_t", "encoding = UTF8; "),
@@ -80,9 +82,10 @@ function enumerations(functions: readonly TracedFunction[]): string {
   const names = uniqueNames(functions);
   const sites = functions.map((f, i) => `  ${quoted(names[i] ?? "")} = ${f.site}`);
   // TSDL has no empty enumeration.
-  if (sites.length === 0) sites.push(`  "no function" = ${2 ** siteBits - 1}`);
+  if (sites.length === 0) sites.push(`  "no function" = ${siteCountMax - 1}`);
   return [
     enumeration("site_bits_t", "site_t", sites),
+    enumeration("bare_site_bits_t", "bare_site_t", sites),
     enumeration("uint8_t", "base_t", labels(longBase)),
     enumeration("uint8_t", "form_t", labels(longForm)),
     enumeration("uint8_t", "loss_place_t", labels(lossPlace)),
@@ -128,15 +131,20 @@ const stream = (): string => `stream {
   };
 };`;
 
-/** Long events bring values; the other kinds are their site alone. */
+/** Long events bring values, unwound ones a flag (`aloneBit`); the others are their site alone. */
 const event = (name: string, id: number): string => `event {
   name = "${name}";
   id = ${id};
   stream_id = 0;
   fields := struct {
-    site_t function;${id === eventKind.long ? longFields : ""}
+    ${fieldsOf(id)}
   };
 };`;
+
+const fieldsOf = (id: number): string => {
+  if (id === eventKind.unwound) return "bare_site_t function;\n    flag_t alone;";
+  return `site_t function;${id === eventKind.long ? longFields : ""}`;
+};
 
 const longFields = `
     base_t base;

@@ -5,7 +5,7 @@
  * something out of the ordinary comes.
  */
 import { fillerSite, timeWrap } from "../ring/event.ts";
-import { eventKind, kindBits, timeBits } from "../ring/layout.ts";
+import { aloneBit, eventKind, kindBits, timeBits } from "../ring/layout.ts";
 import { longBase, longHeaderSlots } from "../ring/long-event.ts";
 import { CallStack, type CallVisitor, callEnd } from "./call-stack.ts";
 import { type Gap, LossLedger } from "./losses.ts";
@@ -187,7 +187,8 @@ export class ThreadReader {
         this.#stack.exit(site, time, last, callEnd.returned);
         return 1;
       case eventKind.unwound:
-        if (site !== fillerSite) this.#stack.exit(site, time, last, callEnd.unwound);
+        if (site < aloneBit) this.#stack.exit(site, time, last, callEnd.unwound);
+        else if (site !== fillerSite) this.#enter(site - aloneBit, time, true);
         return 1;
       default:
         return this.#long(site, time, last, at);

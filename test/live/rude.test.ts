@@ -3,10 +3,10 @@
  * trace has the same ones, left in the same way.
  */
 import { describe, expect, it } from "vitest";
-import { api, type Build, compile, run, Target, tempDir, tracePath } from "./harness.ts";
-import { findDifference, parseOwnLog, traceLog } from "./own-log.ts";
+import { api, type Build, compile, isSoak, run, Target, tempDir, tracePath } from "./harness.ts";
+import { type CallLog, findDifference, parseOwnLog, traceLog } from "./own-log.ts";
 import { changedTextBytes } from "./process-state.ts";
-import { countTrace } from "./trace-counts.ts";
+import { countThreads, countTrace } from "./trace-counts.ts";
 
 const five = "-fpatchable-function-entry=5";
 const flags = ["-O2", "-g", "-std=c++17", "-fnon-call-exceptions", five];
@@ -20,6 +20,16 @@ function compileRude(build: Build = { compiler: "g++" }): string {
   return compile("rude.cc", { ...build, flags, more: link });
 }
 
+/** What the program prints before "done". */
+async function linesOf(target: Target): Promise<string[]> {
+  const lines: string[] = [];
+  for (;;) {
+    const line = await target.line(/./);
+    if (line === "done") return lines;
+    lines.push(line);
+  }
+}
+
 /** Runs a case of rude.cc under a recording from its first to its last call. */
 async function record(program: string, name: string) {
   const target = await Target.start(program, name);
@@ -28,12 +38,7 @@ async function record(program: string, name: string) {
   const include = ["traced_*", "Guarded::*"];
   const recording = await session.record({ directory, filter: { include } });
   target.send("begin");
-  const lines: string[] = [];
-  for (;;) {
-    const line = await target.line(/./);
-    if (line === "done") break;
-    lines.push(line);
-  }
+  const lines = await linesOf(target);
   expect(await recording.stop()).toMatchObject({ refused: [], exits: true, lost: 0 });
   expect(changedTextBytes(target.pid)).toBe(0);
   target.send("end");
@@ -74,4 +79,64 @@ describe("the trace is the program's own log", () => {
     expect(own.size).toBeGreaterThan(0);
     expect(findDifference(own, traced)).toBeUndefined();
   });
+});
+
+describe("on stacks that are not mirrored, the trace has entries alone", () => {
+  /** What is to be seen of a log in which calls of `names` are on such stacks. */
+  const withoutExits = (own: CallLog, names: readonly string[]): CallLog => {
+    const isAlone = (entry: string): boolean => names.includes(entry.slice(1));
+    const seen = (log: readonly string[]): string[] =>
+      log.flatMap((entry) => {
+        if (!isAlone(entry)) return [entry];
+        return entry.startsWith(">") ? [`.${entry.slice(1)}`] : [];
+      });
+    return new Map([...own].map(([tid, log]) => [tid, seen(log)]));
+  };
+
+  it.each([
+    ["signal handlers on a stack in static memory", "alternate-stack"],
+    ["coroutines on the heap", "heap-coroutines"],
+  ])("of %s", async (_, name) => {
+    const { own, traced } = await record(compileRude(), name);
+    const names = ["traced_alternate", "traced_step", "traced_leaf"];
+    expect(findDifference(withoutExits(own, names), traced)).toBeUndefined();
+  });
+});
+
+describe("coroutines on stacks of their own that are mirrored", () => {
+  it("have all of their entries and exits in the trace, in order", async () => {
+    const { own, traced } = await record(compileRude(), "mapped-coroutines");
+    const events = (log: readonly string[]): string[] =>
+      log
+        .filter((entry) => !entry.startsWith("?left") && !entry.startsWith("?open"))
+        .map((entry) => entry.replace("?orphan ", ""));
+    const seen = new Map([...traced].map(([tid, log]) => [tid, events(log)]));
+    expect(findDifference(own, seen)).toBeUndefined();
+  });
+});
+
+describe("64 threads whose rings overflow", () => {
+  it("have, each of them, seen and lost as many calls as they made", async () => {
+    const target = await Target.start(compile("overflow.c"), "64", isSoak ? "200000" : "20000");
+    const directory = tracePath();
+    await using session = await api.attach(target.pid);
+    const filter = { include: ["traced_*"] };
+    const recording = await session.record({ directory, filter, ringBytes: 4096 });
+    target.send("begin");
+    const own = new Map((await linesOf(target)).map((line) => parsePair(line)));
+    const { lost } = await recording.stop();
+    target.send("end");
+    expect(await target.ended).toEqual({ status: 0, signal: null });
+    expect(own.size).toBe(64);
+    expect(lost).toBeGreaterThan(0);
+    const found = countThreads(directory);
+    for (const [tid, calls] of own) {
+      expect([tid, found.get(tid)]).toEqual([tid, { entries: calls, exits: calls }]);
+    }
+  });
+
+  const parsePair = (line: string): readonly [number, number] => {
+    const [tid = 0, calls = 0] = line.split(" ").map(Number);
+    return [tid, calls];
+  };
 });

@@ -94,3 +94,27 @@ export function countTrace(directory: string): TraceCounts {
   }
   return found;
 }
+
+/** Events seen and lost by thread, by the trace's own kinds. */
+export function countThreads(
+  directory: string,
+): ReadonlyMap<number, { readonly entries: number; readonly exits: number }> {
+  const trace = openTrace(directory);
+  const counters = new Map<number, Counter>();
+  using reader = new TraceReader(trace, ({ first }) => {
+    const counter = new Counter();
+    counters.set(first.tid, counter);
+    return counter;
+  });
+  reader.readAll();
+  return new Map(
+    reader.readers.flatMap((thread) => {
+      if (thread === undefined) return [];
+      const { tid, totals } = thread;
+      const counter = counters.get(tid) ?? new Counter();
+      const entries = sum(counter.entries) + totals.lostEntries;
+      const exits = sum(counter.exits) + sum(counter.unwound) + totals.lostExits;
+      return [[tid, { entries, exits }] as const];
+    }),
+  );
+}

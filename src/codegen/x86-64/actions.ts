@@ -1,12 +1,13 @@
 /** What each kind of action does at a function's entry and exit. */
 import type { Mem } from "../../isa/x86-64/operands.ts";
-import { mem64 } from "../../isa/x86-64/operands.ts";
+import { mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { counterOffset } from "../../ring/arena.ts";
+import { aloneBit } from "../../ring/layout.ts";
 import type { Action, Work } from "../work.ts";
 import { type InstancePlan, instanceOf, type Routine, record } from "./record.ts";
 
-const { rax, rcx } = r64;
+const { rax, rcx, rsp } = r64;
 
 /** Adds 1 to the counter of `site`. Clobbers rax, rcx and the flags. */
 function emitCount({ a }: Routine, { arena, shape }: InstancePlan, site: Mem): void {
@@ -44,10 +45,26 @@ export function emitExits(routine: Routine, work: Work, site: Mem): void {
   }
 }
 
-/** What is done behind the entry where it turns out that the exit will not come by. */
+/** What is done where a call is left by an exception or the like. */
 export function emitUnwound(routine: Routine, work: Work, site: Mem): void {
   for (const action of work) {
     if (action.kind !== "record" || !action.exits) continue;
     record(routine, instanceOf(routine, action.instance), "unwound", site);
+  }
+}
+
+/** What is done at an entry whose exit will not come by. */
+export function emitAlone(routine: Routine, work: Work, site: Mem): void {
+  const { a } = routine;
+  for (const action of work) {
+    if (action.kind !== "record" || !action.exits) {
+      emitActionEntry(routine, action, site);
+      continue;
+    }
+    a.i("mov", r32.eax, site);
+    a.i("or", r32.eax, aloneBit);
+    a.i("push", rax);
+    record(routine, instanceOf(routine, action.instance), "alone", mem32(rsp));
+    a.i("pop", rax);
   }
 }

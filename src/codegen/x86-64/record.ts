@@ -119,7 +119,7 @@ export function record(
   a.i("shl", rdx, timeTop);
   a.i("shl", rax, siteShift);
   a.i("shr", rdx, timeTop - timeShift);
-  a.i("lea", rdx, mem(rdx, { index: rax, disp: eventKind[kind] }));
+  a.i("lea", rdx, mem(rdx, { index: rax, disp: recordedKinds[kind] }));
   a.i("mov", rax, rsi);
   a.i("mov", r32.esi, r32.ebx);
   a.i("and", r32.esi, instance.shape.slotCount - 1);
@@ -134,7 +134,11 @@ export function record(
   cold.push({ instance, kind, haveRing, done, noRing, full });
 }
 
-type RecordedKind = "entry" | "exit" | "unwound";
+/** What can be recorded; `alone`, an entry without an exit, has `aloneBit` in the site's id. */
+const recordedKinds = { ...eventKind, alone: eventKind.unwound } as const;
+type RecordedKind = "entry" | "exit" | "unwound" | "alone";
+/** Whether it begins a call. */
+const isEntry = (kind: RecordedKind): boolean => kind === "entry" || kind === "alone";
 
 /** What `record` leaves to `emitCold`. */
 export type Cold = {
@@ -153,14 +157,15 @@ export function emitCold({ a, cold }: Routine): void {
     const claim = claims.get(instance) ?? a.label();
     claims.set(instance, claim);
     a.bind(noRing);
-    a.i("mov", r32.ebx, kind === "entry" ? 0 : 1);
+    a.i("mov", r32.ebx, isEntry(kind) ? 0 : 1);
     a.i("call", claim);
     a.i("test", rcx, rcx);
     a.i("jne", haveRing);
     a.i("jmp", done);
     a.bind(full);
-    const lost = kind === "entry" ? ringHeader.lostEntries : ringHeader.lostExits;
-    a.i("inc", mem64(rcx, { disp: lost }));
+    if (isEntry(kind)) a.i("inc", mem64(rcx, { disp: ringHeader.lostEntries }));
+    // A reader that looked for the exit of a lost call would find it in another call's.
+    if (kind !== "entry") a.i("inc", mem64(rcx, { disp: ringHeader.lostExits }));
     a.i("jmp", done);
   }
   for (const [instance, claim] of claims) {

@@ -26,8 +26,8 @@
  * **Inside of a function.** At a static probe the red zone is in use: the thunk steps over it.
  *
  * **Entry alone.** The site jumps to the thunk, which records and jumps to the body. On stacks
- * outside of the mirrored part of the address space the first form falls back to this, and says
- * so with an `unwound` event right behind the entry: how long the call takes is not known.
+ * outside of the mirrored part of the address space the first form falls back to this, and the
+ * event says so: how long the call takes is not known.
  *
  * Everything that the caller or the callee can see stays as it was: all registers, because a
  * compiler that knows its callee (gcc's -fipa-ra) keeps values in registers that the ABI calls
@@ -39,7 +39,7 @@ import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { hooksReturn, keepsRedZone, type Work } from "../work.ts";
-import { emitEntries, emitExits, emitUnwound } from "./actions.ts";
+import { emitAlone, emitEntries, emitExits, emitUnwound } from "./actions.ts";
 import { emitPersonality } from "./personality.ts";
 import { emitCold, type Routine, restore, save, savedBytes, type ThunkPlan } from "./record.ts";
 import { emitTail } from "./tail.ts";
@@ -188,8 +188,7 @@ function emitHookingEntry(routine: Routine, work: Work): void {
   emitTail(routine, { mirrorSlot, ...places, done: hooked });
 
   a.bind(unmirrored);
-  emitEntries(routine, work, site);
-  emitUnwound(routine, work, site);
+  emitAlone(routine, work, site);
   a.i("add", mem64(rsp, { disp: frame.thunk }), outside - afterEnter);
   restore(a);
   a.i("ret");
