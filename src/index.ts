@@ -156,6 +156,7 @@ export {
   type ProgramFile,
 } from "./session/program-file.ts";
 export type { Recording, RecordingProgress, RecordingSummary } from "./session/recording.ts";
+export type { CallCount, RegisteredOps } from "./session/seat.ts";
 export {
   attach,
   launch,
@@ -174,7 +175,7 @@ export {
   siteTarget,
 } from "./session/site-listing.ts";
 export type { ExitStatus } from "./session/target-worker.ts";
-export type { CallCount, EnabledFunction } from "./session/tracing.ts";
+export type { EnabledFunction } from "./session/tracing.ts";
 export type { SourceLine } from "./symbols/dwarf/line-table.ts";
 export { type CallEnd, type CallVisitor, callEnd, type LongPayload } from "./trace/call-stack.ts";
 export type { TraceClock } from "./trace/clock.ts";

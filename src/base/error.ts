@@ -9,6 +9,7 @@ export type ErrorCode =
   | "no-such-process"
   | "no-permission"
   | "already-traced"
+  | "owner-gone"
   | "target-exited"
   | "not-elf"
   | "bad-elf"

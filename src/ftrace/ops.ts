@@ -24,17 +24,21 @@ export type Ops = {
   readonly handler: Handler;
   readonly filter: FtraceHash;
   readonly notrace: FtraceHash;
+  /** The rings and counters that it writes: every user of a process has some of his own. */
+  readonly instance: number;
 };
 
 export const makeOps = (
   name: string,
   handler: Handler,
   hashes: { readonly filter?: FtraceHash; readonly notrace?: FtraceHash } = {},
+  instance = 0,
 ): Ops => ({
   name,
   handler,
   filter: hashes.filter ?? emptyHash,
   notrace: hashes.notrace ?? emptyHash,
+  instance,
 });
 
 /** What an ops asks of the sites that it wants. */

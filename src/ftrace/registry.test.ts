@@ -47,6 +47,27 @@ describe("Registry", () => {
     expect([...registry.enabledSites()]).toEqual(before);
   });
 
+  it("exchanges ops in one update", () => {
+    const registry = new Registry(siteCount);
+    const [a, b, c] = [
+      ["f1", "f2"],
+      ["f2", "f3"],
+      ["f3", "f4"],
+    ].map((globs, index) => makeOps(`${index}`, recordHandler, { filter: select(...globs) }));
+    registry.register(ensure(a, "ops"));
+    registry.register(ensure(b, "ops"));
+    const result = registry.exchange([ensure(a, "ops")], [ensure(c, "ops")]);
+    expect(result.ok && result.value.map((u) => [u.site, u.action, u.ops.length])).toEqual([
+      [1, "makeNop", 0],
+      [2, "modifyCall", 1],
+      [3, "modifyCall", 2],
+      [4, "makeCall", 1],
+    ]);
+    expect(registry.countEnabled([ensure(c, "ops")])).toBe(2);
+    expect(registry.exchange(registry.ops, []).ok).toBe(true);
+    expect([...registry.enabledSites()]).toEqual([]);
+  });
+
   it("refuses to redirect every function there is", () => {
     const registry = new Registry(siteCount);
     expect(registry.register(makeOps("all", direct))).toEqual({

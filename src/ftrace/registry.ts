@@ -97,29 +97,21 @@ export class Registry {
 
   /** Registers `ops`: the sites that have to change, or why it can't be. */
   register(ops: Ops): Result<Update, Conflict> {
-    if (this.#ops.includes(ops)) return err({ kind: "registered" });
-    const conflict = this.#conflict(ops, undefined);
-    if (conflict !== undefined) return err(conflict);
-    this.#ops = [...this.#ops, ops];
-    const wanted = this.#wantedBy(ops);
-    for (const site of wanted) this.#records[site] = addWish(this.record(site), wishOf(ops));
-    return ok(this.#update(wanted));
+    return this.exchange([], [ops]);
   }
 
   /** Takes `ops` away: the sites that have to change. */
   unregister(ops: Ops): Update {
-    assert(this.#ops.includes(ops), `${ops.name} is registered`);
-    this.#ops = this.#ops.filter((one) => one !== ops);
-    const wanted = this.#wantedBy(ops);
-    for (const site of wanted) this.#remove(site, ops);
-    return this.#update(wanted);
+    const result = this.exchange([ops], []);
+    assert(result.ok, "nothing keeps an ops from going");
+    return result.value;
   }
 
   /** Puts `next` in the place of `ops`: other hashes, or another handler with the same ones. */
   modify(ops: Ops, next: Ops): Result<Update, Conflict> {
     const place = this.#ops.indexOf(ops);
     assert(place >= 0, `${ops.name} is registered`);
-    const conflict = this.#conflict(next, ops);
+    const conflict = this.#conflict(next, [ops]);
     if (conflict !== undefined) return err(conflict);
     this.#ops = this.#ops.with(place, next);
     const before = this.#wantedBy(ops);
@@ -129,6 +121,31 @@ export class Registry {
     const sameHandler = ops.handler === next.handler;
     const stays = (site: number): boolean => sameHandler && before.has(site) && after.has(site);
     return ok(this.#update(new Set([...before, ...after].filter((site) => !stays(site)))));
+  }
+
+  /** Takes `gone` away and brings `come`, in one update. */
+  exchange(gone: readonly Ops[], come: readonly Ops[]): Result<Update, Conflict> {
+    for (const ops of come) {
+      if (this.#ops.includes(ops)) return err({ kind: "registered" });
+      const conflict = this.#conflict(ops, gone);
+      if (conflict !== undefined) return err(conflict);
+    }
+    for (const ops of gone) assert(this.#ops.includes(ops), `${ops.name} is registered`);
+    this.#ops = [...this.#ops.filter((one) => !gone.includes(one)), ...come];
+    const changed = new Set<number>();
+    for (const ops of gone) {
+      for (const site of this.#wantedBy(ops)) {
+        this.#remove(site, ops);
+        changed.add(site);
+      }
+    }
+    for (const ops of come) {
+      for (const site of this.#wantedBy(ops)) {
+        this.#records[site] = addWish(this.record(site), wishOf(ops));
+        changed.add(site);
+      }
+    }
+    return ok(this.#update(changed));
   }
 
   /** Everything on or off at once, without changing who wants what. */
@@ -162,6 +179,16 @@ export class Registry {
     }
   }
 
+  /** How many sites are enabled that one of `ops` wants. */
+  countEnabled(ops: readonly Ops[]): number {
+    let count = 0;
+    for (let site = 0; site < this.siteCount; site++) {
+      if (!has(this.record(site), flag.enabled)) continue;
+      if (ops.some((one) => opsWants(one, site))) count++;
+    }
+    return count;
+  }
+
   #wantedBy(ops: Ops): ReadonlySet<number> {
     const sites = new Set<number>();
     for (let site = 0; site < this.siteCount; site++) if (opsWants(ops, site)) sites.add(site);
@@ -178,12 +205,12 @@ export class Registry {
   }
 
   /** The first thing that keeps `ops` from being registered in the place of `instead`. */
-  #conflict(ops: Ops, instead: Ops | undefined): Conflict | undefined {
+  #conflict(ops: Ops, instead: readonly Ops[]): Conflict | undefined {
     if (!needsFilter(ops)) return undefined;
     if (ops.filter.terms.length === 0) return { kind: "no-filter" };
     for (const site of ops.filter.sites) {
       if (!opsWants(ops, site)) continue;
-      const holder = this.opsAt(site).find((one) => one !== instead && redirects(one));
+      const holder = this.opsAt(site).find((one) => !instead.includes(one) && redirects(one));
       if (holder !== undefined) return { kind: "busy", site, holder: holder.name };
     }
     return undefined;

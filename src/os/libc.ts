@@ -54,6 +54,9 @@ export const mprotect: (addr: bigint, length: bigint, prot: number) => number = 
   "int mprotect(uintptr_t addr, size_t length, int prot)",
 );
 export const kill: (pid: number, signal: number) => number = declare("int kill(int pid, int sig)");
+export const flock: (fd: number, operation: number) => number = declare(
+  "int flock(int fd, int operation)",
+);
 
 export const posixSpawn: (
   pid: Int32Array,

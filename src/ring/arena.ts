@@ -49,6 +49,8 @@ export const control = {
   journal: 140,
   /** u64: result of the system call that ended the last program, 0 when it ran to its end. */
   failure: 144,
+  /** u64: result of the last system call that a program made. */
+  result: 160,
   /** u64: times that the agent ran a journal because its tracer was gone. */
   rescues: 152,
 } as const;

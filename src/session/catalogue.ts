@@ -19,7 +19,7 @@ import { nearestNames } from "../symbols/glob.ts";
 import type { SiteTable } from "../target/injection.ts";
 import { windowBytesMax } from "../target/text-patch.ts";
 import { demangle } from "./demangle.ts";
-import { type MoreSites, siteLists } from "./more-sites.ts";
+import { hasAll, type MoreSites, siteLists } from "./more-sites.ts";
 import { addressIn, type Module } from "./process-modules.ts";
 
 /** Words as in ftrace's set_ftrace_filter and set_ftrace_notrace: `sqlite3*`, `*:mod:libfoo`. */
@@ -88,6 +88,32 @@ export function makeCatalogue(
   const functions = found.map((one, index) => ({ ...one, id: siteId(index) }));
   return { functions, traceable: functions.map(toTraceable) };
 }
+
+/** A process' catalogue, with those sites beside the compilers' own. */
+export type CatalogueOf = (more: MoreSites) => Catalogue;
+
+/** Catalogues a process when somebody wants to know, and keeps the last catalogue. */
+export function catalogueOf(pid: number, modules: readonly Module[]): CatalogueOf {
+  let last: { readonly more: MoreSites; readonly catalogue: Catalogue } | undefined;
+  return (more) => {
+    if (last === undefined || !isSame(last.more, more)) {
+      const doing = `trace functions of process ${pid}`;
+      last = { more, catalogue: makeCatalogue(doing, modules, more) };
+    }
+    return last.catalogue;
+  };
+}
+
+const isSame = (a: MoreSites, b: MoreSites): boolean => hasAll(a, b) && hasAll(b, a);
+
+/** The same without the sites that have to be asked for. */
+export const withoutMoved = ({ functions, traceable }: Catalogue): Catalogue => {
+  const isOwn = (index: number): boolean => functions[index]?.site.displaced === undefined;
+  return {
+    functions: functions.filter((_, index) => isOwn(index)),
+    traceable: traceable.filter((_, index) => isOwn(index)),
+  };
+};
 
 /** C++ and Rust names match with their parameters and without. */
 function toTraceable({ id, name, demangled, module }: CataloguedFunction): TraceableFunction {

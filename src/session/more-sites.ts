@@ -14,6 +14,12 @@ export type MoreSites = {
   readonly probes?: boolean;
 };
 
+/** Whether all that `asked` asks for is in `there`. */
+export const hasAll = (there: MoreSites, asked: MoreSites): boolean =>
+  (there.prologues === true || asked.prologues !== true) &&
+  (there.libcalls === true || asked.libcalls !== true) &&
+  (there.probes === true || asked.probes !== true);
+
 /** The lists of sites of a target's modules, each with its module; the program comes first. */
 export function siteLists(
   modules: readonly Module[],

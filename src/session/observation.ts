@@ -4,8 +4,8 @@
  * then the process is as it was and the counts are final.
  */
 import { type Cause, Lifetime } from "./lifetime.ts";
+import type { CallCount, Seat } from "./seat.ts";
 import type { ExitStatus } from "./target-worker.ts";
-import type { CallCount, Tracing } from "./tracing.ts";
 
 /** How an observation went. */
 export type ObservationSummary = Cause & {
@@ -20,14 +20,18 @@ export type ObservationSummary = Cause & {
 };
 
 export class Observation {
-  readonly #tracing: Tracing;
+  readonly #seat: Seat;
   readonly #lifetime: Lifetime<ObservationSummary>;
 
   /** @internal use `Session.observe`. */
-  constructor(tracing: Tracing, status: () => Promise<ExitStatus>) {
-    this.#tracing = tracing;
+  constructor(
+    seat: Seat,
+    status: () => Promise<ExitStatus>,
+    failure: () => Promise<string | undefined>,
+  ) {
+    this.#seat = seat;
     const finish = (cause: Cause): Promise<ObservationSummary> => this.#finish(cause);
-    this.#lifetime = new Lifetime({ status, finish });
+    this.#lifetime = new Lifetime({ status, failure, finish });
   }
 
   /** Settles when the observation has ended, for whatever reason. */
@@ -40,14 +44,14 @@ export class Observation {
     return this.#lifetime.isEnding;
   }
 
-  /** Functions that are counted at present. */
-  get functions(): number {
-    return this.#tracing.enabledCount;
+  /** How many functions are counted at present. */
+  async functions(): Promise<number> {
+    return (await this.#seat.state()).functions;
   }
 
   /** Calls so far of each function that was called, most first. */
   counts(): Promise<readonly CallCount[]> {
-    return this.#tracing.counts();
+    return this.#seat.counts();
   }
 
   /** Ends the observation: the process is as it was before. */
@@ -56,11 +60,11 @@ export class Observation {
   }
 
   async #finish(cause: Cause): Promise<ObservationSummary> {
-    const functions = this.#tracing.enabledCount;
-    const removed = cause.exit.kind === "running" ? await this.#tracing.remove() : undefined;
-    // The arena stays mapped here: what was counted to the very end is in it.
-    const counts = await this.#tracing.counts();
-    const { refused } = this.#tracing;
+    const { functions, refused } = await this.#seat.state();
+    const removed = await this.#seat.leave(cause.exit.kind === "running");
+    // The counters stay mapped here: what was counted to the very end is in them.
+    const counts = await this.#seat.counts();
+    await this.#seat.release();
     const left = removed?.left;
     return { ...cause, counts, functions, refused, ...(left === undefined ? {} : { left }) };
   }

@@ -2,18 +2,20 @@
  * One recording: ops in the register, sites that follow them, rings that are drained. It ends when
  * it is told to, or with the process; then the process is as it was and the trace is whole.
  */
-import type { Pid } from "../base/brand.ts";
-import type { Handler, Ops } from "../ftrace/ops.ts";
+import { linkAddr } from "../base/brand.ts";
+import type { Handler } from "../ftrace/ops.ts";
 import type { ClockReading } from "../os/tsc.ts";
 import type { ChangeResult } from "../target/injection.ts";
 import type { TracedFunction } from "../trace/functions.ts";
-import type { Catalogue, CataloguedFunction, SiteFilter } from "./catalogue.ts";
+import type { SiteFilter } from "./catalogue.ts";
 import { measureClock } from "./clock.ts";
 import type { DrainTotals } from "./drain.ts";
 import type { DrainHandlers } from "./drain-worker.ts";
 import { type Cause, Lifetime } from "./lifetime.ts";
-import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
-import { type CallCount, type EnabledFunction, Tracing } from "./tracing.ts";
+import type { Module } from "./process-modules.ts";
+import type { AnnouncedFunction, CallCount, RegisteredOps, Seat } from "./seat.ts";
+import type { ExitStatus } from "./target-worker.ts";
+import type { EnabledFunction } from "./tracing.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
 
 /** Totals so far; rates are for the caller to make of two of them. */
@@ -47,38 +49,33 @@ export type RecordingSummary = RecordingProgress & {
 const locateAtOnce = 500;
 
 type Parts = {
-  readonly pid: Pid;
   readonly status: () => Promise<ExitStatus>;
-  readonly target: WorkerClient<TargetHandlers>;
+  /** Why there is nothing to trace with any more, if that is so. */
+  readonly failure: () => string | undefined;
   readonly drain: WorkerClient<DrainHandlers>;
   readonly directory: string;
-  /** Whether returns can be hooked. */
+  /** Whether returns are recorded, and can be. */
   readonly exits: boolean;
-  readonly catalogue: Catalogue;
+  readonly modules: readonly Module[];
   readonly clock: ClockReading;
 };
 
 export class Recording {
   readonly directory: string;
   readonly #parts: Parts;
-  readonly #tracing: Tracing;
+  readonly #seat: Seat;
   readonly #lifetime: Lifetime<RecordingSummary>;
   #locating: Promise<void> = Promise.resolve();
 
   /** @internal use `Session.record`. */
-  constructor(parts: Parts) {
+  constructor(parts: Parts, seat: Seat) {
     this.#parts = parts;
+    this.#seat = seat;
     this.directory = parts.directory;
-    const { pid, status, target, catalogue, drain } = parts;
-    this.#tracing = new Tracing({
-      pid,
-      target,
-      catalogue,
-      announce: (functions) => this.#name(functions),
-    });
+    const { status, drain } = parts;
     this.#lifetime = new Lifetime({
       status,
-      failure: async () => (await drain.call("failure"))?.why,
+      failure: async () => (await drain.call("failure"))?.why ?? parts.failure(),
       finish: (cause) => this.#finish(cause),
     });
   }
@@ -88,42 +85,46 @@ export class Recording {
     return this.#lifetime.ended;
   }
 
-  /** Registers an ops: see `Tracing.register`. */
-  register(name: string, handler: Handler, filter: Partial<SiteFilter> = {}): Promise<Ops> {
-    return this.#tracing.register(name, handler, filter);
+  /** Registers an ops: see `Seat.register`. */
+  register(
+    name: string,
+    handler: Handler,
+    filter: Partial<SiteFilter> = {},
+  ): Promise<RegisteredOps> {
+    return this.#seat.register(name, handler, filter);
   }
 
   /** Takes an ops away. */
-  unregister(ops: Ops): Promise<void> {
-    return this.#tracing.unregister(ops);
+  unregister(ops: RegisteredOps): Promise<void> {
+    return this.#seat.unregister(ops);
   }
 
   /** Gives an ops another filter; the ops that is registered from now on. */
-  setFilter(ops: Ops, filter: Partial<SiteFilter>): Promise<Ops> {
-    return this.#tracing.setFilter(ops, filter);
+  setFilter(ops: RegisteredOps, filter: Partial<SiteFilter>): Promise<RegisteredOps> {
+    return this.#seat.setFilter(ops, filter);
   }
 
-  /** Switches all functions off, or those back on that some ops wants (ftrace's tracing_on). */
+  /** Takes all ops of this recording out of the process, or puts them back (tracing_on). */
   setEnabled(on: boolean): Promise<void> {
-    return this.#tracing.setEnabled(on);
+    return this.#seat.setEnabled(on);
   }
 
-  /** What is enabled now, as ftrace's enabled_functions lists it. */
-  enabledFunctions(): readonly EnabledFunction[] {
-    return this.#tracing.enabledFunctions();
+  /** What is enabled in the process now, as ftrace's enabled_functions lists it. */
+  enabledFunctions(): Promise<readonly EnabledFunction[]> {
+    return this.#seat.enabledFunctions();
   }
 
   /** Calls so far of functions that `count` ops want, most first. */
   counts(): Promise<readonly CallCount[]> {
-    return this.#tracing.counts();
+    return this.#seat.counts();
   }
 
-  /** Names functions in the trace before the first event of theirs can be in it. */
-  async #name(functions: readonly CataloguedFunction[]): Promise<void> {
-    const { drain, exits } = this.#parts;
+  /** @internal names functions in the trace before the first event of theirs can be in it. */
+  async announce(functions: readonly AnnouncedFunction[]): Promise<void> {
+    const { drain } = this.#parts;
     await drain.call(
       "addFunctions",
-      functions.map((one) => describe(one, exits)),
+      functions.map((one) => this.#describe(one)),
     );
     const before = this.#locating;
     this.#locating = before.then(() => this.#locate(functions));
@@ -132,12 +133,13 @@ export class Recording {
   }
 
   /** Adds the functions' source lines to the trace, a few at a time: debug information is large. */
-  async #locate(functions: readonly CataloguedFunction[]): Promise<void> {
-    const { drain, exits } = this.#parts;
+  async #locate(functions: readonly AnnouncedFunction[]): Promise<void> {
+    const { drain, modules } = this.#parts;
+    const programs = new Map(modules.map(({ path, program }) => [path, program]));
     const located: TracedFunction[] = [];
     for (const [index, one] of functions.entries()) {
-      const line = one.module.program.sourceLine(one.site.functionAddr);
-      if (line !== undefined) located.push({ ...describe(one, exits), ...line });
+      const line = programs.get(one.module)?.sourceLine(linkAddr(one.linkAddress));
+      if (line !== undefined) located.push({ ...this.#describe(one), ...line });
       if (index % locateAtOnce !== 0) continue;
       await new Promise((resolve) => setImmediate(resolve));
       if (this.isEnding) break;
@@ -147,7 +149,7 @@ export class Recording {
 
   async progress(): Promise<RecordingProgress> {
     const totals = await this.#parts.drain.call("totals");
-    return { ...totals, functions: this.#tracing.enabledCount };
+    return { ...totals, functions: (await this.#seat.state()).functions };
   }
 
   /** Whether it has ended or is about to: who was to be told of a failure has been told. */
@@ -165,22 +167,24 @@ export class Recording {
 
   async #finish({ reason, exit }: Cause): Promise<RecordingSummary> {
     const { drain, clock, directory, exits } = this.#parts;
-    const functions = this.#tracing.enabledCount;
+    const seat = this.#seat;
     try {
+      const { functions } = await seat.state();
       // A drain that has broken down is no reason to leave the process as it is.
       await drain.call("settle").catch(() => undefined);
-      const removed = exit.kind === "running" ? await this.#tracing.remove() : undefined;
+      const removed = await seat.leave(exit.kind === "running");
       await this.#locating;
       const wallNs = BigInt(Date.now()) * 1_000_000n;
       const totals = await drain.call("finish", { wallNs, reason, clock: measureClock(clock) });
-      const { protocols, agentless, pauseMs } = this.#tracing.changes;
+      const { changes, refused } = await seat.state();
+      const { protocols, agentless, pauseMs } = changes;
       return {
         ...totals,
         functions,
         directory,
         reason,
         exit,
-        refused: this.#tracing.refused,
+        refused,
         exits,
         protocols,
         ...(agentless === undefined ? {} : { agentless }),
@@ -189,15 +193,12 @@ export class Recording {
       };
     } finally {
       await drain.end();
+      await seat.release();
     }
   }
-}
 
-const describe = (one: CataloguedFunction, exits: boolean): TracedFunction => ({
-  site: one.id,
-  name: one.name,
-  demangled: one.demangled,
-  module: one.module.path,
-  address: one.at,
-  entriesOnly: !exits || one.site.entriesOnly !== undefined,
-});
+  #describe(announced: AnnouncedFunction): TracedFunction {
+    const { linkAddress: _, ...one } = announced;
+    return { ...one, entriesOnly: one.entriesOnly === true || !this.#parts.exits };
+  }
+}

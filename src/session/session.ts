@@ -7,35 +7,34 @@
  */
 import { hostname } from "node:os";
 import { type Pid, pid as toPid } from "../base/brand.ts";
-import { PatchbayError } from "../base/error.ts";
-import { commandLine, cpuVendor, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
+import { commandLine, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { type ClockReading, readClocks } from "../os/tsc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
-import { type ArenaShape, pageBytes } from "../ring/arena.ts";
+import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
-import { refuseOtherTracer } from "../target/other-tracer.ts";
 import type { TraceClock } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
 import { refuseUnattachable } from "./attachable.ts";
 import {
-  type Catalogue,
   type CataloguedFunction,
-  makeCatalogue,
+  type CatalogueOf,
+  catalogueOf,
   resolveFilter,
   type SiteFilter,
-  toSiteTable,
 } from "./catalogue.ts";
 import { measureClock } from "./clock.ts";
 import { checkCommand } from "./command.ts";
 import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
+import { meet, own } from "./meet.ts";
 import type { MoreSites } from "./more-sites.ts";
 import { Observation } from "./observation.ts";
-import { listModules, type ModuleList } from "./process-modules.ts";
+import { Owner } from "./owner.ts";
+import { listModules, type Module, type ModuleList } from "./process-modules.ts";
 import { Recording } from "./recording.ts";
-import { targetFacts } from "./target-facts.ts";
+import { RemoteHost } from "./remote-host.ts";
+import { type Seat, type SeatRequest, vacate } from "./seat.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
-import { Tracing } from "./tracing.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
 export type RecordOptions = MoreSites & {
@@ -59,24 +58,27 @@ export type ObserveOptions = MoreSites & Pick<RecordOptions, "filter" | "vendorR
 
 const ringBytesDefault = 4 << 20;
 const threadsDefault = 1024;
-/** Room for the steps that change some 250,000 sites; memory that is not used is not taken. */
-const programBytesDefault = 16 << 20;
 /** Shortest span over which the clock's speed is measured, in ms. */
 const calibrationMs = 25;
 
-/** The rules of this machine's vendor; Hygon makes AMD's processors. */
-const machineRules = (): VendorRules =>
-  ["AuthenticAMD", "HygonGenuine"].includes(cpuVendor()) ? "amd" : "intel";
-
-/** Attaches to a running process. Nothing in it changes before something is recorded. */
+/**
+ * Attaches to a running process. Nothing in it changes before something is recorded. Where another
+ * Patchbay process of this user has attached already, this one joins it.
+ */
 export async function attach(pid: number): Promise<Session> {
   const target = toPid(pid);
   refuseUnattachable(target);
-  refuseOtherTracer(target);
-  const modules = listModules(target);
   const { startTime } = readStat(target);
-  const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
-  return new Session(target, startTime, modules, worker, undefined);
+  const met = await meet(target, startTime);
+  const close = async (): Promise<void> =>
+    met instanceof RemoteHost ? met.close() : met.lock?.[Symbol.dispose]();
+  return orElse(close, async () => {
+    const about = describeProcess(target, startTime);
+    if (met instanceof RemoteHost) return new Session(about, met);
+    const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
+    const owner = await Owner.of({ ...about, worker, ownership: met, launched: undefined });
+    return new Session(about, owner);
+  });
 }
 
 /**
@@ -89,13 +91,41 @@ export async function launch(
 ): Promise<Session> {
   checkCommand(command, (options.env ?? process.env)["PATH"] ?? "");
   const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
+  return orElse(
+    () => worker.end(),
+    async () => {
+      const pid = await worker.call("launch", command, options);
+      const about = describeProcess(pid, readStat(pid).startTime);
+      const ownership = own(pid, about.startTime);
+      return new Session(about, await Owner.of({ ...about, worker, ownership, launched: "held" }));
+    },
+  );
+}
+
+/** Does `work`; if that fails, `undo` as well. */
+async function orElse<T>(undo: () => Promise<void>, work: () => Promise<T>): Promise<T> {
   try {
-    const target = await worker.call("launch", command, options);
-    return new Session(target, readStat(target).startTime, listModules(target), worker, "held");
+    return await work();
   } catch (error) {
-    await worker.end();
+    await undo();
     throw error;
   }
+}
+
+/** What a session knows of its process. */
+type About = {
+  readonly pid: Pid;
+  /** In clock ticks since boot: tells it from a namesake. */
+  readonly startTime: number;
+  readonly list: ModuleList;
+  readonly modules: readonly Module[];
+  readonly catalogue: CatalogueOf;
+};
+
+function describeProcess(pid: Pid, startTime: number): About {
+  const list = listModules(pid);
+  const { modules } = list;
+  return { pid, startTime, list, modules, catalogue: catalogueOf(pid, modules) };
 }
 
 const targetWorkerUrl = new URL("./target-worker.js", import.meta.url);
@@ -105,174 +135,164 @@ const drainWorkerUrl = new URL("./drain-worker.js", import.meta.url);
 export class Session {
   readonly pid: Pid;
   readonly modules: ModuleList;
-  readonly #worker: WorkerClient<TargetHandlers>;
-  readonly #startTime: number;
+  readonly #about: About;
+  readonly #host: Owner | RemoteHost;
   readonly #clock: ClockReading;
   /** The memory of the program as it is now; of the one that exec brings, nothing is seen there. */
   readonly #image: ProcessMemory;
   readonly #entry: bigint;
+  readonly #users = new Set<Recording | Observation>();
   #isClosed = false;
-  #launched: "held" | "running" | undefined;
-  /** What goes on in the process; one thing at a time. */
-  #running: Recording | Observation | undefined;
-  #catalogue: Catalogue | undefined;
   #more: MoreSites = {};
 
   /** @internal use `attach` or `launch`. */
-  constructor(
-    pid: Pid,
-    startTime: number,
-    modules: ModuleList,
-    worker: WorkerClient<TargetHandlers>,
-    launched: "held" | undefined,
-  ) {
-    this.pid = pid;
-    this.modules = modules;
-    this.#worker = worker;
-    this.#launched = launched;
-    this.#startTime = startTime;
+  constructor(about: About, host: Owner | RemoteHost) {
+    this.pid = about.pid;
+    this.modules = about.list;
+    this.#about = about;
+    this.#host = host;
     this.#clock = readClocks();
-    this.#image = new ProcessMemory(pid);
-    this.#entry = modules.modules.map(({ program, bias }) => program.elf.entry + bias)[0] ?? 0n;
+    this.#image = new ProcessMemory(about.pid);
+    this.#entry = about.modules.map(({ program, bias }) => program.elf.entry + bias)[0] ?? 0n;
   }
 
-  get #functions(): Catalogue {
-    const doing = `trace functions of process ${this.pid}`;
-    this.#catalogue ??= makeCatalogue(doing, this.modules.modules, this.#more);
-    return this.#catalogue;
+  /** The Patchbay process that had attached before and was joined; undefined for the first one. */
+  get joined(): number | undefined {
+    return this.#host instanceof RemoteHost ? this.#host.owner : undefined;
+  }
+
+  /** Other Patchbay processes that have joined this one and trace. */
+  get guests(): number {
+    return this.#host instanceof Owner ? this.#host.guests : 0;
+  }
+
+  /** Settles when the last guest has gone, or `signal` says that it does not matter. */
+  async guestsGone(signal: AbortSignal): Promise<void> {
+    if (this.#host instanceof Owner) await this.#host.guestsGone(signal);
   }
 
   /** From now on, these sites count beside those that compilers left. */
   useSites({ prologues = false, libcalls = false, probes = false }: MoreSites): void {
-    const more = { prologues, libcalls, probes };
-    if (JSON.stringify(more) !== JSON.stringify(this.#more)) this.#catalogue = undefined;
-    this.#more = more;
+    this.#more = { prologues, libcalls, probes };
   }
 
   /** The functions that `filter` names. */
   select({ include = [], exclude = [] }: Partial<SiteFilter> = {}): readonly CataloguedFunction[] {
     const doing = `trace functions of process ${this.pid}`;
-    const { filter, notrace } = resolveFilter(doing, this.#functions, { include, exclude });
+    const catalogue = this.#about.catalogue(this.#more);
+    const { filter, notrace } = resolveFilter(doing, catalogue, { include, exclude });
     const isNamed = (site: number): boolean => include.length === 0 || filter.sites.has(site);
-    return this.#functions.functions.filter(({ id }) => isNamed(id) && !notrace.sites.has(id));
+    return catalogue.functions.filter(({ id }) => isNamed(id) && !notrace.sites.has(id));
   }
 
-  /** Makes sure that nothing goes on yet, and that `filter` names something; for `doing`. */
-  #prepare(doing: string, { filter, ...more }: ObserveOptions): Catalogue {
-    if (this.#running !== undefined) {
-      throw new PatchbayError({
-        code: "bad-usage",
-        doing: `${doing} process ${this.pid}`,
-        why: "this session is tracing it already",
-      });
-    }
+  /** A filter that names nothing is refused before anything is touched. */
+  #check({ filter, ...more }: ObserveOptions): void {
     this.useSites(more);
-    // A filter that names nothing is refused before anything is touched.
     this.select(filter);
-    return this.#functions;
-  }
-
-  /** Brings in what tracing needs, with rings of this shape. */
-  #inject(
-    catalogue: Catalogue,
-    rings: Pick<ArenaShape, "ringCount" | "slotCount">,
-    { overwrite, vendorRules }: { overwrite: boolean; vendorRules: VendorRules | undefined },
-  ) {
-    const counterBytes = pageBytes * Math.ceil((catalogue.functions.length * 8) / pageBytes);
-    const shape = { ...rings, programBytes: programBytesDefault, counterBytes };
-    const options = { shape, overwrite, rules: vendorRules ?? machineRules() };
-    const facts = targetFacts(this.modules.modules);
-    const sites = toSiteTable(catalogue);
-    return this.#worker
-      .call("inject", this.pid, facts, sites, options)
-      .then((injected) => ({ ...injected, shape }));
   }
 
   /**
-   * Starts counting calls, without a trace; nothing else may go on in this session. A program that
-   * was launched starts to run.
+   * Starts counting calls, without a trace, beside whatever else goes on. A program that was
+   * launched starts to run.
    */
   async observe(options: ObserveOptions = {}): Promise<Observation> {
-    const { pid } = this;
-    const catalogue = this.#prepare("observe", options);
-    const { vendorRules } = options;
+    this.#check(options);
     // Nothing is recorded: the smallest ring that there can be.
     const rings = { ringCount: 1, slotCount: pageBytes / eventBytes };
-    await this.#inject(catalogue, rings, { overwrite: false, vendorRules });
-    const tracing = new Tracing({ pid, target: this.#worker, catalogue });
-    const observation = new Observation(tracing, () => this.status());
-    this.#running = observation;
-    try {
-      await tracing.register("count", { kind: "count" }, options.filter);
-      await this.run();
-    } catch (error) {
-      await observation.stop("counting could not begin").catch(() => undefined);
-      throw error;
-    }
+    const request = requestOf("count", rings, options);
+    const seat = await this.#host.sit(request, async () => undefined);
+    const observation = new Observation(
+      seat,
+      () => this.status(),
+      async () => this.#host.failure,
+    );
+    const start = (): Promise<unknown> =>
+      seat.register("count", { kind: "count" }, options.filter ?? {});
+    await this.#begin(observation, "counting could not begin", start);
     return observation;
   }
 
-  /** Starts recording; one recording at a time. A program that was launched starts to run. */
+  /** Starts recording, beside whatever else goes on. A launched program starts to run. */
   async record(options: RecordOptions): Promise<Recording> {
-    const catalogue = this.#prepare("record", options);
-    const { flightRecorder = false, exits = true, vendorRules } = options;
+    this.#check(options);
+    const { flightRecorder: overwrite = false, exits = true, directory, filter } = options;
     const rings = {
       ringCount: options.threadsMax ?? threadsDefault,
       slotCount: (options.ringBytes ?? ringBytesDefault) / eventBytes,
     };
-    const injected = await this.#inject(catalogue, rings, {
-      overwrite: flightRecorder,
-      vendorRules,
-    });
+    const request = { ...requestOf("record", rings, options), overwrite };
+    let recording: Recording | undefined;
+    const seat = await this.#host.sit(request, async (functions) => recording?.announce(functions));
+    const drain = await orElse(
+      () => vacate(seat),
+      () => this.#startDrain(seat, options),
+    );
+    recording = new Recording(
+      {
+        status: () => this.status(),
+        failure: () => this.#host.failure,
+        drain,
+        directory,
+        exits: exits && seat.rings.exits,
+        modules: this.#about.modules,
+        clock: this.#clock,
+      },
+      seat,
+    );
+    const start = async (): Promise<void> => {
+      await drain.call("open");
+      await seat.register("record", { kind: "record", exits }, filter ?? {});
+    };
+    await this.#begin(recording, "recording could not begin", start);
+    return recording;
+  }
+
+  async #startDrain(seat: Seat, options: RecordOptions): Promise<WorkerClient<DrainHandlers>> {
+    const { arenaFd, shape, overwrite, table } = seat.rings;
     const data: DrainWorkerData = {
       wake: new SharedArrayBuffer(4),
       start: {
         pid: this.pid,
-        arenaFd: injected.arenaFd,
-        shape: injected.shape,
-        overwrite: flightRecorder,
-        table: injected.table,
+        arenaFd,
+        shape,
+        overwrite,
+        table,
         path: options.directory,
         session: await this.#describe(options),
       },
     };
-    const drain = new WorkerClient<DrainHandlers>(drainWorkerUrl, "drain worker", data, data.wake);
-    const recording = new Recording({
-      pid: this.pid,
-      status: () => this.status(),
-      target: this.#worker,
-      drain,
-      directory: options.directory,
-      exits: exits && injected.exits,
-      catalogue,
-      clock: this.#clock,
-    });
-    this.#running = recording;
+    return new WorkerClient<DrainHandlers>(drainWorkerUrl, "drain worker", data, data.wake);
+  }
+
+  /** Starts what a user does, and the program if it waits for that; or ends it at once. */
+  async #begin(
+    user: Recording | Observation,
+    failed: string,
+    start: () => Promise<unknown>,
+  ): Promise<void> {
+    this.#users.add(user);
+    const forget = (): boolean => this.#users.delete(user);
+    user.ended.then(forget, forget);
     try {
-      await drain.call("open");
-      await recording.register("record", { kind: "record", exits }, options.filter);
+      await start();
       await this.run();
     } catch (error) {
       // Why it could not begin is what counts, not that there is no trace to finish.
-      await recording.stop("recording could not begin").catch(() => undefined);
+      await user.stop(failed).catch(() => undefined);
       throw error;
     }
-    return recording;
   }
 
   /** Lets a launched program run. */
   async run(): Promise<void> {
-    if (this.#launched !== "held") return;
-    await this.#worker.call("release");
-    this.#launched = "running";
+    await this.#host.run();
   }
 
   /** How the process is; of one that was not launched here, only whether it is there. */
   async status(): Promise<ExitStatus> {
-    if (this.#launched !== undefined) {
-      const status = await this.#worker.call("status");
-      if (status.kind !== "running") return status;
-    } else if (!isAlive(this.pid, this.#startTime)) return { kind: "gone" };
+    const status = await this.#host.status();
+    if (status.kind !== "running") return status;
+    if (!isAlive(this.pid, this.#about.startTime)) return { kind: "gone" };
     if (this.#image.isThere(this.#entry)) return { kind: "running" };
     return { kind: hasMemory(this.pid) ? "replaced" : "running" };
   }
@@ -286,7 +306,7 @@ export class Session {
       architecture: "x86-64",
       host: hostname(),
       clock: await this.#calibrate(),
-      modules: this.modules.modules.map(({ path, program }) => ({
+      modules: this.#about.modules.map(({ path, program }) => ({
         path,
         buildId: program.buildId,
       })),
@@ -304,19 +324,19 @@ export class Session {
   }
 
   /**
-   * Ends what is going on and lets the process go as it was. A program that was launched and has
-   * not run yet never will.
+   * Ends what is going on, for guests too, and lets the process go as it was. A program that was
+   * launched and has not run yet never will.
    */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const running = this.#running;
     try {
-      if (running?.isEnding === true) await running.ended.catch(() => undefined);
-      else await running?.stop("the session was closed");
+      for (const user of this.#users) {
+        if (user.isEnding) await user.ended.catch(() => undefined);
+        else await user.stop("the session was closed");
+      }
     } finally {
-      if (this.#launched === "held") await this.#worker.call("abandon");
-      await this.#worker.end();
+      await this.#host.close();
       this.#image[Symbol.dispose]();
     }
   }
@@ -325,3 +345,15 @@ export class Session {
     await this.close();
   }
 }
+
+const requestOf = (
+  name: string,
+  rings: SeatRequest["rings"],
+  { prologues = false, libcalls = false, probes = false, vendorRules }: ObserveOptions,
+): SeatRequest => ({
+  name,
+  rings,
+  overwrite: false,
+  more: { prologues, libcalls, probes },
+  ...(vendorRules === undefined ? {} : { vendorRules }),
+});

@@ -11,6 +11,7 @@ import { kill } from "../os/libc.ts";
 import { readAuxv } from "../os/proc.ts";
 import { poll, signal } from "../os/ptrace.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
+import type { ArenaShape } from "../ring/arena.ts";
 import { functionAt } from "../symbols/symbol-table.ts";
 import {
   type ChangeResult,
@@ -21,6 +22,7 @@ import {
   type SiteTable,
   type TargetFacts,
 } from "../target/injection.ts";
+import type { Instance, Instances } from "../target/instances.ts";
 import { launchHeld } from "../target/launch.ts";
 import { PtraceProcess } from "../target/ptrace-process.ts";
 import type { StoppedThreads } from "../target/stop.ts";
@@ -36,20 +38,29 @@ export type ExitStatus =
   /** It has become another program (exec), which runs. */
   | { readonly kind: "replaced" };
 
+/** What was brought into a process. */
+export type Injected = {
+  /** Tells it from what was there before, whose rings may still be read. */
+  readonly presence: number;
+  /** Whether returns can be hooked. */
+  readonly exits: boolean;
+};
+
 /** Functions that the worker serves. */
 export type TargetHandlers = {
   /** Starts a program and holds it before its first own instruction. */
   launch(command: readonly string[], options: SpawnOptions): Pid;
-  inject(
-    pid: Pid,
-    facts: TargetFacts,
-    sites: SiteTable,
-    options: InjectOptions,
-  ): { readonly arenaFd: number; readonly table: bigint; readonly exits: boolean };
+  inject(pid: Pid, facts: TargetFacts, sites: SiteTable, options: InjectOptions): Injected;
+  /** Makes rings and counters for one more user. */
+  addInstance(rings: { readonly shape: ArenaShape; readonly overwrite: boolean }): Instance;
+  /** Nothing comes into an instance's rings any more. */
+  silenceInstance(presence: number, instance: number): void;
+  /** Gives an instance's memory back. */
+  releaseInstance(presence: number, instance: number): void;
   /** Lets functions do other work than before. */
   change(changes: SiteChanges): ChangeResult;
-  /** Calls counted so far, by site. */
-  counters(): Float64Array;
+  /** Calls counted so far in an instance, by site. */
+  counters(presence: number, instance: number): Float64Array;
   /** Lets a launched program go. */
   release(): void;
   /** Ends a launched program that was never let go. */
@@ -62,7 +73,10 @@ export type TargetHandlers = {
 let launched: Pid | undefined;
 let ended: ExitStatus | undefined;
 let held: StoppedThreads | undefined;
-let injection: Injection | undefined;
+/** The present one is the last; earlier ones are there until their rings are released. */
+let present: Injection | undefined;
+const injections = new Map<number, Injection>();
+let presences = 0;
 
 const auxEntry = 9;
 
@@ -89,7 +103,18 @@ function firstOwnInstruction(pid: Pid): CodeAddr {
   });
 }
 
-const getInjection = (): Injection => ensure(injection, "inject comes first");
+const getInjection = (): Injection => ensure(present, "inject comes first");
+const instancesOf = (presence: number): Instances =>
+  ensure(injections.get(presence), `presence ${presence}`).instances;
+
+/** Lets go of what is neither in the process nor read any more. */
+function sweep(): void {
+  for (const [presence, injection] of injections) {
+    if (injection === present || !injection.instances.areReleased) continue;
+    injections.delete(presence);
+    injection[Symbol.dispose]();
+  }
+}
 
 const handlers: TargetHandlers = {
   launch: (command, options) => {
@@ -98,13 +123,19 @@ const handlers: TargetHandlers = {
     return held.pid;
   },
   inject: (pid, facts, sites, options) => {
-    injection = Injection.into(new PtraceProcess(toPid(pid)), facts, sites, options, held);
-    return { arenaFd: injection.arenaFd, table: injection.table, exits: injection.exits };
+    present = Injection.into(new PtraceProcess(toPid(pid)), facts, sites, options, held);
+    injections.set(++presences, present);
+    sweep();
+    return { presence: presences, exits: present.exits };
   },
+  addInstance: ({ shape, overwrite }) => getInjection().instances.add(shape, overwrite),
+  silenceInstance: (presence, instance) => instancesOf(presence).silence(instance),
+  releaseInstance: (presence, instance) => instancesOf(presence).release(instance),
   change: (changes) => getInjection().change(changes),
-  counters: () => getInjection().counters(),
+  counters: (presence, instance) =>
+    ensure(injections.get(presence), `presence ${presence}`).counters(instance),
   release: () => {
-    injection?.released();
+    present?.released();
     held?.letGo();
     held = undefined;
   },

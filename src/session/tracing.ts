@@ -1,29 +1,30 @@
 /**
- * What is traced in a process: ops in the register, and sites that follow them. Where events go is
- * nothing that it knows.
+ * What is traced in a process: the ops of all users in one register, and sites that follow them.
+ * Where events go is nothing that it knows.
  */
-import type { SiteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import type { Result } from "../base/result.ts";
 import { type Action, makeWork, WorkList } from "../codegen/work.ts";
-import { type Handler, makeOps, type Ops } from "../ftrace/ops.ts";
-import { describeConflict, type EnabledSite, Registry, type Update } from "../ftrace/registry.ts";
-import type { ChangeResult, RemoveResult, SiteChanges } from "../target/injection.ts";
+import { type Ops, opsWants } from "../ftrace/ops.ts";
+import {
+  type Conflict,
+  describeConflict,
+  type EnabledSite,
+  Registry,
+  type Update,
+} from "../ftrace/registry.ts";
+import type { ChangeResult, SiteChanges } from "../target/injection.ts";
 import {
   type Catalogue,
   type CataloguedFunction,
   type FilterHashes,
   resolveFilter,
   type SiteFilter,
+  withoutMoved,
 } from "./catalogue.ts";
+import type { AnnouncedFunction, CallCount } from "./seat.ts";
 import type { TargetHandlers } from "./target-worker.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
-
-/** A function and how often it was called. */
-export type CallCount = {
-  readonly site: SiteId;
-  readonly name: string;
-  readonly calls: number;
-};
 
 /** A function that is traced at present. */
 export type EnabledFunction = EnabledSite & { readonly name: string };
@@ -32,15 +33,16 @@ type Parts = {
   readonly pid: number;
   readonly target: WorkerClient<TargetHandlers>;
   readonly catalogue: Catalogue;
-  /** Is told of functions before they are switched on for the first time. */
-  readonly announce?: (functions: readonly CataloguedFunction[]) => Promise<void>;
+  /** The target worker's number for what is in the process. */
+  readonly presence: number;
 };
 
 export class Tracing {
   readonly #parts: Parts;
   readonly #registry: Registry;
-  readonly #announced = new Set<number>();
   readonly #refused = new Set<number>();
+  /** The change that is under way: one after the other, in the register and in the process. */
+  #last: Promise<void> = Promise.resolve();
   #changes: ChangeResult = {
     refused: [],
     protocols: { stop: 0 },
@@ -52,48 +54,14 @@ export class Tracing {
     this.#registry = new Registry(parts.catalogue.functions.length);
   }
 
-  /**
-   * Registers an ops: `handler` happens at the functions that `filter` names, beside what other
-   * ops want there.
-   *
-   * Where an ops comes to a function that others want already, or goes, calls in the moment of the
-   * change may be seen by none of them: no five bytes can be changed at once, and while they are
-   * covered the function runs as if nobody wanted it. A window that one store changes has no such
-   * moment. So counts are exact of functions that are wanted alike all the time.
-   */
-  async register(name: string, handler: Handler, filter: Partial<SiteFilter> = {}): Promise<Ops> {
-    const doing = `trace functions of process ${this.#parts.pid}`;
-    const ops = makeOps(name, handler, this.#hashes(doing, filter));
-    const result = this.#registry.register(ops);
-    if (!result.ok) {
-      const why = describeConflict(result.error, (site) => this.#nameOf(site));
-      throw new PatchbayError({ code: "unsupported", doing: `register ${name}`, why });
-    }
-    await this.#apply(result.value);
-    return ops;
+  /** Takes ops away and brings others. */
+  exchange(doing: string, gone: readonly Ops[], come: readonly Ops[]): Promise<void> {
+    return this.#inTurn(doing, () => this.#registry.exchange(gone, come));
   }
 
-  /** Takes an ops away. */
-  async unregister(ops: Ops): Promise<void> {
-    await this.#apply(this.#registry.unregister(ops));
-  }
-
-  /** Gives an ops another filter; the ops that is registered from now on. */
-  async setFilter(ops: Ops, filter: Partial<SiteFilter>): Promise<Ops> {
-    const doing = `change the filter of ${ops.name}`;
-    const next = makeOps(ops.name, ops.handler, this.#hashes(doing, filter));
-    const result = this.#registry.modify(ops, next);
-    if (!result.ok) {
-      const why = describeConflict(result.error, (site) => this.#nameOf(site));
-      throw new PatchbayError({ code: "unsupported", doing, why });
-    }
-    await this.#apply(result.value);
-    return next;
-  }
-
-  /** Switches all functions off, or those back on that some ops wants (ftrace's tracing_on). */
-  async setEnabled(on: boolean): Promise<void> {
-    await this.#apply(this.#registry.setEnabled(on));
+  /** Puts an ops in the place of another. */
+  modify(doing: string, before: Ops, after: Ops): Promise<void> {
+    return this.#inTurn(doing, () => this.#registry.modify(before, after));
   }
 
   /** What is enabled now, as ftrace's enabled_functions lists it. */
@@ -104,18 +72,19 @@ export class Tracing {
     }));
   }
 
-  /** Calls so far of functions that `count` ops want: function and count, most first. */
-  async counts(): Promise<readonly CallCount[]> {
-    const counts = await this.#parts.target.call("counters");
+  /** How many functions are enabled that one of `ops` wants. */
+  countEnabled(ops: readonly Ops[]): number {
+    return this.#registry.countEnabled(ops);
+  }
+
+  /** Calls so far of functions that `count` ops of an instance want: most first. */
+  async counts(instance: number): Promise<readonly CallCount[]> {
+    const { target, presence } = this.#parts;
+    const counts = await target.call("counters", presence, instance);
     return this.#parts.catalogue.functions
       .map(({ id }) => ({ site: id, name: this.#nameOf(id), calls: counts[id] ?? 0 }))
       .filter(({ calls }) => calls > 0)
       .sort((a, b) => b.calls - a.calls);
-  }
-
-  /** Functions that are switched on. */
-  get enabledCount(): number {
-    return [...this.#registry.enabledSites()].length;
   }
 
   /** All changes so far. */
@@ -128,21 +97,33 @@ export class Tracing {
     return [...this.#refused].map((site) => this.#nameOf(site));
   }
 
-  /** Takes everything out of the process; undefined when that has ended. */
-  async remove(): Promise<RemoveResult | undefined> {
-    try {
-      return await this.#parts.target.call("remove");
-    } catch (error) {
-      const ended =
-        error instanceof PatchbayError &&
-        (error.code === "no-such-process" || error.code === "target-exited");
-      if (ended) return undefined;
-      throw error;
+  /** The hashes for a filter, of one who wants more sites than compilers left, or does not. */
+  resolve(filter: Partial<SiteFilter>, more: boolean): FilterHashes {
+    const { pid, catalogue } = this.#parts;
+    const { include = [], exclude = [] } = filter;
+    const doing = `trace functions of process ${pid}`;
+    const visible = more ? catalogue : withoutMoved(catalogue);
+    if (visible.functions.length === catalogue.functions.length) {
+      return resolveFilter(doing, catalogue, { include, exclude });
     }
+    // Without a filter an ops would have them all.
+    return resolveFilter(doing, visible, {
+      include: include.length > 0 ? include : ["*"],
+      exclude,
+    });
   }
 
-  #hashes(doing: string, { include = [], exclude = [] }: Partial<SiteFilter>): FilterHashes {
-    return resolveFilter(doing, this.#parts.catalogue, { include, exclude });
+  /** The sites that `ops` wants. */
+  sitesOf(ops: Ops): readonly number[] {
+    return this.#parts.catalogue.functions.map(({ id }) => id).filter((id) => opsWants(ops, id));
+  }
+
+  /** Functions as a trace names them. */
+  describe(sites: readonly number[], exits: boolean): readonly AnnouncedFunction[] {
+    return sites.flatMap((site) => {
+      const one = this.#parts.catalogue.functions[site];
+      return one === undefined ? [] : describeFunction(one, exits);
+    });
   }
 
   #nameOf(site: number): string {
@@ -150,12 +131,23 @@ export class Tracing {
     return found?.demangled ?? found?.name ?? `site ${site}`;
   }
 
+  /** Decides on a change and carries it out, after those that came before. */
+  #inTurn(doing: string, decide: () => Result<Update, Conflict>): Promise<void> {
+    const turn = this.#last.then(async () => {
+      const result = decide();
+      if (result.ok) return this.#apply(result.value);
+      const why = describeConflict(result.error, (site) => this.#nameOf(site));
+      throw new PatchbayError({ code: "unsupported", doing, why });
+    });
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
   /** Carries an update out in the process. */
   async #apply(update: Update): Promise<void> {
     if (update.length === 0) return;
     const sites = Uint32Array.from(update, ({ site }) => site);
     const { works, work } = worksOf(update);
-    await this.#announce(sites);
     const result = await this.#parts.target.call("change", { sites, works, work });
     for (const site of result.refused) this.#refused.add(site);
     this.#registry.disableSites(result.refused);
@@ -168,16 +160,17 @@ export class Tracing {
       hint: "another tool may have patched them; `patchbay sites PID` shows what stands there",
     });
   }
-
-  /** Tells of functions before anything can be heard from them. */
-  async #announce(sites: Uint32Array): Promise<void> {
-    const { announce, catalogue } = this.#parts;
-    const fresh = [...sites].filter((site) => !this.#announced.has(site));
-    if (announce === undefined || fresh.length === 0) return;
-    for (const site of fresh) this.#announced.add(site);
-    await announce(fresh.flatMap((site) => catalogue.functions[site] ?? []));
-  }
 }
+
+const describeFunction = (one: CataloguedFunction, exits: boolean): AnnouncedFunction => ({
+  site: one.id,
+  name: one.name,
+  demangled: one.demangled,
+  module: one.module.path,
+  address: one.at,
+  entriesOnly: !exits || one.site.entriesOnly !== undefined,
+  linkAddress: one.site.functionAddr,
+});
 
 /** What has to be done at the sites of an update: few different works, and each site's index. */
 function worksOf(update: Update): Pick<SiteChanges, "works" | "work"> {
@@ -200,12 +193,12 @@ function worksOf(update: Update): Pick<SiteChanges, "works" | "work"> {
 }
 
 /** What generated code does for an ops. */
-function actionOf({ handler, name }: Ops): Action {
+function actionOf({ handler, name, instance }: Ops): Action {
   switch (handler.kind) {
     case "record":
-      return { kind: "record", instance: 0, exits: handler.exits };
+      return { kind: "record", instance, exits: handler.exits };
     case "count":
-      return { kind: "count", instance: 0 };
+      return { kind: "count", instance };
     case "statistics":
     case "direct":
     case "replace":

@@ -14,13 +14,19 @@ type Reply =
   | { readonly id: number; readonly ok: true; readonly value: unknown }
   | { readonly id: number; readonly ok: false; readonly error: ErrorDetails | Error };
 
+/** Carries out one call. */
+export function perform(handlers: Handlers, { name, args }: Call): unknown {
+  const handler = Object.hasOwn(handlers, name) ? handlers[name] : undefined;
+  assert(handler !== undefined, `there is a handler for ${name}`);
+  // The caller's end is typed by the same table: the arguments are the handler's.
+  return handler(...(args as never[]));
+}
+
 /** Carries out one call; the reply says how it went. */
 export function answer(handlers: Handlers, call: Call): Reply {
-  const { id, name, args } = call;
+  const { id } = call;
   try {
-    const handler = ensure(handlers[name], `a handler for ${name}`);
-    // The caller's end is typed by the same table: the arguments are the handler's.
-    return { id, ok: true, value: handler(...(args as never[])) };
+    return { id, ok: true, value: perform(handlers, call) };
   } catch (error) {
     if (error instanceof PatchbayError) return { id, ok: false, error: error.toJSON() };
     return { id, ok: false, error: error instanceof Error ? error : new Error(String(error)) };
@@ -35,36 +41,64 @@ export function serve(handlers: Handlers): void {
 
 export type { Call, Reply };
 
-type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (e: Error) => void };
+/** Calls that were made and have not been answered yet. */
+export class PendingCalls {
+  readonly #waiting = new Map<
+    number,
+    { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
+  >();
+  #next = 0;
+  /** Why there will be no answers any more. */
+  #end: Error | undefined;
+
+  /** Makes a call by `send`, which is given its number. */
+  add<T>(send: (id: number) => void): Promise<T> {
+    if (this.#end !== undefined) return Promise.reject(this.#end);
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      // Both ends are typed by the same table: the answer is what the handler returns.
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      send(id);
+    });
+  }
+
+  /** Takes an answer; whether anybody waited for it. */
+  settle(id: number, answer: { readonly value: unknown } | { readonly error: Error }): boolean {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if ("error" in answer) waiting?.reject(answer.error);
+    else waiting?.resolve(answer.value);
+    return waiting !== undefined;
+  }
+
+  /** Fails all calls, those to come as well. */
+  abandon(error: Error): void {
+    this.#end ??= error;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}
 
 /** The main thread's end: a worker and the calls that it has not answered yet. */
 export class WorkerClient<H extends Handlers> {
   readonly #worker: Worker;
-  readonly #waiting = new Map<number, Waiting>();
-  readonly #name: string;
+  readonly #calls = new PendingCalls();
   readonly #wake: Int32Array | undefined;
-  #next = 0;
-  /** Why there is no worker any more. */
-  #end: Error | undefined;
 
   /**
    * Starts the worker whose module is at `url`; `data` is its `workerData`.
    * @param wake for a worker that sleeps between calls: word 0 is changed and notified.
    */
   constructor(url: URL, name: string, data?: unknown, wake?: SharedArrayBuffer) {
-    this.#name = name;
     this.#wake = wake === undefined ? undefined : new Int32Array(wake);
     this.#worker = new Worker(url, { workerData: data, name });
     this.#worker.on("message", (reply: Reply) => this.#settle(reply));
-    this.#worker.on("error", (error) => this.#abandon(error));
-    this.#worker.on("exit", () => this.#abandon(new Error(`the ${this.#name} has ended`)));
+    this.#worker.on("error", (error) => this.#calls.abandon(error));
+    this.#worker.on("exit", () => this.#calls.abandon(new Error(`the ${name} has ended`)));
   }
 
   call<N extends string & keyof H>(name: N, ...args: Parameters<H[N]>): Promise<ReturnType<H[N]>> {
-    if (this.#end !== undefined) return Promise.reject(this.#end);
-    const id = this.#next++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+    return this.#calls.add((id) => {
       const call: Call = { id, name, args };
       this.#worker.postMessage(call);
       if (this.#wake !== undefined) {
@@ -75,18 +109,8 @@ export class WorkerClient<H extends Handlers> {
   }
 
   #settle(reply: Reply): void {
-    const waiting = this.#waiting.get(reply.id);
-    assert(waiting !== undefined, `a reply to a call that nobody made: ${reply.id}`);
-    this.#waiting.delete(reply.id);
-    if (reply.ok) waiting.resolve(reply.value);
-    else
-      waiting.reject(reply.error instanceof Error ? reply.error : new PatchbayError(reply.error));
-  }
-
-  #abandon(error: Error): void {
-    this.#end ??= error;
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+    const known = this.#calls.settle(reply.id, reply.ok ? { value: reply.value } : failed(reply));
+    assert(known, `a reply to a call that nobody made: ${reply.id}`);
   }
 
   /** Ends the worker; calls that are under way fail. */
@@ -94,3 +118,7 @@ export class WorkerClient<H extends Handlers> {
     await this.#worker.terminate();
   }
 }
+
+const failed = ({ error }: Extract<Reply, { ok: false }>): { readonly error: Error } => ({
+  error: error instanceof Error ? error : new PatchbayError(error),
+});

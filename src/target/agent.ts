@@ -49,6 +49,7 @@ export class Agent {
   readonly #mapped: MappedFile;
   readonly #words: Uint32Array;
   readonly #failure: BigInt64Array;
+  readonly #result: BigInt64Array;
   /** The journal area that is in force: 0 none, 1 or 2. */
   #journal = 0;
 
@@ -59,6 +60,7 @@ export class Agent {
     this.#mapped = new MappedFile(arenaFd, 0, counterOffset(shape));
     this.#words = new Uint32Array(this.#mapped.buffer);
     this.#failure = new BigInt64Array(this.#mapped.buffer, control.failure, 1);
+    this.#result = new BigInt64Array(this.#mapped.buffer, control.result, 1);
   }
 
   /**
@@ -122,9 +124,10 @@ export class Agent {
     }
   }
 
-  /** One system call in the target that has to succeed. Its result is not told. */
-  syscall(doing: string, name: SyscallName, ...args: readonly bigint[]): void {
+  /** One system call in the target that has to succeed; its result. */
+  syscall(doing: string, name: SyscallName, ...args: readonly bigint[]): bigint {
     this.run(doing, new AgentProgram().syscall(this.#backEnd.syscalls[name], ...args));
+    return this.#result[0] ?? 0n;
   }
 
   /** Puts another program in force for the case that this tracer dies. */

@@ -18,9 +18,8 @@ import type { RemoteThread } from "./remote-call.ts";
 import { membarrierCommand } from "./text-change.ts";
 
 export type InjectOptions = {
-  readonly shape: ArenaShape;
-  /** Full rings overwrite their oldest events instead of dropping new ones. */
-  readonly overwrite: boolean;
+  /** Bytes of each program area, a multiple of the page size. */
+  readonly programBytes: number;
   /** Whose manual the choice of patching protocols relies on. */
   readonly rules: VendorRules;
 };
@@ -40,13 +39,18 @@ const prctlGetTidAddress = 40n;
 const memfdCloseOnExec = 1n;
 const pageBytes = 4096n;
 
-/** Maps memory through a remote thread and remembers what has to be unmapped. */
+/** Whoever makes system calls in the target that have to succeed: a held thread, or the agent. */
+export type SystemCaller = {
+  syscall(doing: string, name: SyscallName, ...args: readonly bigint[]): bigint;
+};
+
+/** Maps memory in the target and remembers what has to be unmapped. */
 export class Mapper {
-  readonly remote: RemoteThread;
+  readonly caller: SystemCaller;
   readonly #mapped: Range[];
 
-  constructor(remote: RemoteThread, mapped: Range[]) {
-    this.remote = remote;
+  constructor(caller: SystemCaller, mapped: Range[]) {
+    this.caller = caller;
     this.#mapped = mapped;
   }
 
@@ -71,16 +75,11 @@ export class Mapper {
     flags: bigint,
     fd: bigint,
   ): bigint {
-    const start = this.remote.syscall(doing, "mmap", at, bytes, BigInt(protection), flags, fd, 0n);
+    const start = this.caller.syscall(doing, "mmap", at, bytes, BigInt(protection), flags, fd, 0n);
     this.#mapped.push({ start, bytes });
     return start;
   }
 }
-
-/** Whoever makes system calls in the target that have to succeed: a held thread, or the agent. */
-export type SystemCaller = {
-  syscall(doing: string, name: SyscallName, ...args: readonly bigint[]): unknown;
-};
 
 /**
  * The mirror of the window that `stack` lies in; undefined when the process has no room for it.
@@ -122,47 +121,50 @@ function tryCall(call: () => void): boolean {
   }
 }
 
-/** Maps the thread table. `finishBootstrap` has to follow. */
+/** Maps a thread table, of no use yet: `armed` is 0. Forked children find it empty. */
 export function mapThreadTable(mapper: Mapper): DataAddr {
   const bytes = BigInt(threadTable.bytes);
-  return dataAddr(mapper.map("map the thread table", 0n, bytes, prot.read | prot.write));
+  const at = mapper.map("map the thread table", 0n, bytes, prot.read | prot.write);
+  mapper.caller.syscall("keep children silent", "madvise", at, bytes, advice.wipeOnFork);
+  return dataAddr(at);
 }
 
-/** What can wait until nobody is held any more, and has to be done before anything is recorded. */
-export function finishBootstrap(
-  caller: SystemCaller,
-  table: DataAddr,
-  arena: Arena,
-  shape: ArenaShape,
-): void {
-  const tableBytes = BigInt(threadTable.bytes);
-  caller.syscall("keep children silent", "madvise", table, tableBytes, advice.wipeOnFork);
-  const bytes = BigInt(arenaBytes(shape));
-  caller.syscall("keep the rings out of core dumps", "madvise", arena.at, bytes, advice.dontDump);
-  caller.syscall("close the rings' descriptor", "close", arena.theirFd);
-}
+/** An arena: where it is in the target, our descriptor of it, and the target's own. */
+export type Arena = {
+  readonly at: DataAddr;
+  readonly fd: number;
+  readonly theirFd: bigint;
+  readonly shape: ArenaShape;
+};
 
-/** The arena: where it is in the target, our descriptor of it, and the target's own. */
-export type Arena = { readonly at: DataAddr; readonly fd: number; readonly theirFd: bigint };
-
-/** Makes the arena in the target, maps it there, and opens it here; see `finishBootstrap`. */
+/**
+ * Makes an arena in the target, maps it there, and opens it here; `closeArena` has to follow.
+ * @param scratch 16 bytes of the target's that are zero.
+ */
 export function mapArena(
   mapper: Mapper,
   { pid, memory }: TargetProcess,
   scratch: DataAddr,
-  { shape, overwrite }: InjectOptions,
+  { shape, overwrite }: { readonly shape: ArenaShape; readonly overwrite: boolean },
 ): Arena {
-  const { remote } = mapper;
+  const { caller } = mapper;
   const size = BigInt(arenaBytes(shape));
   memory.write(scratch, new TextEncoder().encode("patchbay\0"));
-  const theirs = remote.syscall("make the rings", "memfdCreate", scratch, memfdCloseOnExec);
+  const theirs = caller.syscall("make the rings", "memfdCreate", scratch, memfdCloseOnExec);
   memory.write(scratch, new Uint8Array(16));
-  remote.syscall("size the rings", "ftruncate", theirs, size);
+  caller.syscall("size the rings", "ftruncate", theirs, size);
   const protection = prot.read | prot.write;
   const at = mapper.mapFile("map the rings", 0n, size, protection, mapFlag.shared, theirs);
   const fd = openSync(`${procFolder(pid)}/fd/${theirs}`, "r+");
   writeControlPage(fd, shape, overwrite ? unlimitedRoom : BigInt(shape.slotCount));
-  return { at: dataAddr(at), fd, theirFd: theirs };
+  return { at: dataAddr(at), fd, theirFd: theirs, shape };
+}
+
+/** What can wait until nobody is held any more. */
+export function closeArena(caller: SystemCaller, { at, theirFd, shape }: Arena): void {
+  const bytes = BigInt(arenaBytes(shape));
+  caller.syscall("keep the rings out of core dumps", "madvise", at, bytes, advice.dontDump);
+  caller.syscall("close the rings' descriptor", "close", theirFd);
 }
 
 /**
@@ -202,18 +204,25 @@ export type AgentStart =
   | { readonly ok: true; readonly agent: Agent }
   | { readonly ok: false; readonly why: string };
 
-/** Starts the agent; `enableSync` says whether it is of use. */
+/** The agent's stack; its beginning is free for words that are handed to system calls. */
+export const mapAgentStack = (mapper: Mapper): DataAddr =>
+  dataAddr(mapper.map("map the agent's stack", 0n, pageBytes, prot.read | prot.write));
+
+/**
+ * Starts the agent; `enableSync` says whether it is of use.
+ * @param remote the held thread that `mapper` maps by.
+ */
 export function startAgent(
+  remote: RemoteThread,
   mapper: Mapper,
   process: TargetProcess,
-  table: DataAddr,
-  arena: { readonly at: DataAddr; readonly fd: number; readonly shape: ArenaShape },
+  stack: DataAddr,
+  arena: Arena,
   template: AgentTemplate,
 ): AgentStart {
   const code = mapper.map("map the agent", 0n, pageBytes, prot.read | prot.exec);
   try {
-    const stackTop = table + BigInt(threadTable.bytes);
-    const { remote } = mapper;
+    const stackTop = stack + pageBytes;
     const agent = Agent.start(remote, process, arena, template, codeAddr(code), stackTop);
     return { ok: true, agent };
   } catch (error) {

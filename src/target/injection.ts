@@ -8,34 +8,34 @@
  * threads are held while text changes.
  */
 import { closeSync } from "node:fs";
-import { type DataAddr, dataAddr, type Pid, type Tid } from "../base/brand.ts";
+import { dataAddr, type Pid, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import { insideFunction, type Work, withoutExits } from "../codegen/work.ts";
-import type { InstancePlan, ThunkPlan } from "../codegen/x86-64/record.ts";
-import { MappedFile } from "../os/mapped-file.ts";
+import type { ThunkPlan } from "../codegen/x86-64/record.ts";
 import { nap } from "../os/ptrace.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
-import { counterOffset, threadTable } from "../ring/arena.ts";
 import type { Mirror } from "./address-space.ts";
 import type { Agent } from "./agent.ts";
 import {
   type AgentStart,
+  type Arena,
+  closeArena,
   enableSync,
   findTidOffset,
-  finishBootstrap,
   type InjectOptions,
   Mapper,
+  mapAgentStack,
   mapArena,
   mapFlag,
   mapMirror,
-  mapThreadTable,
   prot,
   type Range,
   type SystemCaller,
   startAgent,
 } from "./bootstrap.ts";
 import { isInRegion } from "./code-region.ts";
+import { Instances } from "./instances.ts";
 import { repairStacks } from "./mirror-repair.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
@@ -80,9 +80,8 @@ const removalTries = 200;
 type Parts = {
   readonly process: TargetProcess;
   readonly facts: TargetFacts;
-  readonly arenaFd: number;
-  readonly plan: ThunkPlan;
-  readonly instance: InstancePlan;
+  readonly arena: Arena;
+  readonly plan: Omit<ThunkPlan, "instances">;
   readonly mirror: Mirror | undefined;
   readonly mapped: Range[];
   readonly agent: AgentStart;
@@ -92,12 +91,10 @@ type Parts = {
 
 export class Injection {
   readonly pid: Pid;
-  /** The arena's descriptor in this process; open until the injection is disposed of. */
-  readonly arenaFd: number;
   /** Whether returns can be hooked; not so when the process has no room for a mirror. */
   readonly exits: boolean;
-  /** Address of the thread table in the target. */
-  readonly table: DataAddr;
+  /** The rings and counters of its users. */
+  readonly instances: Instances;
   readonly #parts: Parts;
   readonly #thunks: ThunkStore;
   readonly #states: SiteStates;
@@ -109,11 +106,10 @@ export class Injection {
   #held: HeldThreads | undefined;
 
   private constructor(parts: Parts, held: HeldThreads | undefined) {
-    const { process, plan, instance, sites, agent } = parts;
+    const { process, plan, sites, agent, mapped } = parts;
     this.pid = process.pid;
-    this.arenaFd = parts.arenaFd;
     this.exits = parts.mirror !== undefined;
-    this.table = instance.table;
+    this.instances = new Instances({ process, mapped, call: (work) => this.#call(work) });
     this.#parts = parts;
     this.#held = held;
     this.#states = new SiteStates(sites, process.backEnd);
@@ -129,7 +125,7 @@ export class Injection {
     this.#unwinders = new UnwinderLink({ process, facts, mirror, table, agentTid }, held);
     this.#thunks = new ThunkStore({
       process,
-      plan,
+      plan: { ...plan, instances: this.instances.plans },
       sites,
       map: (start, bytes) => this.#map(start, bytes),
       register: (region) => this.#unwinders.register(region),
@@ -150,30 +146,26 @@ export class Injection {
   ): Injection {
     try {
       const first = bootstrap(process, options, held);
-      const { arena, table, ranges, tidOffset, stack, mapped, maps } = first;
-      const { shape, rules } = options;
+      const { arena, ranges, tidOffset, stack, mapped, maps } = first;
+      const { rules } = options;
       const agent = enableSync(first.agent);
       let mirror: Mirror | undefined;
       const finish = (caller: SystemCaller): void => {
-        finishBootstrap(caller, table, arena, shape);
+        closeArena(caller, arena);
         mirror = mapMirror(caller, process, maps, stack, mapped);
       };
       if (agent.ok) finish(agent.agent);
       else onHeldThread(process, held, (remote) => finish(remote));
-      const instance: InstancePlan = { table, arena: arena.at, shape };
-      const plan: ThunkPlan = {
+      const plan = {
         tidOffset,
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindowBits: process.mirrorWindowBits,
         mirrorWindow: mirror?.window ?? 0,
         ranges,
         unwinders: dataAddr(ranges + BigInt(unwinderTableOffset)),
-        instances: [instance],
       };
-      process.memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
-      const arenaFd = arena.fd;
       return new Injection(
-        { process, facts, arenaFd, plan, instance, mirror, mapped, agent, sites, rules },
+        { process, facts, arena, plan, mirror, mapped, agent, sites, rules },
         held,
       );
     } catch (error) {
@@ -229,30 +221,21 @@ export class Injection {
   }
 
   #map(start: bigint, bytes: number): void {
-    const { process } = this.#parts;
     const flags = mapFlag.privateAnonymous | mapFlag.fixedNoReplace;
     const protection = BigInt(prot.read | prot.exec);
     const args = [start, BigInt(bytes), protection, flags, -1n, 0n];
-    if (this.#agent !== undefined) {
-      this.#agent.syscall("map code", "mmap", ...args);
-    } else {
-      const threads = this.#held ?? process.holdOne();
-      try {
-        using remote = new RemoteThread(process, threads, threads.quietest);
-        remote.syscall("map code", "mmap", ...args);
-      } finally {
-        if (this.#held === undefined) threads.letGo();
-      }
-    }
+    this.#call((caller) => caller.syscall("map code", "mmap", ...args));
   }
 
-  /** Calls counted so far, by site. */
-  counters(): Float64Array {
-    const { instance, sites } = this.#parts;
-    const { shape } = instance;
-    using mapped = new MappedFile(this.arenaFd, counterOffset(shape), shape.counterBytes);
-    const words = new BigUint64Array(mapped.buffer);
-    return Float64Array.from({ length: sites.count }, (_, site) => Number(words[site] ?? 0n));
+  /** Runs `work` with the agent, or with a thread that is held meanwhile. */
+  #call<T>(work: (caller: SystemCaller) => T): T {
+    if (this.#agent !== undefined) return work(this.#agent);
+    return onHeldThread(this.#parts.process, this.#held, work);
+  }
+
+  /** Calls counted so far in an instance, by site. */
+  counters(instance: number): Float64Array {
+    return this.instances.counters(instance, this.#parts.sites.count);
   }
 
   /** Takes everything away: text, return addresses, mappings. The process runs on. */
@@ -324,28 +307,33 @@ export class Injection {
 
   [Symbol.dispose](): void {
     this.#agent?.[Symbol.dispose]();
+    this.instances[Symbol.dispose]();
     this.#parts.process[Symbol.dispose]();
-    closeSync(this.arenaFd);
+    closeSync(this.#parts.arena.fd);
   }
 }
 
-/** What has to happen while a thread is held: memory for the agent and the rings, and the agent. */
-function bootstrap(process: TargetProcess, options: InjectOptions, held: HeldThreads | undefined) {
+/** What has to happen while a thread is held: memory for the agent, and the agent. */
+function bootstrap(
+  process: TargetProcess,
+  { programBytes }: InjectOptions,
+  held: HeldThreads | undefined,
+) {
   const mapped: Range[] = [];
-  const { shape } = options;
+  const shape = { ringCount: 0, slotCount: 0, programBytes, counterBytes: 0 };
   const maps = process.maps();
   // Assembled before anybody waits for it.
   const template = process.backEnd.agentTemplate(shape);
   return onHeldThread(process, held, (remote) => {
     const mapper = new Mapper(remote, mapped);
-    const table = mapThreadTable(mapper);
-    const arena = mapArena(mapper, process, table, options);
+    const agentStack = mapAgentStack(mapper);
+    const arena = mapArena(mapper, process, agentStack, { shape, overwrite: false });
     const bytes = BigInt(thunkRangesBytes);
     const ranges = dataAddr(mapper.map("map the list of thunks", 0n, bytes, prot.read));
-    const tidOffset = findTidOffset(remote, process, table);
+    const tidOffset = findTidOffset(remote, process, agentStack);
     const stack = remote.registers.get(process.backEnd.registers.sp);
-    const agent = startAgent(mapper, process, table, { ...arena, shape }, template);
-    return { table, arena, ranges, tidOffset, stack, agent, mapped, maps };
+    const agent = startAgent(remote, mapper, process, agentStack, arena, template);
+    return { arena, ranges, tidOffset, stack, agent, mapped, maps };
   });
 }
 

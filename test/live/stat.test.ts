@@ -1,6 +1,6 @@
 /** `patchbay stat`: counts that are the program's own, and an end that leaves nothing. */
 import { describe, expect, it } from "vitest";
-import { api, compile, patchbay, startPatchbay, Target } from "./harness.ts";
+import { compile, patchbay, startPatchbay, Target } from "./harness.ts";
 import { changedTextBytes, stateOf } from "./process-state.ts";
 
 type Line = {
@@ -72,12 +72,5 @@ describe("stat", () => {
     const args = ["-p", String(target.pid), "--duration", "150ms", "--json"];
     const { status, stdout } = await patchbay(...stat, ...args);
     expect([status, lastLine(stdout)]).toMatchObject([0, { functions: [], reason: "stopped" }]);
-  });
-
-  it("is refused beside a recording of the same session", async () => {
-    const target = await Target.start(program());
-    await using session = await api.attach(target.pid);
-    await session.observe({ filter: { include: ["traced_leaf"] } });
-    await expect(session.observe()).rejects.toThrow("this session is tracing it already");
   });
 });

@@ -13,6 +13,7 @@ import {
   type Session,
 } from "../../index.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
+import { stayForGuests, untilTold } from "../stay.ts";
 import { parseCount, parseDuration, parsePid, parseSize } from "../units.ts";
 
 type Options = Required<MoreSites> & {
@@ -31,8 +32,6 @@ type Options = Required<MoreSites> & {
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 const progressMs = 500;
-/** They end the recording, not the process: the target has to be put in order first. */
-const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export function registerRecord(program: Command): void {
   addSiteOptions(program.command("record"))
@@ -70,18 +69,16 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   // As a shell would say it: whoever starts a program through this learns how it ended.
   if (summary.exit.kind === "exited") process.exitCode = summary.exit.status;
   if (summary.exit.kind === "killed") process.exitCode = 128 + summary.exit.signal;
+  if (summary.exit.kind === "running") await stayForGuests(session);
 }
 
-async function recordUntilEnd(session: Session, options: Options): Promise<RecordingSummary> {
-  const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
-  for (const signal of endSignals) process.on(signal, onSignal);
-  try {
+function recordUntilEnd(session: Session, options: Options): Promise<RecordingSummary> {
+  return untilTold(async (stop) => {
     const recording = await session.record(toRecordOptions(options));
     const started = performance.now();
-    if (!options.quiet) await announce(recording, session.pid);
-    const timer =
-      options.duration === undefined ? undefined : setTimeout(onSignal, options.duration);
+    if (!options.quiet) await announce(recording, session);
+    const { duration } = options;
+    const timer = duration === undefined ? undefined : setTimeout(() => stop.abort(), duration);
     const quiet = options.quiet || options.json || !process.stderr.isTTY;
     const progress = quiet ? undefined : showProgress(recording, started);
     const onAbort = (): void => {
@@ -95,16 +92,15 @@ async function recordUntilEnd(session: Session, options: Options): Promise<Recor
       clearTimeout(timer);
       progress?.end();
     }
-  } finally {
-    for (const signal of endSignals) process.off(signal, onSignal);
-  }
+  });
 }
 
 /** Says that every function is on from now on: scripts wait for this line. */
-async function announce(recording: Recording, pid: number): Promise<void> {
+async function announce(recording: Recording, { pid, joined }: Session): Promise<void> {
   const { functions } = await recording.progress();
+  const beside = joined === undefined ? "" : `, joining patchbay process ${joined}`;
   process.stderr.write(
-    `patchbay: recording ${formatCount(functions)} functions of process ${pid}\n`,
+    `patchbay: recording ${formatCount(functions)} functions of process ${pid}${beside}\n`,
   );
 }
 

@@ -14,6 +14,7 @@ import {
 } from "../../index.ts";
 import { paintFor, writeLines, writePiece } from "../output.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
+import { stayForGuests, untilTold } from "../stay.ts";
 import { collect } from "../trace-options.ts";
 import { parseDuration, parsePid } from "../units.ts";
 
@@ -62,20 +63,16 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   }
   await using session = pid === undefined ? await launch(command) : await attach(pid);
   const { filter: include = [], notrace: exclude = [] } = options;
-  const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  try {
+  const { exit } = await untilTold(async (stop) => {
     const observation = await session.observe({
       filter: { include, exclude },
       ...moreSites(options),
     });
-    const { exit } = await watch(observation, options, stop);
-    if (exit.kind === "exited") process.exitCode = exit.status;
-    if (exit.kind === "killed") process.exitCode = 128 + exit.signal;
-  } finally {
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
-  }
+    return watch(observation, options, stop);
+  });
+  if (exit.kind === "exited") process.exitCode = exit.status;
+  if (exit.kind === "killed") process.exitCode = 128 + exit.signal;
+  if (exit.kind === "running") await stayForGuests(session);
 }
 
 /** Shows how counts grow until the observation ends, and what they came to. */
@@ -95,7 +92,9 @@ async function watch(
     while (!(await isOver(options.interval, stop.signal))) {
       if (!isLive && !options.json) continue;
       const now = growth.add(await observation.counts());
-      const text = options.json ? JSON.stringify(now) : screen(now, observation.functions, paint);
+      const text = options.json
+        ? JSON.stringify(now)
+        : screen(now, await observation.functions(), paint);
       // Nobody reads on: there is no use in counting on.
       if (!writePiece(process.stdout.fd, `${text}\n`)) stop.abort();
     }

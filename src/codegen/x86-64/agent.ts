@@ -78,6 +78,7 @@ function emitExecute(a: Assembler): void {
     a.i("mov", register, mem64(rbx, { disp: 16 + 8 * index }));
   });
   a.i("syscall");
+  a.i("mov", mem64(r15, { disp: control.result }), rax);
   a.i("add", rbx, 64);
   a.i("cmp", rax, -4095);
   a.i("jae", done);

@@ -1,0 +1,128 @@
+/**
+ * The owner's end of joining: serves guests, other Patchbay processes that trace the same process,
+ * at the meeting place. A guest that goes, however it goes, leaves nothing of his behind.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { PatchbayError } from "../base/error.ts";
+import type { Host } from "./host.ts";
+import { type GuestCalls, type OwnerCalls, type SeatNumber, toWire } from "./host-calls.ts";
+import { Peer, peerVersion } from "./peer.ts";
+import { type Seat, vacate } from "./seat.ts";
+
+/** Functions in one message: a hundred thousand are told in pieces. */
+const functionsAtOnce = 5_000;
+
+type Guest = {
+  readonly peer: Peer<GuestCalls>;
+  readonly seats: Map<SeatNumber, Seat>;
+};
+
+export class HostServer {
+  readonly #host: Host;
+  readonly #server: Server;
+  readonly #guests = new Set<Guest>();
+  /** Guests that are going. */
+  readonly #going = new Set<Promise<void>>();
+  #onChange: () => void = () => undefined;
+
+  private constructor(host: Host) {
+    this.#host = host;
+    this.#server = createServer((socket) => this.#welcome(socket));
+    // A program that forgets a session is not kept alive by it.
+    this.#server.unref();
+  }
+
+  /** Serves `host` at the socket `path`. */
+  static async listen(host: Host, path: string): Promise<HostServer> {
+    const served = new HostServer(host);
+    await new Promise<void>((resolve, reject) => {
+      served.#server.once("error", reject);
+      served.#server.listen(path, resolve);
+    });
+    return served;
+  }
+
+  /** Other processes that trace at present. */
+  get guests(): number {
+    return [...this.#guests].filter(({ seats }) => seats.size > 0).length;
+  }
+
+  /** Settles when no other process traces, or `signal` says that it does not matter. */
+  async empty(signal: AbortSignal): Promise<void> {
+    while (this.guests > 0 && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#onChange = resolve;
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+  }
+
+  /** Sends every guest away, and takes no more. */
+  async close(): Promise<void> {
+    this.#server.close();
+    for (const { peer } of this.#guests) peer.end();
+    while (this.#going.size > 0) await Promise.all(this.#going);
+  }
+
+  #welcome(socket: Socket): void {
+    const seats = new Map<SeatNumber, Seat>();
+    const calls = ownerCalls(this.#host, seats, (seat, functions) =>
+      peer.call("announce", seat, functions),
+    );
+    const peer = new Peer<GuestCalls>(socket, "a guest", calls);
+    const guest = { peer, seats };
+    this.#guests.add(guest);
+    const going = peer.closed.then(async () => {
+      for (const seat of seats.values()) await vacate(seat);
+      this.#guests.delete(guest);
+      this.#going.delete(going);
+      this.#onChange();
+    });
+    this.#going.add(going);
+  }
+}
+
+function ownerCalls(
+  host: Host,
+  seats: Map<SeatNumber, Seat>,
+  announce: GuestCalls["announce"],
+): OwnerCalls {
+  const get = (number: SeatNumber): Seat => {
+    const seat = seats.get(number);
+    if (seat !== undefined) return seat;
+    throw badCall("it has no such seat");
+  };
+  return {
+    hello: (version) => {
+      if (version !== peerVersion) throw badCall(`version ${peerVersion} is spoken here`);
+      return { owner: process.pid };
+    },
+    sit: async (number, request) => {
+      const seat = await host.sit(request, async (functions) => {
+        for (let from = 0; from < functions.length; from += functionsAtOnce) {
+          const part = functions.slice(from, from + functionsAtOnce);
+          await announce(number, part.map(toWire));
+        }
+      });
+      seats.set(number, seat);
+      const { table, arenaFd, ...rings } = seat.rings;
+      return { ...rings, table: String(table), path: `/proc/${process.pid}/fd/${arenaFd}` };
+    },
+    register: (number, name, handler, filter) => get(number).register(name, handler, filter),
+    unregister: (number, ops) => get(number).unregister(ops),
+    setFilter: (number, ops, filter) => get(number).setFilter(ops, filter),
+    setEnabled: (number, on) => get(number).setEnabled(on),
+    enabledFunctions: (number) => get(number).enabledFunctions(),
+    counts: (number) => get(number).counts(),
+    state: (number) => get(number).state(),
+    leave: async (number, isRunning) => (await get(number).leave(isRunning)) ?? null,
+    release: async (number) => {
+      const seat = get(number);
+      seats.delete(number);
+      await seat.release();
+    },
+  };
+}
+
+const badCall = (why: string): PatchbayError =>
+  new PatchbayError({ code: "bad-usage", doing: "serve another patchbay process", why });

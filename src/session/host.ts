@@ -1,0 +1,169 @@
+/**
+ * Patchbay's presence in one process, for all who trace it: what was brought in, the register of
+ * ops, and the seats. It comes with the first user and goes with the last.
+ */
+import { ensure } from "../base/assert.ts";
+import type { Pid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { cpuVendor } from "../os/proc.ts";
+import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
+import { pageBytes } from "../ring/arena.ts";
+import type { RemoveResult } from "../target/injection.ts";
+import { type Catalogue, type CatalogueOf, toSiteTable } from "./catalogue.ts";
+import { hasAll, type MoreSites } from "./more-sites.ts";
+import type { Module } from "./process-modules.ts";
+import { type Announce, LocalSeat, type Seat, type SeatRequest } from "./seat.ts";
+import { targetFacts } from "./target-facts.ts";
+import type { Injected, TargetHandlers } from "./target-worker.ts";
+import { Tracing } from "./tracing.ts";
+import type { WorkerClient } from "./worker-rpc.ts";
+
+type Parts = {
+  readonly pid: Pid;
+  readonly modules: readonly Module[];
+  readonly target: WorkerClient<TargetHandlers>;
+  readonly catalogue: CatalogueOf;
+};
+
+/** What is there while somebody traces. */
+type Presence = {
+  readonly tracing: Tracing;
+  readonly catalogue: Catalogue;
+  readonly more: MoreSites;
+  readonly injected: Injected;
+};
+
+/** The rules of this machine's vendor; Hygon makes AMD's processors. */
+const machineRules = (): VendorRules =>
+  ["AuthenticAMD", "HygonGenuine"].includes(cpuVendor()) ? "amd" : "intel";
+
+/** Room for the steps that change some 250,000 sites; memory that is not used is not taken. */
+const programBytes = 16 << 20;
+
+export class Host {
+  readonly pid: Pid;
+  readonly #parts: Parts;
+  readonly #seats = new Set<LocalSeat>();
+  #presence: Presence | undefined;
+  /** Users come and go one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: Parts) {
+    this.pid = parts.pid;
+    this.#parts = parts;
+  }
+
+  /** How many users there are. */
+  get seats(): number {
+    return this.#seats.size;
+  }
+
+  /** Gives a user a seat; the first one brings in what tracing needs. */
+  sit(request: SeatRequest, announce: Announce): Promise<Seat> {
+    return this.#inTurn(async () => {
+      const presence = (this.#presence ??= await this.#bringIn(request));
+      if (!hasAll(presence.more, request.more)) {
+        throw new PatchbayError({
+          code: "unsupported",
+          doing: `trace process ${this.pid} with --prologues or --libcalls`,
+          why: "it is traced already, without",
+          hint: "wait for that to end, or do without",
+        });
+      }
+      try {
+        return await this.#seat(presence, request, announce);
+      } catch (error) {
+        if (this.#seats.size === 0) await this.#takeOut().catch(() => undefined);
+        throw error;
+      }
+    });
+  }
+
+  async #bringIn({ more, vendorRules }: SeatRequest): Promise<Presence> {
+    const { pid, modules, target } = this.#parts;
+    const catalogue = this.#parts.catalogue(more);
+    const options = { programBytes, rules: vendorRules ?? machineRules() };
+    const sites = toSiteTable(catalogue);
+    const injected = await target.call("inject", pid, targetFacts(modules), sites, options);
+    const { presence } = injected;
+    return {
+      tracing: new Tracing({ pid, target, catalogue, presence }),
+      catalogue,
+      more,
+      injected,
+    };
+  }
+
+  async #seat(
+    { tracing, catalogue, injected }: Presence,
+    request: SeatRequest,
+    announce: Announce,
+  ): Promise<Seat> {
+    const { target } = this.#parts;
+    const { presence, exits } = injected;
+    const counterBytes = pageBytes * Math.ceil((catalogue.functions.length * 8) / pageBytes);
+    const shape = { ...request.rings, programBytes: 0, counterBytes };
+    const { overwrite } = request;
+    const { instance, arenaFd, table } = await target.call("addInstance", { shape, overwrite });
+    let left: Promise<RemoveResult | undefined> | undefined;
+    const seat = new LocalSeat({
+      tracing,
+      request,
+      rings: { arenaFd, shape, overwrite, table, exits },
+      instance,
+      announce,
+      leave: (isRunning) =>
+        (left ??= this.#inTurn(() => this.#leave(seat, { presence, instance }, isRunning))),
+      release: async () => target.call("releaseInstance", presence, instance),
+    });
+    this.#seats.add(seat);
+    return seat;
+  }
+
+  /** Takes a user's ops away, and everything with the last user. */
+  async #leave(
+    seat: LocalSeat,
+    { presence, instance }: { readonly presence: number; readonly instance: number },
+    isRunning: boolean,
+  ): Promise<RemoveResult | undefined> {
+    this.#seats.delete(seat);
+    if (!isRunning) {
+      // There is nothing left that could be put back.
+      if (this.#seats.size === 0) this.#presence = undefined;
+      return undefined;
+    }
+    if (this.#seats.size === 0) return this.#takeOut();
+    const { target } = this.#parts;
+    try {
+      await seat.setEnabled(false);
+      await target.call("silenceInstance", presence, instance);
+    } catch (error) {
+      if (!hasEnded(error)) throw error;
+      return undefined;
+    }
+    return { pauseMs: 0 };
+  }
+
+  /** Takes everything out of the process; undefined when that has ended. */
+  async #takeOut(): Promise<RemoveResult | undefined> {
+    ensure(this.#presence, "something is there to take out");
+    this.#presence = undefined;
+    try {
+      return await this.#parts.target.call("remove");
+    } catch (error) {
+      if (hasEnded(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+/** Whether the target is gone. */
+export const hasEnded = (error: unknown): boolean =>
+  error instanceof PatchbayError &&
+  (error.code === "no-such-process" || error.code === "target-exited");

@@ -1,0 +1,70 @@
+/**
+ * Where Patchbay processes of one user meet over a process that they trace: a Unix socket in a
+ * directory that nobody else can enter. Who holds the lock beside it owns the tracing; others join
+ * him there.
+ */
+import { lstatSync, mkdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ensure } from "../base/assert.ts";
+import type { Pid } from "../base/brand.ts";
+import { FileLock } from "../os/file-lock.ts";
+
+/** Longest path that a socket's address holds (sun_path, unix(7)), in bytes. */
+const pathBytesMax = 107;
+const permissionBits = 0o777;
+
+/** The user whose processes meet here. */
+const self = (): number => ensure(process.geteuid, "this is Unix")();
+
+/** Whether `path` is a directory of ours that only we can enter. */
+function isPrivate(path: string): boolean {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined || !found.isDirectory()) return false;
+  return found.uid === self() && (found.mode & permissionBits) === 0o700;
+}
+
+/** Makes the directory unless it is there; undefined where there can't be a private one. */
+function folder(): string | undefined {
+  const runtime = process.env["XDG_RUNTIME_DIR"];
+  const candidates = [
+    ...(runtime === undefined || runtime === "" ? [] : [join(runtime, "patchbay")]),
+    join(tmpdir(), `patchbay-${self()}`),
+  ];
+  return candidates.find((path) => {
+    try {
+      mkdirSync(path, { mode: 0o700, recursive: true });
+    } catch {
+      // It may be there and good enough; if not, the next one may be.
+    }
+    return isPrivate(path);
+  });
+}
+
+export class MeetingPlace {
+  readonly socket: string;
+  readonly #lock: string;
+
+  private constructor(path: string) {
+    this.socket = `${path}.sock`;
+    this.#lock = `${path}.lock`;
+  }
+
+  /** For the process `pid` that started at `startTime`; undefined where there can be none. */
+  static of(pid: Pid, startTime: number): MeetingPlace | undefined {
+    const found = folder();
+    if (found === undefined) return undefined;
+    const place = new MeetingPlace(join(found, `${pid}-${startTime}`));
+    return Buffer.byteLength(place.socket) > pathBytesMax ? undefined : place;
+  }
+
+  /** Becomes the owner; undefined when there is one. */
+  own(): FileLock | undefined {
+    return FileLock.take(this.#lock);
+  }
+
+  /** Removes the socket of an owner who was killed. */
+  clear(): void {
+    rmSync(this.socket, { force: true });
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * The owner of a process' tracing: it has the worker that makes all ptrace calls, hosts every user,
+ * this process' own among them, and lets other Patchbay processes join.
+ */
+import type { Pid } from "../base/brand.ts";
+import type { CatalogueOf } from "./catalogue.ts";
+import { Host } from "./host.ts";
+import { HostServer } from "./host-server.ts";
+import type { Ownership } from "./meet.ts";
+import type { Module } from "./process-modules.ts";
+import type { Announce, Seat, SeatRequest } from "./seat.ts";
+import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
+import type { WorkerClient } from "./worker-rpc.ts";
+
+type Parts = {
+  readonly pid: Pid;
+  readonly modules: readonly Module[];
+  readonly catalogue: CatalogueOf;
+  readonly worker: WorkerClient<TargetHandlers>;
+  readonly ownership: Ownership;
+  /** Of a program that was started here: it has not run yet. */
+  readonly launched: "held" | undefined;
+};
+
+export class Owner {
+  readonly failure: undefined;
+  readonly #host: Host;
+  readonly #worker: WorkerClient<TargetHandlers>;
+  readonly #ownership: Ownership;
+  readonly #server: HostServer | undefined;
+  #launched: "held" | "running" | undefined;
+
+  private constructor(parts: Parts, host: Host, server: HostServer | undefined) {
+    this.#host = host;
+    this.#server = server;
+    this.#worker = parts.worker;
+    this.#ownership = parts.ownership;
+    this.#launched = parts.launched;
+  }
+
+  /** Opens the door; nothing in the process changes yet. */
+  static async of(parts: Parts): Promise<Owner> {
+    const { pid, modules, catalogue, worker, ownership } = parts;
+    const host = new Host({ pid, modules, catalogue, target: worker });
+    const { socket } = ownership;
+    const server = socket === undefined ? undefined : await HostServer.listen(host, socket);
+    return new Owner(parts, host, server);
+  }
+
+  /** Other processes that trace by this one. */
+  get guests(): number {
+    return this.#server?.guests ?? 0;
+  }
+
+  sit(request: SeatRequest, announce: Announce): Promise<Seat> {
+    return this.#host.sit(request, announce);
+  }
+
+  /** Settles when no other process traces by this one, or `signal` says it does not matter. */
+  async guestsGone(signal: AbortSignal): Promise<void> {
+    await this.#server?.empty(signal);
+  }
+
+  /** Lets a launched program run. */
+  async run(): Promise<void> {
+    if (this.#launched !== "held") return;
+    await this.#worker.call("release");
+    this.#launched = "running";
+  }
+
+  /** How a program that was launched here is; of others nothing is known. */
+  async status(): Promise<ExitStatus> {
+    return this.#launched === undefined ? { kind: "running" } : this.#worker.call("status");
+  }
+
+  /** Lets the process go, for everybody. */
+  async close(): Promise<void> {
+    try {
+      await this.#server?.close();
+      if (this.#launched === "held") await this.#worker.call("abandon");
+      await this.#worker.end();
+    } finally {
+      this.#ownership.lock?.[Symbol.dispose]();
+    }
+  }
+}

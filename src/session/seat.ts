@@ -1,0 +1,232 @@
+/**
+ * A seat: what one user of a traced process has there. Ops of his own in the register that all
+ * share, rings and counters of his own, and an end of his own. Recordings and observations are
+ * users; so are those of other Patchbay processes that have joined.
+ */
+import type { SiteId } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { type Handler, makeOps, type Ops } from "../ftrace/ops.ts";
+import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
+import type { ArenaShape } from "../ring/arena.ts";
+import type { ChangeResult, RemoveResult } from "../target/injection.ts";
+import type { TracedFunction } from "../trace/functions.ts";
+import type { SiteFilter } from "./catalogue.ts";
+import { hasAll, type MoreSites } from "./more-sites.ts";
+import type { EnabledFunction, Tracing } from "./tracing.ts";
+
+/** A function and how often it was called. */
+export type CallCount = {
+  readonly site: SiteId;
+  readonly name: string;
+  readonly calls: number;
+};
+
+/** What a user asks for. */
+export type SeatRequest = {
+  /** Who he is, as other users see it. */
+  readonly name: string;
+  readonly rings: Pick<ArenaShape, "ringCount" | "slotCount">;
+  /** Full rings overwrite their oldest events. */
+  readonly overwrite: boolean;
+  /** The sites that count for him beside those that compilers left. */
+  readonly more: MoreSites;
+  /** Whose manual the choice of protocols relies on; who comes first decides. */
+  readonly vendorRules?: VendorRules;
+};
+
+/** A user's rings: memory that he and the target share. */
+export type Rings = {
+  /** The arena, open until the rings are released. */
+  readonly arenaFd: number;
+  readonly shape: ArenaShape;
+  readonly overwrite: boolean;
+  /** Address of the thread table in the target. */
+  readonly table: bigint;
+  /** Whether returns can be hooked. */
+  readonly exits: boolean;
+};
+
+/** An ops that a user has registered. */
+export type RegisteredOps = {
+  readonly id: number;
+  readonly name: string;
+  readonly handler: Handler;
+  readonly filter: Partial<SiteFilter>;
+};
+
+/** How things are for a user. */
+export type SeatState = {
+  /** Functions that are switched on for him. */
+  readonly functions: number;
+  /** Functions that were left alone because their bytes were not what they should be. */
+  readonly refused: readonly string[];
+  /** All changes in the process so far. */
+  readonly changes: ChangeResult;
+};
+
+/** A function as its user is told of it, with where its source line is to be looked up. */
+export type AnnouncedFunction = TracedFunction & {
+  /** Its address in the module's file. */
+  readonly linkAddress: bigint;
+};
+
+/** Is told of functions before anything can be heard from them. */
+export type Announce = (functions: readonly AnnouncedFunction[]) => Promise<void>;
+
+export type Seat = {
+  readonly rings: Rings;
+  /**
+   * Registers an ops: `handler` happens at the functions that `filter` names, beside what other
+   * ops want there.
+   *
+   * Where an ops comes to a function that others want already, or goes, calls in the moment of the
+   * change may be seen by none of them: no five bytes can be changed at once, and while they are
+   * covered the function runs as if nobody wanted it. A window that one store changes has no such
+   * moment. So counts are exact of functions that are wanted alike all the time.
+   */
+  register(name: string, handler: Handler, filter: Partial<SiteFilter>): Promise<RegisteredOps>;
+  /** Takes an ops away. */
+  unregister(ops: RegisteredOps): Promise<void>;
+  /** Gives an ops another filter. */
+  setFilter(ops: RegisteredOps, filter: Partial<SiteFilter>): Promise<RegisteredOps>;
+  /** Takes all his ops out of the register, or puts them back (ftrace's tracing_on). */
+  setEnabled(on: boolean): Promise<void>;
+  /** What is enabled now, for whomever, as ftrace's enabled_functions lists it. */
+  enabledFunctions(): Promise<readonly EnabledFunction[]>;
+  /** Calls so far of functions that his `count` ops want, most first. */
+  counts(): Promise<readonly CallCount[]>;
+  state(): Promise<SeatState>;
+  /**
+   * Takes all that is his out of the process. The rings can still be read, and nothing comes into
+   * them any more; undefined when the process has ended.
+   * @param isRunning whether there is anything left to take it out of.
+   */
+  leave(isRunning: boolean): Promise<RemoveResult | undefined>;
+  /** Gives the rings back: their memory may serve others from now on. */
+  release(): Promise<void>;
+};
+
+/** Takes a seat away whose user has not done so himself. */
+export async function vacate(seat: Seat): Promise<void> {
+  try {
+    await seat.leave(true);
+    await seat.release();
+  } catch (error) {
+    // The process is gone, or it refuses: there is nobody left to tell.
+    if (!(error instanceof PatchbayError)) throw error;
+  }
+}
+
+type Parts = {
+  readonly tracing: Tracing;
+  readonly request: SeatRequest;
+  readonly rings: Rings;
+  /** The number of his rings and counters in the target. */
+  readonly instance: number;
+  readonly announce: Announce;
+  readonly leave: (isRunning: boolean) => Promise<RemoveResult | undefined>;
+  readonly release: () => Promise<void>;
+};
+
+/** The seat of a user in the process that owns the tracing, or of one that it serves. */
+export class LocalSeat implements Seat {
+  readonly rings: Rings;
+  readonly #parts: Parts;
+  readonly #ops = new Map<number, Ops>();
+  readonly #announced = new Set<number>();
+  #isOn = true;
+  #next = 1;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.rings = parts.rings;
+  }
+
+  get ops(): readonly Ops[] {
+    return [...this.#ops.values()];
+  }
+
+  async register(
+    name: string,
+    handler: Handler,
+    filter: Partial<SiteFilter>,
+  ): Promise<RegisteredOps> {
+    const ops = await this.#make(name, handler, filter);
+    if (this.#isOn) await this.#parts.tracing.exchange(`register ${name}`, [], [ops]);
+    const id = this.#next++;
+    this.#ops.set(id, ops);
+    return { id, name, handler, filter };
+  }
+
+  async unregister({ id, name }: RegisteredOps): Promise<void> {
+    const ops = this.#get(id, name);
+    this.#ops.delete(id);
+    if (this.#isOn) await this.#parts.tracing.exchange(`unregister ${name}`, [ops], []);
+  }
+
+  async setFilter(one: RegisteredOps, filter: Partial<SiteFilter>): Promise<RegisteredOps> {
+    const before = this.#get(one.id, one.name);
+    const after = await this.#make(one.name, before.handler, filter);
+    const doing = `change the filter of ${one.name}`;
+    if (this.#isOn) await this.#parts.tracing.modify(doing, before, after);
+    this.#ops.set(one.id, after);
+    return { ...one, filter };
+  }
+
+  async setEnabled(on: boolean): Promise<void> {
+    if (on === this.#isOn) return;
+    const { tracing, request } = this.#parts;
+    if (on) await tracing.exchange(`switch ${request.name} on`, [], this.ops);
+    else await tracing.exchange(`switch ${request.name} off`, this.ops, []);
+    this.#isOn = on;
+  }
+
+  async enabledFunctions(): Promise<readonly EnabledFunction[]> {
+    return this.#parts.tracing.enabledFunctions();
+  }
+
+  counts(): Promise<readonly CallCount[]> {
+    const { tracing, instance } = this.#parts;
+    return tracing.counts(instance);
+  }
+
+  async state(): Promise<SeatState> {
+    const { tracing } = this.#parts;
+    const functions = this.#isOn ? tracing.countEnabled(this.ops) : 0;
+    return { functions, refused: tracing.refused, changes: tracing.changes };
+  }
+
+  leave(isRunning: boolean): Promise<RemoveResult | undefined> {
+    return this.#parts.leave(isRunning);
+  }
+
+  release(): Promise<void> {
+    return this.#parts.release();
+  }
+
+  async #make(name: string, handler: Handler, filter: Partial<SiteFilter>): Promise<Ops> {
+    const { tracing, request, instance } = this.#parts;
+    const hashes = tracing.resolve(filter, !hasAll({}, request.more));
+    const label = request.name === name ? name : `${request.name}/${name}`;
+    const ops = makeOps(label, handler, hashes, instance);
+    await this.#announce(tracing.sitesOf(ops));
+    return ops;
+  }
+
+  async #announce(sites: readonly number[]): Promise<void> {
+    const fresh = sites.filter((site) => !this.#announced.has(site));
+    if (fresh.length === 0) return;
+    for (const site of fresh) this.#announced.add(site);
+    await this.#parts.announce(this.#parts.tracing.describe(fresh, this.rings.exits));
+  }
+
+  #get(id: number, name: string): Ops {
+    const found = this.#ops.get(id);
+    if (found !== undefined) return found;
+    throw new PatchbayError({
+      code: "bad-usage",
+      doing: `find the ops ${name}`,
+      why: "it is not registered, or not any more",
+    });
+  }
+}

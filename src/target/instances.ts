@@ -1,0 +1,126 @@
+/**
+ * Instances: the rings and counters of one user of a process. Each is an arena that the user maps,
+ * too, and a thread table; thunks name the instance that they write.
+ *
+ * A function that was entered through a user's thunk returns through it, however long after the
+ * user has gone. So an instance is silenced and its memory given back, but its addresses stay
+ * taken until Patchbay leaves the process.
+ */
+import { closeSync } from "node:fs";
+import { ensure } from "../base/assert.ts";
+import type { DataAddr } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import type { InstancePlan } from "../codegen/x86-64/record.ts";
+import { freePages, MappedFile } from "../os/mapped-file.ts";
+import {
+  type ArenaShape,
+  arenaBytes,
+  counterOffset,
+  pageBytes,
+  threadTable,
+} from "../ring/arena.ts";
+import {
+  closeArena,
+  Mapper,
+  mapArena,
+  mapThreadTable,
+  type Range,
+  type SystemCaller,
+} from "./bootstrap.ts";
+import type { TargetProcess } from "./process.ts";
+
+/** An instance as its user needs to know it. */
+export type Instance = {
+  readonly instance: number;
+  /** The arena, open in this process until the instance is released. */
+  readonly arenaFd: number;
+  /** Address of the thread table in the target. */
+  readonly table: DataAddr;
+};
+
+/** Users that can come and go while Patchbay is in a process: each takes address space. */
+const instancesMax = 256;
+
+type Parts = {
+  readonly process: TargetProcess;
+  /** Runs `work` with what can make system calls in the target. */
+  readonly call: <T>(work: (caller: SystemCaller) => T) => T;
+  /** Is told what is mapped. */
+  readonly mapped: Range[];
+};
+
+export class Instances {
+  /** By number; what thunks are made from. */
+  readonly plans: InstancePlan[] = [];
+  readonly #parts: Parts;
+  /** Of each instance, -1 once it is released. */
+  readonly #fds: number[] = [];
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Makes one; threads record into it as soon as a thunk names it. */
+  add(shape: ArenaShape, overwrite: boolean): Instance {
+    const { process, mapped, call } = this.#parts;
+    if (this.plans.length === instancesMax) {
+      throw new PatchbayError({
+        code: "unsupported",
+        doing: `trace process ${process.pid} once more`,
+        why: `${instancesMax} recordings have come and gone since Patchbay is in it`,
+        hint: "end all of them, and begin again",
+      });
+    }
+    const { table, arena } = call((caller) => {
+      const mapper = new Mapper(caller, mapped);
+      const table = mapThreadTable(mapper);
+      const arena = mapArena(mapper, process, table, { shape, overwrite });
+      closeArena(caller, arena);
+      return { table, arena };
+    });
+    process.memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
+    const instance = this.plans.push({ table, arena: arena.at, shape }) - 1;
+    this.#fds.push(arena.fd);
+    return { instance, arenaFd: arena.fd, table };
+  }
+
+  /** From now on no thread finds its ring; events that are under way may still come. */
+  silence(instance: number): void {
+    const { table } = this.#plan(instance);
+    const { memory } = this.#parts.process;
+    memory.write(table + BigInt(threadTable.armed), Uint8Array.of(0));
+    memory.write(table, new Uint8Array(threadTable.entries * threadTable.entryBytes));
+  }
+
+  /** Gives its memory back; the user has read what he wants. Idempotent. */
+  release(instance: number): void {
+    const { shape } = this.#plan(instance);
+    const fd = this.#fds[instance] ?? -1;
+    if (fd < 0) return;
+    this.#fds[instance] = -1;
+    freePages(fd, pageBytes, arenaBytes(shape) - pageBytes);
+    closeSync(fd);
+  }
+
+  /** Whether nobody reads any of them any more. */
+  get areReleased(): boolean {
+    return this.#fds.every((fd) => fd < 0);
+  }
+
+  /** Calls counted so far, by site. */
+  counters(instance: number, sites: number): Float64Array {
+    const { shape } = this.#plan(instance);
+    const fd = this.#fds[instance] ?? -1;
+    using mapped = new MappedFile(fd, counterOffset(shape), shape.counterBytes);
+    const words = new BigUint64Array(mapped.buffer);
+    return Float64Array.from({ length: sites }, (_, site) => Number(words[site] ?? 0n));
+  }
+
+  #plan(instance: number): InstancePlan {
+    return ensure(this.plans[instance], `instance ${instance}`);
+  }
+
+  [Symbol.dispose](): void {
+    for (const instance of this.plans.keys()) this.release(instance);
+  }
+}
