@@ -68,9 +68,9 @@ export class Owner {
     this.#launched = "running";
   }
 
-  /** How a program that was launched here is; of others nothing is known. */
-  async status(): Promise<ExitStatus> {
-    return this.#launched === undefined ? { kind: "running" } : this.#worker.call("status");
+  /** How a program that was launched here is; undefined for others. */
+  async status(): Promise<ExitStatus | undefined> {
+    return this.#launched === undefined ? undefined : this.#worker.call("status");
   }
 
   /** Lets the process go, for everybody. */

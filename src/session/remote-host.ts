@@ -9,7 +9,6 @@ import type { RemoveResult } from "../target/injection.ts";
 import { fromWire, type GuestCalls, type OwnerCalls, type SeatNumber } from "./host-calls.ts";
 import { Peer, peerVersion } from "./peer.ts";
 import type { Announce, Seat, SeatRequest, SeatState } from "./seat.ts";
-import type { ExitStatus } from "./target-worker.ts";
 
 export class RemoteHost {
   /** The process that owns the tracing. */
@@ -78,9 +77,7 @@ export class RemoteHost {
   async run(): Promise<void> {}
 
   /** How a process ended is known to who has launched it. */
-  async status(): Promise<ExitStatus> {
-    return { kind: "running" };
-  }
+  async status(): Promise<undefined> {}
 
   async close(): Promise<void> {
     this.#peer.end();

@@ -291,8 +291,9 @@ export class Session {
   /** How the process is; of one that was not launched here, only whether it is there. */
   async status(): Promise<ExitStatus> {
     const status = await this.#host.status();
-    if (status.kind !== "running") return status;
-    if (!isAlive(this.pid, this.#about.startTime)) return { kind: "gone" };
+    if (status !== undefined && status.kind !== "running") return status;
+    const isThere = status !== undefined || isAlive(this.pid, this.#about.startTime);
+    if (!isThere) return { kind: "gone" };
     if (this.#image.isThere(this.#entry)) return { kind: "running" };
     return { kind: hasMemory(this.pid) ? "replaced" : "running" };
   }
