@@ -1,6 +1,7 @@
 /**
- * uftrace beside Patchbay: the same functions, the same loops, every call recorded to files, in
- * turns. What uftrace needs of the compiler it gets; it starts the program, Patchbay attaches.
+ * uftrace and the kernel's uprobes beside Patchbay: the same functions, the same loops, every call
+ * recorded, in turns. What uftrace needs of the compiler it gets; it starts the program, Patchbay
+ * attaches. Uprobes stand at clang's 5-byte no-ops, which the kernel knows how to call from.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,6 +9,7 @@ import { join } from "node:path";
 import { patchbay } from "./patchbay.ts";
 import { compile, Driven, versionOf } from "./program.ts";
 import { type Row, Samples, type Table } from "./table.ts";
+import { defineUprobes, whyNoUprobes } from "./uprobes.ts";
 
 const rounds = 5;
 const callsPerRun = 500_000;
@@ -47,6 +49,16 @@ async function runUftrace(
   }
 }
 
+async function runUprobes(program: string, samples: Samples): Promise<void> {
+  const driver = await Driven.start([program]);
+  try {
+    using _ = defineUprobes(program, /_both$/);
+    await measure(driver, "uprobes", samples);
+  } finally {
+    await driver.end();
+  }
+}
+
 async function runPatchbay(program: string, directory: string, samples: Samples): Promise<number> {
   const driver = await Driven.start([program]);
   try {
@@ -63,6 +75,7 @@ async function runPatchbay(program: string, directory: string, samples: Samples)
 
 export async function run(): Promise<readonly Table[]> {
   const uftrace = versionOf("uftrace");
+  const noUprobes = whyNoUprobes();
   const home = mkdtempSync(join(tmpdir(), "patchbay-bench-"));
   const directory = join(home, "trace");
   const samples = new Samples();
@@ -73,9 +86,16 @@ export async function run(): Promise<readonly Table[]> {
       "-fpatchable-function-entry=5",
       "-pthread",
     ]);
+    const oneNop = await compile(
+      "cost.c",
+      "peer-nop5",
+      [...flags, "-fpatchable-function-entry=5", "-pthread", "-Wno-unknown-attributes"],
+      "clang",
+    );
     const profiled = await compile("cost.c", "peer-pg", [...flags, "-pg", "-pthread"]);
     for (let round = 0; round < rounds; round++) {
       lost = Math.max(lost, await runPatchbay(sites, directory, samples));
+      if (noUprobes === undefined) await runUprobes(oneNop, samples);
       if (uftrace === undefined) continue;
       await runUftrace(sites, ["-P", "_both$"], directory, "uftrace -P", samples);
       await runUftrace(profiled, [], directory, "uftrace -pg", samples);
@@ -87,6 +107,7 @@ export async function run(): Promise<readonly Table[]> {
     ["patchbay", "patchbay, attached"],
     ["uftrace -P", "uftrace -P (-fpatchable-function-entry)"],
     ["uftrace -pg", "uftrace (-pg)"],
+    ["uprobes", "uprobe and uretprobe, ring in the kernel"],
   ] as const;
   const rows = names.map(([name, title]): Row => {
     const row: Record<string, string | number | undefined> = { "": title };
@@ -99,9 +120,10 @@ export async function run(): Promise<readonly Table[]> {
   });
   return [
     {
-      title: "peers: ns per call over the untraced call, entry and exit recorded to files",
+      title: "peers: ns per call over the untraced call, entry and exit recorded",
       notes: [
         uftrace ?? "UFTRACE IS NOT INSTALLED: apt install uftrace; its rows are empty",
+        ...(noUprobes === undefined ? [] : [`${noUprobes}; their row is empty`]),
         `medians of ${rounds} turns of ${callsPerRun} calls; time on the processor alone`,
         `patchbay lost ${(100 * lost).toFixed(2)} % of its events at the most (they cost less)`,
       ],

@@ -40,11 +40,18 @@ export async function cached(
 }
 
 /** Compiles `bench/programs/SOURCE`; the path of the program. */
-export function compile(source: string, name: string, flags: readonly string[]): Promise<string> {
+export function compile(
+  source: string,
+  name: string,
+  flags: readonly string[],
+  compiler = "cc",
+): Promise<string> {
   const path = sourcePath(source);
-  const key = [readFileSync(path, "utf8"), versionOf("cc") ?? "", ...flags];
+  const key = [readFileSync(path, "utf8"), versionOf(compiler) ?? "", ...flags];
   return cached(name, key, (out) => {
-    execFileSync("cc", [...flags, "-o", out, path], { stdio: ["ignore", "inherit", "inherit"] });
+    execFileSync(compiler, [...flags, "-o", out, path], {
+      stdio: ["ignore", "inherit", "inherit"],
+    });
   });
 }
 
