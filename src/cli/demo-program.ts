@@ -1,7 +1,10 @@
 /**
- * Builds the program of `patchbay demo`: SQLite, whose source comes with the npm package
+ * The programs of `patchbay demo`. One is SQLite, whose source comes with the npm package
  * better-sqlite3, and `demo/workload.c`, compiled so that every function has a patch site. SQLite
  * takes half a minute, so what was compiled is kept and found again by what it was made from.
+ *
+ * The other one needs no compiler: it is this very Node.js with `demo/workload.mjs`, whose
+ * functions have no patch sites.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -23,16 +26,66 @@ const flags: readonly string[] = [
 ];
 
 export type DemoProgram = {
-  readonly path: string;
-  /** SQLite's, as its header says. */
-  readonly version: string;
+  /** What works in it, with its version. */
+  readonly name: string;
+  readonly command: readonly string[];
+  /** Threads of it that never rest. */
+  readonly threads: number;
+  /** What is traced unless somebody says otherwise. */
+  readonly filter: { readonly include: readonly string[]; readonly exclude: readonly string[] };
+  /** Whether its functions have no patch sites. */
+  readonly prologues: boolean;
+  /** A function that takes so long by itself was interrupted: another program had the processor. */
+  readonly interruptedNs: number;
 };
 
-/** Compiles what is not compiled yet. @param say tells a person what takes long. */
-export function buildDemoProgram(say: (line: string) => void): DemoProgram {
-  const sqlite = findSqlite();
-  const workload = findWorkload();
+/**
+ * Not traced unless somebody asks for them: together they are called fifty million times a second
+ * and take some ten nanoseconds each. They would be most of the trace and half of the program's
+ * time, and say nothing.
+ */
+const smallFunctions: readonly string[] = [
+  "sqlite3GetVarint*",
+  "vdbeRecordCompare*",
+  "sqlite3VdbeRecordCompare*",
+  "sqlite3VdbeSerialGet",
+  "getCellInfo",
+  "btreeParseCell*",
+  "pcache1Fetch",
+  "sqlite3PcacheRelease",
+  "getPageNormal",
+  "sqlite3PagerUnref*",
+  "getAndInitPage",
+  "moveToRoot",
+  "moveToChild",
+  "sqlite3BtreeNext*",
+  "vdbeSorterCompare*",
+];
+
+/** SQLite where there is a C compiler, this Node.js where there is none. */
+export function findDemoProgram(say: (line: string) => void): DemoProgram {
   const compiler = findCompiler();
+  if (compiler !== undefined) return buildSqlite(compiler, say);
+  say("no C compiler, so Node.js is traced instead: `apt install gcc libc6-dev` brings SQLite");
+  return nodeProgram();
+}
+
+/** The garbage collector of a Node.js that is busy with garbage. */
+const nodeProgram = (): DemoProgram => ({
+  name: `Node.js ${process.versions.node}`,
+  command: [process.execPath, findWorkload("workload.mjs")],
+  threads: 1,
+  filter: { include: ["v8::internal::Heap::*", "v8::internal::*Collector*::*"], exclude: [] },
+  prologues: true,
+  interruptedNs: Number.POSITIVE_INFINITY,
+});
+
+type Compiler = { readonly command: string; readonly version: string };
+
+/** Compiles what is not compiled yet. @param say tells a person what takes long. */
+function buildSqlite(compiler: Compiler, say: (line: string) => void): DemoProgram {
+  const sqlite = findSqlite();
+  const workload = findWorkload("workload.c");
   const cache = makeCache();
   const source = readFileSync(join(sqlite, "sqlite3.c"));
   const objectKey = [compiler.version, ...flags, source];
@@ -46,7 +99,14 @@ export function buildDemoProgram(say: (line: string) => void): DemoProgram {
     compile(compiler.command, [...flags, `-I${sqlite}`, ...sources, "-o", out, "-lm"]);
   });
   const header = readFileSync(join(sqlite, "sqlite3.h"), "latin1");
-  return { path, version: /SQLITE_VERSION +"([^"]+)"/.exec(header)?.[1] ?? "" };
+  return {
+    name: `SQLite ${/SQLITE_VERSION +"([^"]+)"/.exec(header)?.[1] ?? ""}`,
+    command: [path],
+    threads: 2,
+    filter: { include: [], exclude: smallFunctions },
+    prologues: false,
+    interruptedNs: 100_000,
+  };
 }
 
 /** The folder of SQLite's two files. */
@@ -66,8 +126,8 @@ function findSqlite(): string {
   });
 }
 
-function findWorkload(): string {
-  const path = fileURLToPath(new URL("../../demo/workload.c", import.meta.url));
+function findWorkload(name: string): string {
+  const path = fileURLToPath(new URL(`../../demo/${name}`, import.meta.url));
   if (existsSync(path)) return path;
   throw new PatchbayError({
     code: "missing-tool",
@@ -77,16 +137,10 @@ function findWorkload(): string {
   });
 }
 
-function findCompiler(): { readonly command: string; readonly version: string } {
+function findCompiler(): Compiler | undefined {
   const command = process.env["CC"] ?? "cc";
   const { status, stdout } = spawnSync(command, ["--version"], { encoding: "utf8" });
-  if (status === 0) return { command, version: stdout.split("\n")[0] ?? "" };
-  throw new PatchbayError({
-    code: "missing-tool",
-    doing,
-    why: `there is no C compiler (${command})`,
-    hint: "install gcc or clang: `apt install gcc libc6-dev`, `dnf install gcc`",
-  });
+  return status === 0 ? { command, version: stdout.split("\n")[0] ?? "" } : undefined;
 }
 
 /** `build/demo` of a clone; a temporary folder where that can't be written. */

@@ -24,13 +24,13 @@ export class Workload {
   #checksum = "";
 
   /**
-   * Starts the program at `path`: for so many rounds, or until it is told to end.
+   * Starts the program: for so many rounds, or until it is told to end.
    *
    * A shell stands between it and this process: of its own children, Node collects the stops that
    * ptrace reports.
    */
-  constructor(path: string, rounds: readonly number[] = []) {
-    const command = [path, ...rounds.map(String)];
+  constructor(program: readonly string[], rounds: readonly number[] = []) {
+    const command = [...program, ...rounds.map(String)];
     this.#child = spawn("/bin/sh", ["-c", '"$@"; exit $?', "sh", ...command], {
       stdio: ["pipe", "pipe", "inherit"],
     });

@@ -1,5 +1,5 @@
 /**
- * `patchbay demo`: the main job on a program that is there already. SQLite works in two threads;
+ * `patchbay demo`: the main job on a program that is there already. It works, and
  * the demo attaches while it does, traces for a second, detaches, and shows what it has seen, what
  * that cost, and that the program's results are the same as without.
  */
@@ -24,7 +24,7 @@ import {
   type Trace,
   TraceReader,
 } from "../../index.ts";
-import { buildDemoProgram } from "../demo-program.ts";
+import { type DemoProgram, findDemoProgram } from "../demo-program.ts";
 import { nowNs, sleep, Workload } from "../demo-workload.ts";
 import { paintFor, writeLines } from "../output.ts";
 import { collect } from "../trace-options.ts";
@@ -36,29 +36,6 @@ type Flags = {
   readonly keep?: string;
 };
 
-/**
- * Not traced unless somebody asks for them: together they are called fifty million times a second
- * and take some ten nanoseconds each. They would be most of the trace and half of the program's
- * time, and say nothing.
- */
-const smallFunctions: readonly string[] = [
-  "sqlite3GetVarint*",
-  "vdbeRecordCompare*",
-  "sqlite3VdbeRecordCompare*",
-  "sqlite3VdbeSerialGet",
-  "getCellInfo",
-  "btreeParseCell*",
-  "pcache1Fetch",
-  "sqlite3PcacheRelease",
-  "getPageNormal",
-  "sqlite3PagerUnref*",
-  "getAndInitPage",
-  "moveToRoot",
-  "moveToChild",
-  "sqlite3BtreeNext*",
-  "vdbeSorterCompare*",
-];
-
 /** How long the program is watched without being traced, before and after, in ms. */
 const untracedMs = 1000;
 const ringBytes = 16 << 20;
@@ -67,13 +44,13 @@ const reportRows = 15;
 /** The graph shows calls of at least this part of its outermost call, in so many lines at most. */
 const graphShare = 1 / 50;
 const graphLines = 45;
-/** A function that took so long by itself was interrupted: another program had the processor. */
-const interruptedNs = 100_000;
 
 export function registerDemo(program: Command): void {
   program
     .command("demo")
-    .description("trace SQLite at work: attach, record for a second, detach, show the call graph")
+    .description(
+      "trace a program at work: attach, record for a second, detach, show the call graph",
+    )
     .option("--seconds <n>", "trace for so long", parseSeconds, 1)
     .option("-F, --filter <glob>", "trace functions that match (repeatable)", collect)
     .option("-N, --notrace <glob>", "do not trace functions that match (repeatable)", collect)
@@ -92,11 +69,11 @@ const say = (line: string): void => {
 };
 
 async function run(flags: Flags): Promise<void> {
-  const { path, version } = buildDemoProgram(say);
+  const program = findDemoProgram(say);
   const directory = flags.keep ?? join(makeTemporary(), "trace");
-  const traced = await traceWorkload(path, version, directory, flags);
-  const untraced = await runUntraced(path, traced);
-  show(traced, untraced);
+  const traced = await traceWorkload(program, directory, flags);
+  const untraced = await runUntraced(program, traced);
+  show(program, traced, untraced);
   if (flags.keep === undefined) say("the trace is gone; `patchbay demo --keep DIR` keeps it");
   if (traced.checksum !== untraced.checksum) process.exitCode = 1;
 }
@@ -122,23 +99,24 @@ type Traced = {
 };
 
 async function traceWorkload(
-  path: string,
-  version: string,
+  program: DemoProgram,
   directory: string,
   flags: Flags,
 ): Promise<Traced> {
-  await using workload = new Workload(path);
+  const { name, command, prologues } = program;
+  await using workload = new Workload(command);
   const pid = await workload.pid();
-  say(`SQLite ${version} is at work in two threads of process ${pid}`);
+  say(`${name} is at work in process ${pid}`);
   const untracedFrom = nowNs();
   await sleep(untracedMs);
   const attachedAt = nowNs();
-  const { include = [], exclude = [] } = chooseFilter(flags);
+  const { include = [], exclude = [] } = chooseFilter(program, flags);
   await using session = await attach(pid);
+  session.useSites({ prologues });
   const every = session.select().length;
   const traced = session.select({ include, exclude }).length;
   say(`tracing ${formatCount(traced)} of its ${formatCount(every)} functions, ${flags.seconds} s`);
-  const options = { directory, filter: { include, exclude }, ringBytes, threadsMax };
+  const options = { directory, filter: { include, exclude }, ringBytes, threadsMax, prologues };
   const recording = await session.record(options);
   const from = nowNs();
   await Promise.race([sleep(flags.seconds * 1000), recording.ended]);
@@ -164,32 +142,37 @@ async function traceWorkload(
   };
 }
 
-/** Without a filter of the user's own, all functions but the small ones. */
-const chooseFilter = (flags: Flags): Partial<SiteFilter> => {
-  const isOwn = flags.filter !== undefined || flags.notrace !== undefined;
-  return {
-    include: flags.filter ?? [],
-    exclude: isOwn ? (flags.notrace ?? []) : smallFunctions,
-  };
-};
+/** The user's own filter, or else the program's. */
+const chooseFilter = ({ filter }: DemoProgram, flags: Flags): Partial<SiteFilter> =>
+  flags.filter === undefined && flags.notrace === undefined
+    ? filter
+    : { include: flags.filter ?? [], exclude: flags.notrace ?? [] };
 
-async function runUntraced(path: string, traced: Traced): Promise<{ readonly checksum: string }> {
+async function runUntraced(
+  { command }: DemoProgram,
+  traced: Traced,
+): Promise<{ readonly checksum: string }> {
   say(`running the same ${traced.rounds.join(" + ")} rounds untraced, to compare the results`);
-  await using workload = new Workload(path, traced.rounds);
+  await using workload = new Workload(command, traced.rounds);
   return await workload.end();
 }
 
-function show(traced: Traced, untraced: { readonly checksum: string }): void {
+function show(program: DemoProgram, traced: Traced, untraced: { readonly checksum: string }): void {
   const paint = paintFor(process.stdout);
   const trace = openTrace(traced.directory);
-  const slowest = findSlowest(trace);
+  const slowest = findSlowest(trace, program.interruptedNs);
   if (slowest !== undefined) {
     const title = `The slowest call of ${slowest.name}, and what was slow in it`;
     writeLines(["", paint("heading", title), "", ...graphOf(trace, slowest, paint)]);
   }
   writeLines(["", paint("heading", "Where the time went"), ""]);
   writeLines(formatReport(reportTrace(trace), reportRows, paint));
-  writeLines(["", paint("heading", "What it cost"), "", ...describeCost(traced, untraced)]);
+  writeLines([
+    "",
+    paint("heading", "What it cost"),
+    "",
+    ...describeCost(program, traced, untraced),
+  ]);
 }
 
 function graphOf(trace: Trace, { from, to, tid }: Slowest, paint: Paint): readonly string[] {
@@ -213,7 +196,7 @@ type Slowest = {
  * The longest of the outermost calls that the trace has from beginning to end; where there are any,
  * of those during which no other program had the processor.
  */
-function findSlowest(trace: Trace): Slowest | undefined {
+function findSlowest(trace: Trace, interruptedNs: number): Slowest | undefined {
   const tickNs = 1e9 / trace.session.clock.frequencyHz;
   let longest = { thread: -1, site: 0, start: 0, end: 0, interrupted: true };
   const visitorFor = (thread: number): CallVisitor => {
@@ -249,13 +232,18 @@ function findSlowest(trace: Trace): Slowest | undefined {
   };
 }
 
-function describeCost(traced: Traced, untraced: { readonly checksum: string }): readonly string[] {
+function describeCost(
+  program: DemoProgram,
+  traced: Traced,
+  untraced: { readonly checksum: string },
+): readonly string[] {
   const { summary, speeds, seconds, attachMs, rounds, checksum } = traced;
   const { events, lost, bytes, pauseMs, threads } = summary;
   const plain = (speeds.before + speeds.after) / 2;
   const slowdown = 1 - speeds.traced / plain;
-  // Both threads of the program never rest, so what they did not do went into tracing.
-  const perEvent = (Math.max(0, slowdown) * 2 * seconds * 1e9) / Math.max(1, events);
+  // The program's threads never rest, so what they did not do went into tracing.
+  const spentNs = Math.max(0, slowdown) * program.threads * seconds * 1e9;
+  const perEvent = spentNs / Math.max(1, events);
   const total = formatCount(rounds.reduce((sum, one) => sum + one, 0));
   const rows = [
     ["events", `${formatCount(events)} in ${threads} threads, ${formatCount(lost)} lost`],
