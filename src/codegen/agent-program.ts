@@ -9,12 +9,21 @@
  *     3 count (address value)*       2-byte stores
  *     4 count (address value)*       4-byte stores
  *     5 count (address value)*       8-byte stores
+ *     6 first end                    code from first up to end was stored: fetches are to see it
  *
  * Stores of up to 8 bytes that lie within one aligned 8 bytes are single-copy atomic.
  */
 import { assert } from "../base/assert.ts";
 
-export const agentOp = { end: 0, syscall: 1, store1: 2, store2: 3, store4: 4, store8: 5 } as const;
+export const agentOp = {
+  end: 0,
+  syscall: 1,
+  store1: 2,
+  store2: 3,
+  store4: 4,
+  store8: 5,
+  syncCode: 6,
+} as const;
 
 export type StoreSize = 1 | 2 | 4 | 8;
 const storeOp = { 1: agentOp.store1, 2: agentOp.store2, 4: agentOp.store4, 8: agentOp.store8 };
@@ -73,6 +82,19 @@ export class AgentProgram {
     this.#push(agentOp.syscall, 0);
     this.#push(number, 0);
     for (let index = 0; index < syscallArguments; index++) this.#pushBig(args[index] ?? 0n);
+    return this;
+  }
+
+  /**
+   * Lets the processor see stores to the code at [`first`, `end`), where it does not by itself: not
+   * on x86-64. What other threads' processors have fetched already is a matter of membarrier(2).
+   */
+  syncCode(first: number, end: number): this {
+    this.#reserve(3);
+    this.#runSize = 0;
+    this.#push(agentOp.syncCode, 0);
+    this.#pushBig(BigInt(first));
+    this.#pushBig(BigInt(end));
     return this;
   }
 

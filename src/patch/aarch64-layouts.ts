@@ -1,13 +1,13 @@
 /**
- * AArch64 layouts. The window is two instructions; the first one keeps the return address, so that
- * the second one may call.
+ * AArch64 layouts. The window is two instructions. A call needs both: the first one keeps the
+ * return address. A jump needs the second one alone, and leaves every register as it was.
  *
- * | compiled   | idle              | call                 | jump                |
- * | ---------- | ----------------- | -------------------- | ------------------- |
- * | `nop; nop` | `mov x9, x30; nop`| `mov x9, x30; bl T`  | `mov x9, x30; b T`  |
+ * | compiled   | idle              | call                 | jump       |
+ * | ---------- | ----------------- | -------------------- | ---------- |
+ * | `nop; nop` | `mov x9, x30; nop`| `mov x9, x30; bl T`  | `nop; b T` |
  *
- * Only the second word changes once a site is idle, and NOP, BL and B may change while they are
- * executed (Arm ARM B2.2.5). A window behind `bti c` or `paciasp` is the same, four bytes on.
+ * NOP, BL and B may change while they are executed (Arm ARM B2.2.5), so jumps come and go in one
+ * store each, and calls once a site is idle. A window behind `bti c` is the same, four bytes on.
  */
 import { type CodeAddr, codeAddr } from "../base/brand.ts";
 import { err, ok, type Result } from "../base/result.ts";
@@ -33,10 +33,10 @@ export function canReach(at: CodeAddr, target: CodeAddr): Result<number, ReachRe
 const saveLink = (): Uint8Array => move(9, 30);
 
 const withBranch =
-  (encode: (distance: number) => Uint8Array) =>
+  (first: () => Uint8Array, encode: (distance: number) => Uint8Array) =>
   (at: CodeAddr, target: CodeAddr): Result<Uint8Array, ReachRefusal> => {
     const reach = canReach(at, target);
-    return reach.ok ? ok(concat(saveLink(), encode(reach.value))) : reach;
+    return reach.ok ? ok(concat(first(), encode(reach.value))) : reach;
   };
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
@@ -44,13 +44,15 @@ const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
 
 function recognise(bytes: Uint8Array, at: CodeAddr, compiled: Uint8Array): SiteState | undefined {
   if (sameBytes(bytes, compiled)) return { kind: "compiled" };
-  if (bytes.length !== WINDOW || !sameBytes(bytes.subarray(0, SLOT), saveLink())) return undefined;
+  if (bytes.length !== WINDOW) return undefined;
+  const isLinkSaved = sameBytes(bytes.subarray(0, SLOT), saveLink());
+  if (!isLinkSaved && !sameBytes(bytes.subarray(0, SLOT), nop())) return undefined;
   const insn = aarch64.decode(bytes, SLOT);
   if (insn?.mnemonic === "nop") return { kind: "idle" };
   const offset = insn?.operands["offset"];
   if (offset === undefined) return undefined;
   const target = codeAddr(at + BigInt(SLOT) + BigInt(offset));
-  if (insn?.form === "bl") return { kind: "call", target };
+  if (insn?.form === "bl") return isLinkSaved ? { kind: "call", target } : undefined;
   return insn?.form === "b" ? { kind: "jump", target } : undefined;
 }
 
@@ -66,8 +68,8 @@ const makeLayout = (
   compiledSizes: [4, 4],
   ...(literal === undefined ? {} : { literal }),
   idle: () => concat(saveLink(), nop()),
-  call: withBranch(branchLink),
-  jump: withBranch(branch),
+  call: withBranch(saveLink, branchLink),
+  jump: withBranch(nop, branch),
   recognise,
 });
 

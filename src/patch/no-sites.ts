@@ -63,12 +63,6 @@ function findInstrumenter(elf: ElfFile): NoSites | undefined {
 
 /** Explains a program in which `findSites` found none; refused entries are the caller's to tell. */
 export function explainNoSites(elf: ElfFile): NoSites {
-  if (elf.machine !== "x86-64") {
-    return {
-      why: `it is a program for ${elf.machine}, whose site tables Patchbay does not read yet`,
-      hint: "build it for x86-64",
-    };
-  }
   if (elf.sections.length === 0) {
     return {
       why: "it has no section headers, so that nothing says where its sites are",

@@ -116,6 +116,66 @@ const makeLayout =
     });
   };
 
+/**
+ * The layout of any site with room for AUIPC and JALR, whose AUIPC is made for what it goes to.
+ * Nobody may stand between the two while they change, so an idle window jumps over its second half:
+ *
+ * | compiled            | idle                | call                            | jump             |
+ * | ------------------- | ------------------- | ------------------------------- | ---------------- |
+ * | `c.nop` four times  | `c.j .+8; ...`      | `auipc t0, hi; jalr t0, lo(t0)` | `auipc t0; jalr  |
+ * | `nop; nop`          | `j .+8; nop`        |                                 | zero, lo(t0)`    |
+ */
+function makePair(compressed: boolean): Layout {
+  const through =
+    (link: number) =>
+    (at: CodeAddr, target: CodeAddr): Result<Uint8Array, ReachRefusal> => {
+      const distance = BigInt.asIntN(64, target - at);
+      if (distance > farMax || distance < farMin) {
+        return err({ kind: "outOfRange", distance, limit: distance > 0n ? farMax : farMin });
+      }
+      const { hi, lo } = splitDistance(distance);
+      return ok(concat(riscv64Code.auipc(T0, hi), riscv64Code.jalr(link, T0, lo)));
+    };
+  const over = compressed ? cJumpOver : riscv64Code.jal(0, pairSize);
+  return {
+    id: compressed ? "riscv64/cnop4" : "riscv64/nop2",
+    isa: "riscv64",
+    summary: compressed
+      ? "-fpatchable-function-entry=4 or 8,4: four 2-byte no-ops"
+      : "-fpatchable-function-entry=2 or 4,2 without the C extension: two 4-byte no-ops",
+    windowSize: pairSize,
+    compiledSizes: compressed ? [2, 2, 2, 2] : [4, 4],
+    idle: () => concat(over, compressed ? cNops : riscv64Code.nop()),
+    call: through(T0),
+    jump: through(0),
+    recognise: (bytes, at, compiled) => recognisePair(bytes, at, compiled, over),
+  };
+}
+
+/** Bytes of AUIPC with JALR. */
+const pairSize = 8;
+/** `c.j .+8`. */
+const cJumpOver = Uint8Array.of(0x21, 0xa0);
+const cNops = Uint8Array.of(1, 0, 1, 0, 1, 0);
+
+function recognisePair(
+  bytes: Uint8Array,
+  at: CodeAddr,
+  compiled: Uint8Array,
+  over: Uint8Array,
+): SiteState | undefined {
+  if (sameBytes(bytes, compiled)) return { kind: "compiled" };
+  if (bytes.length !== pairSize) return undefined;
+  if (sameBytes(bytes.subarray(0, over.length), over)) return { kind: "idle" };
+  const [auipc, jalr] = [riscv64.decode(bytes, 0), riscv64.decode(bytes, 4)];
+  if (auipc?.mnemonic !== "auipc" || jalr?.mnemonic !== "jalr") return undefined;
+  const { rd, rs1, imm = 0 } = jalr.operands;
+  if (auipc.operands["rd"] !== T0 || rs1 !== T0) return undefined;
+  const target = codeAddr(at + BigInt(auipc.operands["imm"] ?? 0) + BigInt(imm));
+  if (rd === T0) return { kind: "call", target };
+  return rd === 0 ? { kind: "jump", target } : undefined;
+}
+
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, i) => byte === b[i]);
 
@@ -143,6 +203,16 @@ function recognise(
   if (rd === shape.link) return { kind: "call", target };
   return rd === 0 ? { kind: "jump", target } : undefined;
 }
+
+/** Four 2-byte no-ops. */
+export const fourCNops: Layout = makePair(true);
+/** Two 4-byte no-ops. */
+export const twoNops: Layout = makePair(false);
+
+/** Every layout that sites in files have, by its id. */
+export const riscvLayouts: ReadonlyMap<string, Layout> = new Map(
+  [fourCNops, twoNops].map((layout) => [layout.id, layout]),
+);
 
 /** Literal; `auipc t0` fixed, `nop <-> jalr t0, lo(t0)`: Linux since v6.16. */
 export const callOpsLayout: (site: RiscvSite) => Result<Layout, ReachRefusal> = makeLayout(

@@ -5,10 +5,13 @@
  * is refused, with the reason and the bytes, so that people can be told.
  */
 import { type CodeAddr, type FileOffset, hexBytes, type LinkAddr } from "../base/brand.ts";
-import type { ElfFile } from "../elf/elf-file.ts";
+import type { ElfFile, Machine } from "../elf/elf-file.ts";
 import { readSymbolTable, type SymbolTable } from "../symbols/symbol-table.ts";
+import { aarch64Dialect } from "./aarch64-sites.ts";
 import type { Layout, SiteState } from "./layout.ts";
-import { findX8664Sites } from "./x86-64-sites.ts";
+import { riscvDialect } from "./riscv-sites.ts";
+import { type SiteDialect, searchSites } from "./site-search.ts";
+import { x8664Dialect } from "./x86-64-sites.ts";
 
 /** A site whose bytes in the file match a layout. */
 export type SiteCandidate = {
@@ -61,6 +64,8 @@ export type RefusalReason =
   | "no-function"
   /** There are no-ops, but fewer bytes than a branch needs. */
   | "too-short"
+  /** The same on RISC-V with the C extension, whose no-ops have two bytes. */
+  | "too-short-compressed"
   /** What stands there is no no-op. */
   | "not-nop"
   /** Another entry names the same function. */
@@ -98,7 +103,12 @@ export const refusalTexts: Readonly<Record<RefusalReason, string>> = {
   dropped: "the linker dropped the function and left address 0",
   "not-text": "the address lies outside of the program's code",
   "no-function": "neither a symbol nor a frame description says where the function begins",
-  "too-short": "fewer than 5 bytes of no-ops; compile with -fpatchable-function-entry=5",
+  "too-short":
+    "fewer no-ops than a branch needs; compile with -fpatchable-function-entry=5, on AArch64 and" +
+    " RISC-V without C with =2, on RISC-V with C with =4",
+  "too-short-compressed":
+    "fewer than 8 bytes of no-ops; with the C extension they have 2 bytes each, so compile with" +
+    " -fpatchable-function-entry=4, or =8,4 for a literal in front",
   "not-nop": "the bytes there are no no-ops",
   duplicate: "the table names the function twice",
   "foreign-call": "the call there is not one of __fentry__",
@@ -132,15 +142,19 @@ export type SiteList = {
   readonly refused: readonly RefusedSite[];
 };
 
+const dialects: Readonly<Record<Machine, SiteDialect>> = {
+  "x86-64": x8664Dialect,
+  aarch64: aarch64Dialect,
+  riscv64: riscvDialect,
+};
+
 /**
  * Finds the patch sites of `elf`. O(n log n) in the number of sites.
  * @param symbols the program's functions, when they are at hand (with a debug file's, say).
  * @throws FormatError where the file is damaged.
  */
 export function findSites(elf: ElfFile, symbols: SymbolTable = readSymbolTable(elf)): SiteList {
-  // Other machines' layouts are not read from files yet.
-  if (elf.machine !== "x86-64") return { sites: [], refused: [] };
-  return findX8664Sites(elf, symbols);
+  return searchSites(elf, symbols, dialects[elf.machine]);
 }
 
 /** What stands in a site's window in a process; `unknown` is never patched. */

@@ -15,7 +15,7 @@ describe("AArch64 layouts", () => {
     expect(hexBytes(twoNops.idle())).toBe("e9 03 1e aa 1f 20 03 d5");
     expect(bytesOf(twoNops.call(at, codeAddr(at + 8n)))).toBe("e9 03 1e aa 01 00 00 94");
     expect(bytesOf(twoNops.call(at, at))).toBe("e9 03 1e aa ff ff ff 97");
-    expect(bytesOf(twoNops.jump(at, codeAddr(at + 12n)))).toBe("e9 03 1e aa 02 00 00 14");
+    expect(bytesOf(twoNops.jump(at, codeAddr(at + 12n)))).toBe("1f 20 03 d5 02 00 00 14");
   });
 
   it("reach 128 MiB less one instruction forwards and 128 MiB backwards", () => {

@@ -1,0 +1,151 @@
+/**
+ * Recording on AArch64 and RISC-V: how generated code puts an event into the ring of the thread
+ * that runs it. The ring and its rules: `ring/layout.ts`; x86-64's twin: `x86-64/record.ts`.
+ *
+ * `cmpxchg` without a lock prefix becomes an exclusive pair (LDXR, STXR; LR, SC) without ordering:
+ * an interrupt between the two makes the second one fail or, where a handler has put its own event
+ * there, the comparison. Another processor must not see `head` move before it sees the slot, so the
+ * commit's store is a releasing one.
+ */
+import { ensure } from "../../base/assert.ts";
+import type { DataAddr } from "../../base/brand.ts";
+import type { Label } from "../../isa/assembler.ts";
+import { type ArenaShape, threadTable } from "../../ring/arena.ts";
+import {
+  eventKind,
+  ringHeader,
+  ringHeaderBytes,
+  siteShift,
+  timeBits,
+  timeShift,
+} from "../../ring/layout.ts";
+import { emitClaim } from "./claim.ts";
+import { at, type Machine, type Reg } from "./machine.ts";
+
+/** Rings of their own, with what belongs to them: where one user's events and counts go. */
+export type InstancePlan = {
+  /** Address of the thread table in the target. */
+  readonly table: DataAddr;
+  /** Address of the arena in the target. */
+  readonly arena: DataAddr;
+  readonly shape: ArenaShape;
+};
+
+/** What every thunk in a process has in common. */
+export type ThunkPlan = {
+  /** Distance from the thread pointer to the thread id that the C library keeps. */
+  readonly tidOffset: number;
+  /** Added to the address of a stack slot to get its slot in the mirror. */
+  readonly mirrorDelta: bigint;
+  /** The mirrored window spans 2 to the power of so many bytes. */
+  readonly mirrorWindowBits: number;
+  /** Bits of an address above `mirrorWindowBits` that all mirrored stacks share. */
+  readonly mirrorWindow: number;
+  /** Whose rings actions write: `Action.instance` is an index. */
+  readonly instances: readonly InstancePlan[];
+};
+
+/** Routines that are being made. */
+export type Routine = {
+  readonly m: Machine;
+  readonly plan: ThunkPlan;
+  /** What `emitCold` is to add. */
+  readonly cold: Cold[];
+};
+
+/** What the scratch registers are for while a routine runs. */
+export type Roles = {
+  readonly ring: Reg;
+  readonly head: Reg;
+  readonly a: Reg;
+  readonly b: Reg;
+  readonly event: Reg;
+  readonly slot: Reg;
+  /** The site's id; stays as it is. */
+  readonly id: Reg;
+};
+
+export const rolesOf = ({ scratch }: Machine): Roles => {
+  const [ring = 0, head = 0, a = 0, b = 0, event = 0, slot = 0, id = 0] = scratch;
+  return { ring, head, a, b, event, slot, id };
+};
+
+export type RecordedKind = "entry" | "exit" | "unwound";
+
+const entryShift = Math.log2(threadTable.entryBytes);
+const tableBits = Math.log2(threadTable.entries);
+
+/** What `record` leaves to `emitCold`. */
+export type Cold = {
+  readonly instance: number;
+  readonly kind: RecordedKind;
+  readonly haveRing: Label;
+  readonly done: Label;
+  readonly noRing: Label;
+  readonly full: Label;
+};
+
+/** Puts one event of the site in `id` into the ring; clobbers all other scratch registers. */
+export function record({ m, plan, cold }: Routine, instance: number, kind: RecordedKind): void {
+  const { ring, head, a, b, event, slot, id } = rolesOf(m);
+  const { table, shape } = ensure(plan.instances[instance], `instance ${instance}`);
+  const [haveRing, done] = [m.code.label(), m.code.label()];
+  const [noRing, full] = [m.code.label(), m.code.label()];
+  m.threadId(a, plan.tidOffset);
+  m.lowBits(ring, a, tableBits);
+  m.shiftLeft(ring, ring, entryShift);
+  m.constant(b, table);
+  m.add(ring, ring, b);
+  m.load(b, at(ring, threadTable.tid), 4);
+  m.ifNotEqual(a, b, noRing);
+  m.load(ring, at(ring, threadTable.ring), 8);
+
+  m.code.bind(haveRing);
+  m.load(head, at(ring, ringHeader.head), 8);
+  m.load(a, at(ring, ringHeader.limit), 8);
+  m.ifNotBelow(head, a, full);
+  m.lowBits(slot, head, Math.log2(shape.slotCount));
+  m.shiftLeft(slot, slot, 3);
+  m.add(slot, slot, ring);
+  m.addConstant(slot, slot, ringHeaderBytes);
+  m.load(a, at(slot), 8);
+  m.load(b, at(ring, ringHeader.head), 8);
+  m.ifNotEqual(b, head, haveRing);
+  m.clock(event);
+  m.shiftLeft(event, event, 64 - timeBits);
+  m.shiftRight(event, event, 64 - timeBits - timeShift);
+  m.shiftLeft(b, id, siteShift);
+  m.or(event, event, b);
+  if (eventKind[kind] !== 0) m.addConstant(event, event, eventKind[kind]);
+  const own = { bytes: 8, ordering: "relaxed" } as const;
+  m.compareSwap(slot, { expected: a, wanted: event }, haveRing, own);
+  m.addConstant(a, head, 1);
+  const publish = { bytes: 8, ordering: "publishing" } as const;
+  m.compareSwap(ring, { expected: head, wanted: a }, haveRing, publish);
+  m.code.bind(done);
+  cold.push({ instance, kind, haveRing, done, noRing, full });
+}
+
+/** The paths that are taken once per thread, or when a ring is full, and what they call. */
+export function emitCold({ m, plan, cold }: Routine): void {
+  const { ring, a, b, slot } = rolesOf(m);
+  const claims = new Map<number, Label>();
+  for (const { instance, kind, haveRing, done, noRing, full } of cold) {
+    const claim = claims.get(instance) ?? m.code.label();
+    claims.set(instance, claim);
+    m.code.bind(noRing);
+    m.constant(b, kind === "entry" ? 0 : 8);
+    m.call(claim);
+    m.ifNotZero(ring, haveRing);
+    m.jump(done);
+    m.code.bind(full);
+    const lost = kind === "entry" ? ringHeader.lostEntries : ringHeader.lostExits;
+    m.addConstant(slot, ring, lost);
+    m.increment(slot, a);
+    m.jump(done);
+  }
+  for (const [instance, claim] of claims) {
+    m.code.bind(claim);
+    emitClaim(m, ensure(plan.instances[instance], `instance ${instance}`));
+  }
+}
