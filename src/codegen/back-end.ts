@@ -8,12 +8,12 @@ import type { Machine } from "../elf/elf-file.ts";
 import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
 import type { Step } from "../patch/steps.ts";
 import type { ArenaShape } from "../ring/arena.ts";
+import type { AgentProgram } from "./agent-program.ts";
 import type { FrameImage } from "./frame-description.ts";
 import type { Work } from "./work.ts";
-import type { AgentTemplate } from "./x86-64/agent.ts";
 import type { ThunkSites } from "./x86-64/fill-thunks.ts";
 import type { ThunkPlan } from "./x86-64/record.ts";
-import type { ThunkRoutines, ThunkTemplate } from "./x86-64/thunk.ts";
+import type { ThunkRoutines } from "./x86-64/thunk.ts";
 
 /** Registers by their role, under the names that ptrace's and GDB's descriptions give them. */
 export type RegisterRoles = {
@@ -47,6 +47,32 @@ export type SyscallName =
   | "prctl"
   | "sigprocmask";
 
+/** The agent's code for arenas of one shape; it can stand anywhere. */
+export type AgentCode = {
+  /** Offset of a system call behind which a child goes on as the agent (clone returns 0). */
+  readonly clone: number;
+  /** The code for the arena at `arena`, in a buffer of the caller's own. */
+  bytes(arena: DataAddr): Uint8Array;
+};
+
+/** The thunks of one work. */
+export type ThunkCode = {
+  /** Offset of the point that the body returns to; undefined when returns are not hooked. */
+  readonly returnPoint: number | undefined;
+  /** Bytes from one thunk to the next. */
+  readonly stride: number;
+  /**
+   * Puts the thunks of `sites` into `out` (borrowed), which is to stand at `start`.
+   * @param routines addresses of what all thunks call.
+   */
+  fill(
+    out: Uint8Array,
+    start: number,
+    sites: ThunkSites,
+    routines: { readonly enter: number; readonly leave: number },
+  ): void;
+};
+
 /** An instruction set as the target layer sees it. */
 export type BackEnd = {
   readonly name: Machine;
@@ -69,20 +95,8 @@ export type BackEnd = {
   /** How far the branch at a site reaches, less a margin for the size of what is reached. */
   readonly branchReach: bigint;
 
-  /** Code of the agent for arenas of that shape, and the bytes of it for the arena at `arena`. */
-  agentTemplate(shape: ArenaShape): AgentTemplate;
-  agentBytes(template: AgentTemplate, arena: DataAddr): Uint8Array;
-
-  /** The thunk for `work`, the distance between two, and many of them in their places. */
-  makeThunk(work: Work): ThunkTemplate;
-  thunkStride(template: ThunkTemplate): number;
-  fillThunks(
-    out: Uint8Array,
-    template: ThunkTemplate,
-    start: number,
-    sites: ThunkSites,
-    routines: { readonly enter: number; readonly leave: number },
-  ): void;
+  agentCode(shape: ArenaShape): AgentCode;
+  thunkCode(work: Work): ThunkCode;
   /** What all thunks of a region call. */
   thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines;
   /** An .eh_frame image for the thunks in `size` bytes from `start` on. */
@@ -92,6 +106,12 @@ export type BackEnd = {
     mirrorDelta: bigint,
     personality: CodeAddr | undefined,
   ): FrameImage;
+
+  /**
+   * Adds what makes stores to the code at [`start`, `end`) visible to fetches of it, where it is
+   * not by itself; other threads are synchronised by membarrier(2) behind it.
+   */
+  syncCode(program: AgentProgram, start: number, end: number): void;
 
   /** How windows are changed while everybody runs: lists of steps by name, and which one serves. */
   readonly protocols: Readonly<Record<string, readonly Step[]>>;

@@ -10,9 +10,24 @@
  */
 import type { CodeAddr } from "../base/brand.ts";
 
-/** DWARF numbers of x86-64 registers (System V ABI, AMD64 supplement, figure 3.36). */
-const dwarfRsp = 7;
-const dwarfReturnAddress = 16;
+/** What differs between ISAs, in DWARF's numbers of registers. */
+export type FrameAbi = {
+  readonly stackPointer: number;
+  /** The column of the return address. */
+  readonly returnAddress: number;
+  /** From the thunk's CFA down to the return address's place, before the mirror's distance. */
+  readonly belowCfa: bigint;
+};
+
+/** System V ABI, AMD64 supplement, figure 3.36. */
+export const x8664Frames: FrameAbi = { stackPointer: 7, returnAddress: 16, belowCfa: 16n };
+/**
+ * DWARF for the Arm 64-bit Architecture (AADWARF64), section 4.1. The mirror's slot is the stack
+ * pointer's own: X + delta.
+ */
+export const aarch64Frames: FrameAbi = { stackPointer: 31, returnAddress: 30, belowCfa: 8n };
+/** RISC-V ABIs Specification, "DWARF Register Numbers". */
+export const riscvFrames: FrameAbi = { stackPointer: 2, returnAddress: 1, belowCfa: 8n };
 
 const opcode = {
   defCfa: 0x0c,
@@ -56,21 +71,22 @@ export function thunkFrames(
   size: number,
   mirrorDelta: bigint,
   personality: CodeAddr | undefined,
+  { stackPointer, returnAddress, belowCfa }: FrameAbi = x8664Frames,
 ): FrameImage {
   const hasPersonality = personality !== undefined;
-  const expression = [opcode.opConst8s, ...u64(mirrorDelta - 16n), opcode.opPlus];
+  const expression = [opcode.opConst8s, ...u64(mirrorDelta - belowCfa), opcode.opPlus];
   const cie = record([
     ...u32(0), // CIE id
     1, // version
     ...(hasPersonality ? [0x7a, 0x50, 0] : [0]), // augmentation "zP" or ""
     1, // code alignment factor
     0x78, // data alignment factor, sleb128 -8
-    dwarfReturnAddress,
+    returnAddress,
     ...(hasPersonality ? [9, absolutePointer, ...u64(personality)] : []),
-    ...[opcode.defCfa, dwarfRsp, 8],
-    // rsp = CFA - 8. Not by DW_CFA_val_offset: LLVM's libunwind aborts at that.
-    ...[opcode.valExpression, dwarfRsp, 2, opcode.opLit8, opcode.opMinus],
-    ...[opcode.expression, dwarfReturnAddress, expression.length, ...expression],
+    ...[opcode.defCfa, stackPointer, 8],
+    // sp = CFA - 8. Not by DW_CFA_val_offset: LLVM's libunwind aborts at that.
+    ...[opcode.valExpression, stackPointer, 2, opcode.opLit8, opcode.opMinus],
+    ...[opcode.expression, returnAddress, expression.length, ...expression],
   ]);
   const augmentation = hasPersonality ? [0] : [];
   const fde = record([

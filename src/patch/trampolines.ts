@@ -59,7 +59,9 @@ type EntryName =
   | "riscvT0"
   | "riscvRa"
   | "x86"
-  | "x86Jump";
+  | "x86Jump"
+  | "arm64Jump"
+  | "riscvJump";
 
 /** Entry conventions by name. */
 export const entries: Readonly<Record<EntryName, TrampolineStep>> = {
@@ -77,6 +79,8 @@ export const entries: Readonly<Record<EntryName, TrampolineStep>> = {
   x86: { op: "enter", link: { stack: 0 }, parent: { stack: 1 } },
   /** JMP: only the parent's return address is there. */
   x86Jump: { op: "enterByJump", parent: { stack: 0 } },
+  arm64Jump: { op: "enterByJump", parent: { reg: "x30" } },
+  riscvJump: { op: "enterByJump", parent: { reg: "ra" } },
 };
 
 /** The common trampoline of CALL_OPS that loads the literal once (arm64). */

@@ -15,7 +15,7 @@ import {
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { BackEnd, SyscallName } from "../codegen/back-end.ts";
-import type { AgentTemplate } from "../codegen/x86-64/agent.ts";
+import type { AgentCode } from "../codegen/back-end.ts";
 import { holdWhileAlive, waitWhile, wake } from "../os/futex.ts";
 import { errorName } from "../os/libc.ts";
 import { MappedFile } from "../os/mapped-file.ts";
@@ -65,7 +65,7 @@ export class Agent {
 
   /**
    * Starts the agent on the back of a held thread. The calling OS thread becomes its owner.
-   * @param template its code for the arena's shape.
+   * @param agentCode its code for the arena's shape.
    * @param code where its code goes: mapped, readable and executable.
    * @param stackTop end of a page of its own, readable and writable.
    */
@@ -73,13 +73,13 @@ export class Agent {
     remote: RemoteThread,
     process: TargetProcess,
     arena: { readonly at: DataAddr; readonly fd: number; readonly shape: ArenaShape },
-    template: AgentTemplate,
+    agentCode: AgentCode,
     code: CodeAddr,
     stackTop: bigint,
   ): Agent {
     const agent = new Agent(process, arena.shape, arena.fd);
     const { memory, backEnd } = process;
-    memory.write(code, backEnd.agentBytes(template, arena.at));
+    memory.write(code, agentCode.bytes(arena.at));
     holdWhileAlive(agent.#mapped.address + BigInt(control.owner));
     // The new thread inherits a mask that blocks everything: no signal is ever handled on it.
     const scratch = stackTop - 64n;
@@ -90,7 +90,7 @@ export class Agent {
     try {
       const tidWord = dataAddr(arena.at + BigInt(control.agentTid));
       const args = backEnd.cloneArguments(cloneFlags, stackTop - 128n, tidWord);
-      const clone = codeAddr(code + BigInt(template.clone));
+      const clone = codeAddr(code + BigInt(agentCode.clone));
       remote.syscallAt("start the agent", clone, "clone", args);
     } finally {
       mask(scratch + 8n, 0n);

@@ -6,7 +6,7 @@ import { openSync } from "node:fs";
 import { codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { SyscallName } from "../codegen/back-end.ts";
-import type { AgentTemplate } from "../codegen/x86-64/agent.ts";
+import type { AgentCode } from "../codegen/back-end.ts";
 import { type Mapping, procFolder } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";
@@ -218,12 +218,12 @@ export function startAgent(
   process: TargetProcess,
   stack: DataAddr,
   arena: Arena,
-  template: AgentTemplate,
+  agentCode: AgentCode,
 ): AgentStart {
   const code = mapper.map("map the agent", 0n, pageBytes, prot.read | prot.exec);
   try {
     const stackTop = stack + pageBytes;
-    const agent = Agent.start(remote, process, arena, template, codeAddr(code), stackTop);
+    const agent = Agent.start(remote, process, arena, agentCode, codeAddr(code), stackTop);
     return { ok: true, agent };
   } catch (error) {
     if (error instanceof PatchbayError && error.code === "system") {

@@ -4,11 +4,11 @@
  * through /proc/PID/mem.
  */
 import { type CodeAddr, codeAddr } from "../base/brand.ts";
-import type { BackEnd } from "../codegen/back-end.ts";
+import type { BackEnd, ThunkCode } from "../codegen/back-end.ts";
 import type { Work } from "../codegen/work.ts";
 import type { ThunkSites } from "../codegen/x86-64/fill-thunks.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
-import type { ThunkRoutines, ThunkTemplate } from "../codegen/x86-64/thunk.ts";
+import type { ThunkRoutines } from "../codegen/x86-64/thunk.ts";
 
 /** Where things are in the target. */
 export type CodeRegion = {
@@ -28,7 +28,7 @@ export type CodeRegion = {
 /** What the regions of one work have in common. */
 export type RegionCode = {
   readonly backEnd: BackEnd;
-  readonly template: ThunkTemplate;
+  readonly thunk: ThunkCode;
   /** At the region's start. */
   readonly routines: ThunkRoutines;
   /** Offset of the thunks; a trap instruction stands before them. */
@@ -37,15 +37,15 @@ export type RegionCode = {
 
 /** The code for regions of `work`. */
 export function makeRegionCode(backEnd: BackEnd, work: Work, plan: ThunkPlan): RegionCode {
-  const template = backEnd.makeThunk(work);
+  const thunk = backEnd.thunkCode(work);
   const routines = backEnd.thunkRoutines(work, plan);
   const thunks = (routines.bytes.length + backEnd.trapInstruction.length + 63) & ~63;
-  return { backEnd, template, routines, thunks };
+  return { backEnd, thunk, routines, thunks };
 }
 
 /** Where the copies of moved instructions lie in a region for `count` thunks: behind these. */
-export const copiesOffset = ({ backEnd, template, thunks }: RegionCode, count: number): number =>
-  thunks + backEnd.thunkStride(template) * count;
+export const copiesOffset = ({ thunk, thunks }: RegionCode, count: number): number =>
+  thunks + thunk.stride * count;
 
 /** Bytes that a region for `count` thunks and `copyBytes` of moved instructions takes. */
 export const regionBytes = (code: RegionCode, count: number, copyBytes: number): number =>
@@ -61,17 +61,17 @@ export function buildRegion(
   sites: ThunkSites,
   copies: Uint8Array,
 ): { readonly region: CodeRegion; readonly bytes: Uint8Array } {
-  const { backEnd, template, routines } = code;
+  const { backEnd, thunk, routines } = code;
   const bytes = new Uint8Array(regionBytes(code, sites.count, copies.length));
   const trap = backEnd.trapInstruction;
   for (let at = 0; at < bytes.length; at += trap.length) bytes.set(trap, at);
   bytes.set(copies, copiesOffset(code, sites.count));
   bytes.set(routines.bytes);
-  const stride = backEnd.thunkStride(template);
+  const { stride } = thunk;
   const thunks = Number(start) + code.thunks;
   const thunksBytes = stride * sites.count;
   const place = bytes.subarray(code.thunks, code.thunks + thunksBytes);
-  backEnd.fillThunks(place, template, thunks, sites, {
+  thunk.fill(place, thunks, sites, {
     enter: Number(start) + routines.enter,
     leave: Number(start) + routines.leave,
   });
@@ -86,7 +86,7 @@ export function buildRegion(
     thunks,
     stride,
     count: sites.count,
-    returnOffset: template.returnPoint,
+    returnOffset: thunk.returnPoint,
   };
   return { region, bytes };
 }

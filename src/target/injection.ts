@@ -323,7 +323,7 @@ function bootstrap(
   const shape = { ringCount: 0, slotCount: 0, programBytes, counterBytes: 0 };
   const maps = process.maps();
   // Assembled before anybody waits for it.
-  const template = process.backEnd.agentTemplate(shape);
+  const agentCode = process.backEnd.agentCode(shape);
   return onHeldThread(process, held, (remote) => {
     const mapper = new Mapper(remote, mapped);
     const agentStack = mapAgentStack(mapper);
@@ -332,7 +332,7 @@ function bootstrap(
     const ranges = dataAddr(mapper.map("map the list of thunks", 0n, bytes, prot.read));
     const tidOffset = findTidOffset(remote, process, agentStack);
     const stack = remote.registers.get(process.backEnd.registers.sp);
-    const agent = startAgent(remote, mapper, process, agentStack, arena, template);
+    const agent = startAgent(remote, mapper, process, agentStack, arena, agentCode);
     return { arena, ranges, tidOffset, stack, agent, mapped, maps };
   });
 }

@@ -2,14 +2,14 @@
 import { type CodeAddr, codeAddr, type Pid, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
-import { x8664 } from "../codegen/x86-64/back-end.ts";
+import { backEnds } from "../codegen/back-ends.ts";
 import { listThreads, type Mapping, ProcessMemory, readMaps } from "../os/proc.ts";
 import type { TargetProcess } from "./process.ts";
 import { StoppedThreads } from "./stop.ts";
 
 export class PtraceProcess implements TargetProcess {
   readonly pid: Pid;
-  readonly backEnd: BackEnd = x8664;
+  readonly backEnd: BackEnd = backEnds["x86-64"];
   readonly memory: ProcessMemory;
   /** 2 TiB, the top of which holds every stack. */
   readonly mirrorWindowBits = 41;

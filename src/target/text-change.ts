@@ -7,7 +7,8 @@ import { assert } from "../base/assert.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
-import type { InnerStep, Step } from "../patch/steps.ts";
+import { fillersOf } from "../patch/fillers.ts";
+import type { Fillers, InnerStep, Step } from "../patch/steps.ts";
 import { type Windows, windowBytesMax } from "./text-patch.ts";
 
 /** Windows changed by each protocol, by its name. */
@@ -27,7 +28,6 @@ const protReadWriteExec = 7n;
 /** Text is opened for stores in runs of neighbouring pages, of at most this many bytes. */
 const runBytesMax = 2 << 20;
 const pageBytes = 4096;
-const jumpShort = 0xeb;
 
 type WriteStep = Extract<InnerStep, { op: "write" }>;
 
@@ -43,6 +43,13 @@ type WindowWrite = {
 
 /** The writes of a protocol between two syncs, and whether a drain comes before the next ones. */
 type Segment = { readonly writes: readonly WindowWrite[]; readonly drain: boolean };
+
+/**
+ * Steps that have to come behind the writes to code; where an ISA needs them, the back end's
+ * `syncCode` does all of them for the pages that were written.
+ */
+const isMaintenance = ({ op }: Step): boolean =>
+  op === "barrier" || op === "clean" || op === "invalidate" || op === "localSync";
 
 function toWindowWrite({ span, content, store }: WriteStep): WindowWrite {
   assert(span.in === "window", "the live protocols write windows alone");
@@ -71,7 +78,7 @@ function segmentsOf(steps: readonly Step[]): readonly Segment[] {
       const last = segments.at(-1);
       assert(last !== undefined && writes.length === 0, "a drain follows a sync");
       last.drain = true;
-    } else throw new Error(`the agent can't carry out ${step.op}`);
+    } else assert(isMaintenance(step), `the agent can carry out ${step.op}`);
   }
   assert(writes.length === 0, "a protocol ends with a sync");
   return segments;
@@ -162,9 +169,10 @@ export class TextPlanner {
       assert(code < counts.length, "windows without a protocol are left out");
       counts[code] = (counts[code] ?? 0) + 1;
     }
-    const { membarrier, mprotect } = this.#backEnd.syscalls;
+    const { membarrier } = this.#backEnd.syscalls;
     const store = this.#names.indexOf("store");
-    const plan = new Plan({ windows, codes, read, phases: this.#phases, store, mprotect });
+    const backEnd = this.#backEnd;
+    const plan = new Plan({ windows, codes, read, phases: this.#phases, store, backEnd });
     const wordsExpected = windows.count * 6 + 1024;
     const programs: AgentProgram[] = [];
     let program: AgentProgram | undefined;
@@ -192,19 +200,22 @@ type Parts = {
   readonly phases: readonly Due[];
   /** Number of the protocol that is one store. */
   readonly store: number;
-  readonly mprotect: number;
+  readonly backEnd: BackEnd;
 };
 
 class Plan {
   readonly #parts: Parts;
+  readonly #fillers: Fillers;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#fillers = fillersOf(parts.backEnd.name);
   }
 
   /** Adds one phase for all windows, page run by page run. */
   emit(program: AgentProgram, phase: number): void {
-    const { windows, codes, read, phases, store, mprotect } = this.#parts;
+    const { windows, codes, read, phases, store, backEnd } = this.#parts;
+    const { mprotect } = backEnd.syscalls;
     const due = phases[phase] ?? [];
     for (let from = 0; from < windows.count; ) {
       const to = this.#endOfRun(from);
@@ -219,6 +230,7 @@ class Plan {
         if (here.has(store) && phase === phases.length - 1) {
           this.#storeWords(program, from, to, read(start, length), start);
         }
+        backEnd.syncCode(program, start, start + length);
         program.syscall(mprotect, BigInt(start), BigInt(length), protReadExec);
       }
       from = to;
@@ -267,7 +279,11 @@ class Plan {
 
   /** Two bytes; of one that is stored alone, only the low one counts. */
   #shortValue(content: WindowWrite["content"], bytesAt: number, rest: number): number {
-    if (content === "skip") return jumpShort + 256 * rest;
+    if (content === "skip") {
+      const [low = 0, high = 0] = this.#fillers.skip(rest + 2, 2) ?? [];
+      assert(low + high > 0, "a jump of two bytes gets to the window's end");
+      return low + 256 * high;
+    }
     if (content !== "new") return content;
     const { bytes } = this.#parts.windows;
     return (bytes[bytesAt] ?? 0) + 256 * (bytes[bytesAt + 1] ?? 0);

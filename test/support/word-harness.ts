@@ -12,7 +12,7 @@ import { riscv64Machine } from "../../src/codegen/riscv/machine.ts";
 import type { Work } from "../../src/codegen/work.ts";
 import { fillThunks, type SetBranch, thunkStride } from "../../src/codegen/word/fill-thunks.ts";
 import type { Machine } from "../../src/codegen/word/machine.ts";
-import type { ThunkPlan } from "../../src/codegen/word/record.ts";
+import type { ThunkPlan } from "../../src/codegen/x86-64/record.ts";
 import { makeThunk, thunkRoutines } from "../../src/codegen/word/thunk.ts";
 import { parseElf } from "../../src/elf/elf-file.ts";
 import { findSites, type SiteCandidate } from "../../src/patch/site.ts";
@@ -149,6 +149,8 @@ export function runHarness(isa: WordIsa, path: string, run: Run): Outcome {
     mirrorDelta: places.mirrorDelta,
     mirrorWindowBits,
     mirrorWindow: Number(window),
+    ranges: dataAddr(0n),
+    unwinders: dataAddr(0n),
     instances: [{ table: dataAddr(places.table), arena: dataAddr(places.arena), shape }],
   };
   const sites = findSites(parseElf(readFileSync(path))).sites.filter(({ symbol = "" }) =>

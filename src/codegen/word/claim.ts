@@ -17,8 +17,9 @@ import {
   threadTable,
 } from "../../ring/arena.ts";
 import { ringHeader } from "../../ring/layout.ts";
+import type { InstancePlan } from "../x86-64/record.ts";
 import { at, type Machine, type Reg } from "./machine.ts";
-import { type InstancePlan, rolesOf } from "./record.ts";
+import { rolesOf } from "./record.ts";
 
 type Names = {
   readonly tid: Reg;

@@ -8,9 +8,8 @@
  * commit's store is a releasing one.
  */
 import { ensure } from "../../base/assert.ts";
-import type { DataAddr } from "../../base/brand.ts";
 import type { Label } from "../../isa/assembler.ts";
-import { type ArenaShape, threadTable } from "../../ring/arena.ts";
+import { threadTable } from "../../ring/arena.ts";
 import {
   eventKind,
   ringHeader,
@@ -19,31 +18,9 @@ import {
   timeBits,
   timeShift,
 } from "../../ring/layout.ts";
+import type { ThunkPlan } from "../x86-64/record.ts";
 import { emitClaim } from "./claim.ts";
 import { at, type Machine, type Reg } from "./machine.ts";
-
-/** Rings of their own, with what belongs to them: where one user's events and counts go. */
-export type InstancePlan = {
-  /** Address of the thread table in the target. */
-  readonly table: DataAddr;
-  /** Address of the arena in the target. */
-  readonly arena: DataAddr;
-  readonly shape: ArenaShape;
-};
-
-/** What every thunk in a process has in common. */
-export type ThunkPlan = {
-  /** Distance from the thread pointer to the thread id that the C library keeps. */
-  readonly tidOffset: number;
-  /** Added to the address of a stack slot to get its slot in the mirror. */
-  readonly mirrorDelta: bigint;
-  /** The mirrored window spans 2 to the power of so many bytes. */
-  readonly mirrorWindowBits: number;
-  /** Bits of an address above `mirrorWindowBits` that all mirrored stacks share. */
-  readonly mirrorWindow: number;
-  /** Whose rings actions write: `Action.instance` is an index. */
-  readonly instances: readonly InstancePlan[];
-};
 
 /** Routines that are being made. */
 export type Routine = {

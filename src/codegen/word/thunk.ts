@@ -25,14 +25,8 @@ import type { Assembled, Label } from "../../isa/assembler.ts";
 import { counterOffset } from "../../ring/arena.ts";
 import { hooksReturn, type Work } from "../work.ts";
 import { at, type Machine } from "./machine.ts";
-import {
-  emitCold,
-  type RecordedKind,
-  type Routine,
-  record,
-  rolesOf,
-  type ThunkPlan,
-} from "./record.ts";
+import type { ThunkPlan } from "../x86-64/record.ts";
+import { emitCold, type RecordedKind, type Routine, record, rolesOf } from "./record.ts";
 
 /** A thunk before its holes are filled: `body`, `enter` and `leave`. */
 export type ThunkTemplate = {

@@ -45,13 +45,21 @@ export const x8664: BackEnd = {
   tidWithin: [0, 128],
   cloneArguments: (flags, stackTop, tidWord) => [flags, stackTop, tidWord, tidWord, 0n],
   branchReach: 0x7fff_0000n,
-  agentTemplate,
-  agentBytes,
-  makeThunk,
-  thunkStride,
-  fillThunks,
+  agentCode: (shape) => {
+    const template = agentTemplate(shape);
+    return { clone: template.clone, bytes: (arena) => agentBytes(template, arena) };
+  },
+  thunkCode: (work) => {
+    const template = makeThunk(work);
+    return {
+      returnPoint: template.returnPoint,
+      stride: thunkStride(template),
+      fill: (out, start, sites, routines) => fillThunks(out, template, start, sites, routines),
+    };
+  },
   thunkRoutines,
   thunkFrames,
+  syncCode: () => undefined,
   protocols: liveProtocols,
   chooseProtocol: chooseLiveProtocol,
   fillJump: (at, size, target, bytes, from) => {

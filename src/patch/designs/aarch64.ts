@@ -25,6 +25,12 @@ const withCall =
     return concat(...slots.map((slot, i) => (i === index ? call : slot())));
   };
 
+/** `nop; b target`. */
+const withJump =
+  (target: string): Window =>
+  (site, targets) =>
+    concat(nop(), branch(Number(ensure(targets.get(target), target) - site) - 4));
+
 const saveLink = (): Uint8Array => move(9, 30);
 const restoreLink = (): Uint8Array => move(30, 9);
 
@@ -101,6 +107,26 @@ export const arm64Two: Design = {
   },
   ops: twoOps,
   scratch,
+};
+
+/** What the live engine has: a jump to a thunk of the site's own, which clobbers nothing. */
+export const arm64Jump: Design = {
+  id: "aarch64/nop2-jump",
+  isa: "aarch64",
+  summary: "nop; nop <-> b: the live engine's",
+  windowSize: 8,
+  align: 4,
+  states: {
+    idle: { window: windowOf(nop, nop) },
+    a: { window: withJump("tramp a"), owns: ["tramp a"] },
+    b: { window: withJump("tramp b"), owns: ["tramp b"] },
+  },
+  code: {
+    "tramp a": dynamicTrampoline(entries.arm64Jump, "a"),
+    "tramp b": dynamicTrampoline(entries.arm64Jump, "b"),
+  },
+  ops: twoOps,
+  scratch: [],
 };
 
 /** `mov x9, x30; nop <-> bl; mov x30, x9` (Li Bin, 2016). */

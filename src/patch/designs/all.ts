@@ -4,6 +4,7 @@ export {
   arm64CallOpsBti,
   arm64FourBranch,
   arm64FourNops,
+  arm64Jump,
   arm64Three,
   arm64Two,
 } from "./aarch64.ts";
@@ -24,6 +25,7 @@ export {
   rv64Table,
   rv64Toggle,
 } from "./riscv.ts";
+export { rv64Jump } from "./riscv-live.ts";
 export {
   userDesign,
   x86Call,

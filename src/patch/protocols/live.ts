@@ -1,11 +1,12 @@
 /**
  * LIVE. What the engine does to running processes on x86-64 (`x86-64-live.ts`), checked on the
- * machines of both vendors.
+ * machines of both vendors; the other ISAs' checks are in `live-words.ts`.
  */
 import { x86FiveNopsCovered, x86Jump, x86JumpCovered, x86JumpSpinning } from "../designs/x86-64.ts";
 import { type Check, checksFor, type Family, type Protocol } from "../protocol.ts";
 import { quiesceHarts, quiesceTasks, type Step } from "../steps.ts";
 import type { MachineName } from "../verdicts.ts";
+import { wordChecks } from "./live-words.ts";
 import { type LiveProtocolName, liveProtocols } from "./x86-64-live.ts";
 
 /** Thunks are freed when threads were seen outside of them, after the last sync. */
@@ -211,7 +212,7 @@ const checks: readonly Check[] = [
 
 export const live: Family = {
   id: "LIVE",
-  title: "What the engine does to running processes on x86-64",
+  title: "What the engine does to running processes",
   source: "Patchbay",
-  checks,
+  checks: [...checks, ...wordChecks],
 };

@@ -1,0 +1,74 @@
+/** What the engine does on AArch64 and RISC-V (`word-live.ts`), checked on all their machines. */
+import { arm64Jump } from "../designs/aarch64.ts";
+import { rv64Jump } from "../designs/riscv-live.ts";
+import { type Check, checksFor, type Protocol } from "../protocol.ts";
+import { quiesceHarts, quiesceTasks, type Step } from "../steps.ts";
+import type { MachineName } from "../verdicts.ts";
+import { aarch64LiveProtocols, riscvLiveProtocols } from "./word-live.ts";
+
+const retire = [quiesceHarts, quiesceTasks];
+const protocolOf = (id: string, title: string, steps: readonly Step[]): Protocol => ({
+  ...{ id: `LIVE/${id}`, title, enable: steps, disable: steps, retire },
+});
+
+export const liveWord: Protocol = protocolOf(
+  "word",
+  "nop <-> b in one aligned word, with the writer's maintenance",
+  aarch64LiveProtocols.word,
+);
+const { skip } = riscvLiveProtocols;
+export const liveSkipPair: Protocol = protocolOf(
+  "skip-pair",
+  "c.j over auipc and jalr, a drain, the rest, the first parcel, a sync behind each",
+  skip,
+);
+export const liveSkipUndrained: Protocol = protocolOf(
+  "skip-pair-no-drain",
+  "LIVE/skip-pair without its drain",
+  skip.filter(({ op }) => op !== "drain"),
+);
+
+const arms: readonly MachineName[] = [
+  ...(["armv8-dic0-idc0", "armv8-dic0-idc1", "armv8-dic1-idc0", "armv8-dic1-idc1"] as const),
+];
+const riscvs: readonly MachineName[] = ["riscv-ziccif", "riscv-ziccid", "riscv-parcel"];
+
+export const wordChecks: readonly Check[] = [
+  ...checksFor(
+    {
+      protocol: liveWord,
+      design: arm64Jump,
+      expected: "safe",
+      reason: "NOP and B may change while they are executed",
+    },
+    ["strong", ...arms],
+    [
+      ["preemption", "modify", "free"],
+      ["nmi", "modify"],
+    ],
+  ),
+  ...([0, 2, 6, 62] as const).flatMap((phase) =>
+    checksFor(
+      {
+        protocol: liveSkipPair,
+        design: rv64Jump,
+        phase,
+        expected: "safe",
+        reason:
+          "two bytes are seen whole at every place, and nobody is behind them when they change",
+      },
+      ["strong", ...riscvs],
+      [["preemption", "modify", "free"]],
+    ),
+  ),
+  ...checksFor(
+    {
+      protocol: liveSkipUndrained,
+      design: rv64Jump,
+      expected: "unwritten-instruction",
+      reason: "a thread between the no-ops goes on in the middle of the pair",
+    },
+    riscvs,
+    [["preemption"]],
+  ),
+];
