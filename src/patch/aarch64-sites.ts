@@ -3,10 +3,11 @@
  * put them before `paciasp`, so that the return address in x30 is a plain one; where they come
  * behind it, it is signed already, and a thunk can't put another one in its place.
  */
+
+import { twoNops } from "./aarch64-layouts.ts";
 import type { Layout } from "./layout.ts";
 import type { RefusalReason } from "./site.ts";
 import type { SiteDialect } from "./site-search.ts";
-import { twoNops } from "./aarch64-layouts.ts";
 
 const wordBytes = 4;
 const nop = 0xd503_201f;

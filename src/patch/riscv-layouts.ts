@@ -120,10 +120,10 @@ const makeLayout =
  * The layout of any site with room for AUIPC and JALR, whose AUIPC is made for what it goes to.
  * Nobody may stand between the two while they change, so an idle window jumps over its second half:
  *
- * | compiled            | idle                | call                            | jump             |
- * | ------------------- | ------------------- | ------------------------------- | ---------------- |
- * | `c.nop` four times  | `c.j .+8; ...`      | `auipc t0, hi; jalr t0, lo(t0)` | `auipc t0; jalr  |
- * | `nop; nop`          | `j .+8; nop`        |                                 | zero, lo(t0)`    |
+ * | compiled           | idle           | call                         | jump                     |
+ * | ------------------ | -------------- | ---------------------------- | ------------------------ |
+ * | `c.nop` four times | `c.j .+8; ...` | `auipc t0; jalr t0, lo(t0)`  | `auipc t0; jalr zero,    |
+ * | `nop; nop`         | `j .+8; nop`   |                              | lo(t0)`                  |
  */
 function makePair(compressed: boolean): Layout {
   const through =

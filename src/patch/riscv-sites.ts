@@ -1,7 +1,7 @@
 /**
- * Finding sites in RISC-V programs. The compiler's option counts no-ops, not bytes, and those of the
- * C extension have two bytes: `-fpatchable-function-entry=5,2`, which is right without C, leaves
- * six bytes at the function then, and AUIPC with JALR are eight.
+ * Finding sites in RISC-V programs. The compiler's option counts no-ops, not bytes, and those of
+ * the C extension have two bytes: `-fpatchable-function-entry=5,2`, which is right without C,
+ * leaves six bytes at the function then, and AUIPC with JALR are eight.
  */
 import type { Layout } from "./layout.ts";
 import { fourCNops, twoNops } from "./riscv-layouts.ts";

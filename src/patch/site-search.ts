@@ -4,8 +4,8 @@
  * - `__patchable_function_entries` (gcc and clang, `-fpatchable-function-entry=n[,m]`): the address
  *   of the first of the n no-ops. m of them stand before the function. gcc names the first no-op
  *   before the landing pad; clang, when m is 0, the one behind it.
- * - `__mcount_loc` (x86-64, `-pg -mfentry -mrecord-mcount`): the address of `call __fentry__`, or of
- *   the no-op that `-mnop-mcount` makes of it.
+ * - `__mcount_loc` (x86-64, `-pg -mfentry -mrecord-mcount`): the address of `call __fentry__`, or
+ *   of the no-op that `-mnop-mcount` makes of it.
  * - `xray_instr_map` (x86-64, clang, `-fxray-instrument`): the sleds, see `x86-64-xray.ts`.
  *
  * No table says how long a site is nor where its function begins: symbols say it, and the

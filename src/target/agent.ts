@@ -14,8 +14,7 @@ import {
 } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
-import type { BackEnd, SyscallName } from "../codegen/back-end.ts";
-import type { AgentCode } from "../codegen/back-end.ts";
+import type { AgentCode, BackEnd, SyscallName } from "../codegen/back-end.ts";
 import { holdWhileAlive, waitWhile, wake } from "../os/futex.ts";
 import { errorName } from "../os/libc.ts";
 import { MappedFile } from "../os/mapped-file.ts";

@@ -5,8 +5,7 @@
 import { openSync } from "node:fs";
 import { codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import type { SyscallName } from "../codegen/back-end.ts";
-import type { AgentCode } from "../codegen/back-end.ts";
+import type { AgentCode, SyscallName } from "../codegen/back-end.ts";
 import { type Mapping, procFolder } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";

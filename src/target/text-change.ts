@@ -6,8 +6,8 @@
 import { assert } from "../base/assert.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
-import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
 import { fillersOf } from "../patch/fillers.ts";
+import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
 import type { Fillers, InnerStep, Step } from "../patch/steps.ts";
 import { type Windows, windowBytesMax } from "./text-patch.ts";
 

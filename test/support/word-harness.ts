@@ -9,11 +9,11 @@ import { setBranch as setBranchAArch64 } from "../../src/codegen/aarch64/branch.
 import { aarch64Machine } from "../../src/codegen/aarch64/machine.ts";
 import { setBranch as setBranchRiscv } from "../../src/codegen/riscv/branch.ts";
 import { riscv64Machine } from "../../src/codegen/riscv/machine.ts";
-import type { Work } from "../../src/codegen/work.ts";
 import { fillThunks, type SetBranch, thunkStride } from "../../src/codegen/word/fill-thunks.ts";
 import type { Machine } from "../../src/codegen/word/machine.ts";
-import type { ThunkPlan } from "../../src/codegen/x86-64/record.ts";
 import { makeThunk, thunkRoutines } from "../../src/codegen/word/thunk.ts";
+import type { Work } from "../../src/codegen/work.ts";
+import type { ThunkPlan } from "../../src/codegen/x86-64/record.ts";
 import { parseElf } from "../../src/elf/elf-file.ts";
 import { findSites, type SiteCandidate } from "../../src/patch/site.ts";
 import {
@@ -56,7 +56,7 @@ export const wordIsas: readonly WordIsa[] = [
 /** Compiles the harness; the path of the result. */
 export function compileHarness({ name, flags }: WordIsa): string {
   const output = join(scratchFolder(), "harness");
-  const sources = ["word/harness.c", "word/probe.S"].map(fixture);
+  const sources = [fixture("word/harness.c"), "-x", "assembler-with-cpp", fixture("word/probe.s")];
   outputOf(`${name}-linux-gnu-gcc`, ["-O2", "-static", ...flags, ...sources, "-o", output]);
   return output;
 }

@@ -9,7 +9,6 @@
  */
 import { assert } from "../../base/assert.ts";
 import type { CodeAddr } from "../../base/brand.ts";
-import { Assembler, type Label } from "../../isa/assembler.ts";
 import { aarch64 } from "../../isa/aarch64/isa.ts";
 import { loadConstant } from "../../isa/aarch64/macros.ts";
 import {
@@ -20,6 +19,7 @@ import {
   x as wide64,
 } from "../../isa/aarch64/registers.ts";
 import { type Arg, imm, mem, post, pre } from "../../isa/aarch64/slots.ts";
+import { Assembler, type Label } from "../../isa/assembler.ts";
 import type {
   AccessBytes,
   Frame,

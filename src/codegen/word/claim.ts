@@ -19,7 +19,7 @@ import {
 import { ringHeader } from "../../ring/layout.ts";
 import type { InstancePlan } from "../x86-64/record.ts";
 import { at, type Machine, type Reg } from "./machine.ts";
-import { rolesOf } from "./record.ts";
+import { rolesOf } from "./roles.ts";
 
 type Names = {
   readonly tid: Reg;

@@ -20,7 +20,8 @@ import {
 } from "../../ring/layout.ts";
 import type { ThunkPlan } from "../x86-64/record.ts";
 import { emitClaim } from "./claim.ts";
-import { at, type Machine, type Reg } from "./machine.ts";
+import { at, type Machine } from "./machine.ts";
+import { rolesOf } from "./roles.ts";
 
 /** Routines that are being made. */
 export type Routine = {
@@ -28,23 +29,6 @@ export type Routine = {
   readonly plan: ThunkPlan;
   /** What `emitCold` is to add. */
   readonly cold: Cold[];
-};
-
-/** What the scratch registers are for while a routine runs. */
-export type Roles = {
-  readonly ring: Reg;
-  readonly head: Reg;
-  readonly a: Reg;
-  readonly b: Reg;
-  readonly event: Reg;
-  readonly slot: Reg;
-  /** The site's id; stays as it is. */
-  readonly id: Reg;
-};
-
-export const rolesOf = ({ scratch }: Machine): Roles => {
-  const [ring = 0, head = 0, a = 0, b = 0, event = 0, slot = 0, id = 0] = scratch;
-  return { ring, head, a, b, event, slot, id };
 };
 
 export type RecordedKind = "entry" | "exit" | "unwound";

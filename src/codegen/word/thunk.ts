@@ -21,12 +21,14 @@
  * RISC-V); so do AArch64's flags and all vector registers, which nothing here uses.
  */
 import { assert } from "../../base/assert.ts";
+import { PatchbayError } from "../../base/error.ts";
 import type { Assembled, Label } from "../../isa/assembler.ts";
 import { counterOffset } from "../../ring/arena.ts";
 import { hooksReturn, type Work } from "../work.ts";
-import { at, type Machine } from "./machine.ts";
 import type { ThunkPlan } from "../x86-64/record.ts";
-import { emitCold, type RecordedKind, type Routine, record, rolesOf } from "./record.ts";
+import { at, type Machine } from "./machine.ts";
+import { emitCold, type RecordedKind, type Routine, record } from "./record.ts";
+import { rolesOf } from "./roles.ts";
 
 /** A thunk before its holes are filled: `body`, `enter` and `leave`. */
 export type ThunkTemplate = {
@@ -112,6 +114,16 @@ function emitCount({ m, plan }: Routine, instance: number): void {
   m.increment(a, b);
 }
 
+/** Says that an action has no emitter here. */
+function refuse({ kind }: { readonly kind: string }): never {
+  throw new PatchbayError({
+    code: "unsupported",
+    doing: "trace functions of an AArch64 or RISC-V program",
+    why: `what is asked for (${kind}) exists for x86-64 programs alone`,
+    hint: "record their entries and exits, or count their calls",
+  });
+}
+
 /** What is done at the entry. Clobbers what `record` does. */
 function emitEntries(routine: Routine, work: Work): void {
   for (const action of work) {
@@ -122,8 +134,11 @@ function emitEntries(routine: Routine, work: Work): void {
       case "count":
         emitCount(routine, action.instance);
         break;
+      // There is no red zone on these ISAs.
+      case "redZone":
+        break;
       default:
-        assert(action satisfies never, "an action that we know");
+        refuse(action);
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The protocols by which the live engine changes windows of AArch64 and RISC-V while everybody
- * runs. The engine carries out these very lists; the checker runs them too (`patchbay verify LIVE`).
+ * runs. The engine carries out these very lists; the checker runs them, too.
  *
  *     AArch64  word  nop; nop           ─►  nop; b thunk
  *     RISC-V   skip  xx xx xx .. xx     ─►  c.j .+8; xx .. xx  ─►  c.j .+8; yy .. yy  ─►  yy .. yy
