@@ -27,6 +27,7 @@ export const systemPackages: readonly SystemPackage[] = [
     debian: "systemtap-sdt-dev",
     neededFor: "programs with static probes",
   },
+  { probe: "xz", debian: "xz-utils", neededFor: "mini debug info" },
   { probe: "setpriv", debian: "util-linux", neededFor: "being another user" },
   { probe: "strace", debian: "strace", neededFor: "a process that is traced already" },
   { probe: "ld.lld", debian: "lld", neededFor: "its section layout" },

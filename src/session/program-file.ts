@@ -21,6 +21,7 @@ import { type DebugNames, findInlining, type InliningFacts } from "../symbols/dw
 import type { SourceLine } from "../symbols/dwarf/line-table.ts";
 import { SourceLines } from "../symbols/source-lines.ts";
 import { readSymbolTable, type SymbolTable } from "../symbols/symbol-table.ts";
+import { readMiniDebugInfo } from "./mini-debug-info.ts";
 
 export type ProgramFile = {
   /** As it was given, or `knownAs`. */
@@ -213,7 +214,8 @@ export function programFileOf(
   const elf = guardFormat(doing, () => parseElf(bytes));
   const buildId = findBuildId(elf);
   const debug = once(() => findDebugFile(path, elf, buildId, debugRoot));
-  const symbols = once(() => guardFormat(doing, () => readSymbolTable(elf, debug()?.elf)));
+  const named = once(() => debug()?.elf ?? readMiniDebugInfo(elf));
+  const symbols = once(() => guardFormat(doing, () => readSymbolTable(elf, named())));
   const info = once(() => debugInfoOf(elf, debug()?.elf));
   const lines = once(() => new SourceLines(info()));
   const sites = once(() => guardFormat(doing, () => findSites(elf, symbols())));

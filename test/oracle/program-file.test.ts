@@ -9,7 +9,7 @@ import { openProgramFile } from "../../src/session/program-file.ts";
 import { findFunction, readSymbolTable, symbolName } from "../../src/symbols/symbol-table.ts";
 import { compile, hasTool, linesOf, outputOf } from "../support/compile.ts";
 
-const tools = ["gcc", "g++", "nm", "readelf", "objcopy", "strip"];
+const tools = ["gcc", "g++", "nm", "readelf", "objcopy", "strip", "xz"];
 const links = ["-no-pie", "-pie", "-static", "-static-pie", "-shared -fPIC"];
 
 type NmRow = { readonly addr: number; readonly size: number; readonly name: string };
@@ -147,6 +147,16 @@ describe.skipIf(!tools.every(hasTool))("a separate debug file", () => {
     mkdirSync(dirname(place), { recursive: true });
     writeFileSync(place, readFileSync(other.debug));
     expect(openProgramFile(path, { debugRoot }).debugPath()).toBeUndefined();
+  });
+
+  it("can be a compressed symbol table in the program itself", () => {
+    const { path, debug, main } = split();
+    const mini = `${debug}.mini`;
+    outputOf("objcopy", ["-S", "--remove-section", ".comment", "--keep-symbol=main", debug, mini]);
+    outputOf("xz", [mini]);
+    outputOf("objcopy", ["--add-section", `.gnu_debugdata=${mini}.xz`, path]);
+    const { symbols } = openProgramFile(path);
+    expect(findFunction(symbols(), linkAddr(main))?.name).toBe("main");
   });
 
   it("has no code of its own to be mistaken for the program's", () => {
