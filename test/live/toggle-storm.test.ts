@@ -117,12 +117,11 @@ describe("a storm of toggles", { timeout: timeoutMs }, () => {
 
       target.send("begin");
       await storm(recording, random, true);
-      const { protocols, pauseMs, refused } = await recording.stop();
+      const { protocols, refused } = await recording.stop();
       expect(protocols["cover"]).toBeGreaterThan(0);
       expect(protocols["coverSeveral"]).toBeGreaterThan(0);
       expect((protocols["store"] ?? 0) > 0).toBe(rules === "amd");
       expect([protocols.stop, refused]).toEqual([0, []]);
-      expect(pauseMs).toBeLessThan(1000);
       const after = await pause(target);
       expect([changedTextBytes(target.pid), stateOf(target.pid)]).toEqual([0, before]);
       await target.finish();
