@@ -51,7 +51,7 @@ type Program = ProgramCode & {
   readonly text: ReturnType<typeof textSegments>;
   /** Addresses of resolvers, which have the names of the functions that they choose. */
   readonly resolvers: ReadonlySet<number>;
-  /** Its code moves its stacks or reads them. */
+  /** The code that Go's compiler made moves its stacks and reads them. */
   readonly isGo: boolean;
 };
 
@@ -148,6 +148,8 @@ function isNoFunction(program: Program, one: Candidate): RefusalReason | undefin
   if (name !== undefined && splitPart.test(name)) return "split-part";
   if (name !== undefined && machineStub.test(name)) return "runtime";
   if (size === 0) return "no-size";
+  // Go has descriptions of its own, and the C code in its programs the usual ones.
+  if (program.isGo && isCalledByFrame(program, start) === undefined) return "runtime";
   if (isCalledByFrame(program, start) === false) return "not-called";
   if (Number(program.elf.entry) === start) return "not-called";
   // A description without a name may be of a part that another function jumps to.
@@ -159,7 +161,7 @@ function isNoFunction(program: Program, one: Candidate): RefusalReason | undefin
 /** Why only entries can be recorded; undefined where exits can be, too. */
 function whyEntriesOnly(program: Program, one: Candidate, code: Uint8Array): string | undefined {
   const { name = "" } = one;
-  if (program.isGo) return "Go moves its stacks";
+  if (program.isGo) return "Go reads the stacks of those that it calls";
   if (calledByV8.test(name)) return "V8 looks at its return address";
   if (readsReturnAddress(code)) return "it looks at its return address";
   const byName = whyEntriesOnlyByName(name);

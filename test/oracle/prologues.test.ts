@@ -6,7 +6,7 @@
 import { describe, expect, it } from "vitest";
 import { frameEntries } from "../../src/elf/frame-entries.ts";
 import { openProgramFile } from "../../src/session/program-file.ts";
-import { outputOf } from "../support/compile.ts";
+import { compile, outputOf } from "../support/compile.ts";
 
 const files = ["/usr/lib/x86_64-linux-gnu/libc.so.6", "/bin/bash"] as const;
 
@@ -68,5 +68,14 @@ describe.each(files)("functions of %s", (file) => {
     const changed = found.filter(({ first }) => first?.startsWith("DW_CFA_def_cfa_offset"));
     const called = new Set([...entries.starts].filter((_, i) => entries.called[i] === 1));
     expect(changed.filter(({ start }) => called.has(start))).toEqual([]);
+  });
+});
+
+describe("functions that Go's compiler made", () => {
+  it("are refused, and the C functions beside them have entries alone", () => {
+    const path = compile("gcc", ["-O1"], "go-like.c");
+    const { sites, refused } = openProgramFile(path).prologues();
+    expect(refused.find(({ symbol }) => symbol === "go_main")?.reason).toBe("runtime");
+    expect(sites.find(({ symbol }) => symbol === "in_c")?.entriesOnly).toContain("Go");
   });
 });
