@@ -155,8 +155,8 @@ describe.skipIf(!tools.every(hasTool))("a separate debug file", () => {
     outputOf("objcopy", ["-S", "--remove-section", ".comment", "--keep-symbol=main", debug, mini]);
     outputOf("xz", [mini]);
     outputOf("objcopy", ["--add-section", `.gnu_debugdata=${mini}.xz`, path]);
-    const { symbols } = openProgramFile(path);
-    expect(findFunction(symbols(), linkAddr(main))?.name).toBe("main");
+    const symbols = openProgramFile(path).symbols();
+    expect(findFunction(symbols, linkAddr(main))?.name).toBe("main");
   });
 
   it("has no code of its own to be mistaken for the program's", () => {
