@@ -148,6 +148,7 @@ export {
 export type { MoreSites } from "./session/more-sites.ts";
 export type { Observation, ObservationSummary } from "./session/observation.ts";
 export { openTrace } from "./session/open-trace.ts";
+export { writeParquet } from "./session/parquet-directory.ts";
 export type { Module, ModuleList, SkippedModule } from "./session/process-modules.ts";
 export {
   type InlinePlace,
@@ -155,6 +156,7 @@ export {
   openProgramFile,
   type ProgramFile,
 } from "./session/program-file.ts";
+export { type QueryResult, type QueryRow, type QueryValue, queryTrace } from "./session/query.ts";
 export type { Recording, RecordingProgress, RecordingSummary } from "./session/recording.ts";
 export type { CallCount, RegisteredOps } from "./session/seat.ts";
 export {

@@ -48,7 +48,7 @@ export const layers: readonly Layer[] = [
   pure("report"),
   effectful("os", "koffi"),
   effectful("target"),
-  effectful("session"),
+  effectful("session", "@duckdb/node-api"),
   { name: "index.ts", pure: true, packages: [] },
   effectful("server"),
   { ...effectful("cli", "commander"), only: ["index.ts"] },

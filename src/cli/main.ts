@@ -12,6 +12,7 @@ import { registerExport } from "./verbs/export.ts";
 import { registerGraph } from "./verbs/graph.ts";
 import { registerInfo } from "./verbs/info.ts";
 import { registerLitmus } from "./verbs/litmus.ts";
+import { registerQuery } from "./verbs/query.ts";
 import { registerRecord } from "./verbs/record.ts";
 import { registerReport } from "./verbs/report.ts";
 import { registerSites } from "./verbs/sites.ts";
@@ -26,6 +27,7 @@ const verbs: readonly ((program: Command) => void)[] = [
   registerGraph,
   registerInfo,
   registerLitmus,
+  registerQuery,
   registerRecord,
   registerReport,
   registerSites,

@@ -4,7 +4,8 @@ import type { Trace } from "../trace/trace.ts";
 import type { GraphCall, GraphEnd, GraphSink } from "./graph-visitor.ts";
 import { tickNs } from "./summary.ts";
 
-const endings: Readonly<Record<CallEnd, string>> = {
+/** What programs call the ways in which a call can end. */
+export const endNames: Readonly<Record<CallEnd, string>> = {
   [callEnd.returned]: "returned",
   [callEnd.unwound]: "unwound",
   [callEnd.left]: "left",
@@ -40,7 +41,7 @@ export class JsonGraph {
       write({
         event: "call",
         ...this.#call(call),
-        end: endings[end.how],
+        end: endNames[end.how],
         // Of calls that did not return these are lower bounds.
         durationNs: (end.end - call.start) * this.#ns,
         selfNs: end.self * this.#ns,

@@ -2,6 +2,7 @@
 import { callEnd } from "../trace/call-stack.ts";
 import type { Trace } from "../trace/trace.ts";
 import { traceThreads } from "../trace/trace-reader.ts";
+import { formatArguments } from "./call-values.ts";
 import type { GraphCall, GraphEnd, GraphSink } from "./graph-visitor.ts";
 import { tickNs } from "./summary.ts";
 import type { Paint } from "./table.ts";
@@ -88,11 +89,8 @@ export class TextGraph {
   }
 
   #call(call: GraphCall): string {
-    const names = this.#trace.functions.find(call.site)?.parameters ?? [];
-    const values = (call.values ?? []).map((value, i) =>
-      names[i] === undefined ? value : `${names[i]}=${value}`,
-    );
-    return `${this.#options.paint("name", this.#name(call.site))}(${values.join(", ")})`;
+    const values = formatArguments(this.#trace.functions, call.site, call.values ?? []);
+    return `${this.#options.paint("name", this.#name(call.site))}(${values})`;
   }
 
   #closing(call: GraphCall, ending: GraphEnd): string {

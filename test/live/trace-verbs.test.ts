@@ -53,6 +53,30 @@ describe("verbs that read traces", () => {
     },
   );
 
+  it("query answers from a trace and from its tables alike", async () => {
+    const tables = join(home, "tables");
+    expect(await patchbay("export", trace, "--to", "parquet", "-o", tables)).toMatchObject({
+      status: 0,
+      stderr: "",
+    });
+    const sql = "SELECT tid, count(*) AS calls FROM calls GROUP BY tid ORDER BY tid";
+    const [fromTrace, fromTables] = [
+      await patchbay("query", trace, sql),
+      await patchbay("query", tables, sql),
+    ];
+    expect(fromTrace).toMatchObject({ status: 0, stderr: "" });
+    expect(fromTrace.stdout).toMatch(/^ tid +calls\n1000 +\d+\n1001 +\d+$/);
+    expect(fromTables.stdout).toBe(fromTrace.stdout);
+    const { stdout } = await patchbay("query", tables, sql, "--json");
+    expect(stdout).toMatch(/^\{"tid":1000,"calls":\d+\}\n\{"tid":1001,"calls":\d+\}$/);
+    const wrong = await patchbay("query", tables, "SELECT nothing");
+    expect(wrong).toMatchObject({ status: 2, stdout: "" });
+    expect(wrong.stderr).toMatch(/^patchbay: run the query: [^\n]+\n$/);
+    const bare = await patchbay("export", trace, "--to", "parquet");
+    expect(bare).toMatchObject({ status: 2, stdout: "" });
+    expect(bare.stderr).toMatch(/^patchbay: export to Parquet: [^\n]+ -o DIR\)\n$/);
+  });
+
   it("export writes files and standard output alike", async () => {
     for (const format of ["chrome", "perfetto", "speedscope", "folded", "svg", "dot", "mermaid"]) {
       const path = join(home, `out.${format}`);

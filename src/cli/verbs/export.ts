@@ -1,7 +1,7 @@
 /** `patchbay export`: a trace in other tools' formats. */
 import { closeSync, openSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { exporters, openTrace, PatchbayError } from "../../index.ts";
+import { exporters, openTrace, PatchbayError, type Selection, writeParquet } from "../../index.ts";
 import { writeAll, writePiece } from "../output.ts";
 import { addSelection, type SelectionFlags, selectionOf } from "../trace-options.ts";
 
@@ -18,22 +18,41 @@ export function registerExport(program: Command): void {
     .argument("<dir>", "a trace")
     .addOption(
       new Option("-t, --to <format>", "the format")
-        .choices([...exporters.keys()])
+        .choices([...exporters.keys(), "parquet"])
         .makeOptionMandatory(),
     )
-    .option("-o, --output <file>", "write to this file instead of standard output");
+    .option(
+      "-o, --output <file>",
+      "write to this file instead of standard output; parquet: directory",
+    );
   addSelection(command)
     .option("--per-thread", "folded, svg: keep threads apart", false)
     .action(run);
 }
 
 function run(dir: string, flags: Flags): void {
+  const options = { ...selectionOf(flags), perThread: flags.perThread };
+  if (flags.to === "parquet") {
+    writeTables(dir, flags.output, options);
+    return;
+  }
   const exporter = exporters.get(flags.to);
   if (exporter === undefined) return;
-  const options = { ...selectionOf(flags), perThread: flags.perThread };
   const pieces = exporter(openTrace(dir), options);
   if (flags.output === undefined) writeAll(pieces);
   else writeFile(flags.output, pieces);
+}
+
+function writeTables(dir: string, output: string | undefined, options: Selection): void {
+  if (output === undefined) {
+    throw new PatchbayError({
+      code: "bad-usage",
+      doing: "export to Parquet",
+      why: "it makes several files",
+      hint: "name a directory for them: -o DIR",
+    });
+  }
+  writeParquet(openTrace(dir), output, options);
 }
 
 function writeFile(path: string, pieces: Iterable<Uint8Array>): void {
