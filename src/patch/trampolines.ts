@@ -122,6 +122,19 @@ export const callOpsSplit = (enter: TrampolineStep, align: number, offset: numbe
   { op: "leave" },
 ];
 
+/** The common trampoline of CALL_OPS without direct calls (Patchbay's on x86-64). */
+export const callOpsPlain = (
+  enter: TrampolineStep,
+  align: number,
+  offset: number,
+): Trampoline => [
+  enter,
+  { op: "literal", into: "ops", align, offset },
+  { op: "field", into: "func", of: "ops", field: "func" },
+  { op: "call", func: "func", ops: "ops" },
+  { op: "leave" },
+];
+
 /** A trampoline made for one ops (x86's dynamic trampolines), or a direct call's target. */
 export const dynamicTrampoline = (enter: TrampolineStep, ops: string): Trampoline => [
   enter,

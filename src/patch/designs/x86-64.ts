@@ -2,8 +2,8 @@
 import { ensure } from "../../base/assert.ts";
 import type { Design, DesignState } from "../design.ts";
 import type { Layout } from "../layout.ts";
-import { dynamicTrampoline, entries } from "../trampolines.ts";
-import { longNops, nop1x5 } from "../x86-64-layouts.ts";
+import { callOpsPlain, dynamicTrampoline, entries } from "../trampolines.ts";
+import { branchSize, longNops, nop1x5 } from "../x86-64-layouts.ts";
 
 type Window = DesignState["window"];
 
@@ -112,6 +112,52 @@ export const x86FiveNopsCovered: Design = {
   states: { ...x86Jump.states, idle: x86FiveNops.states.idle },
 };
 
+/** Bytes from a function to the literal before it. */
+const literalDistance = 8;
+/** `endbr64`. */
+const landingPadBytes = 4;
+
+/**
+ * CALL_OPS: the site calls one trampoline that all sites share; the 8 bytes before the function
+ * name the ops. Ops `nop` stand for every literal that names none, as the compiler's no-ops do;
+ * ops `list` walk the list of all. In state `thunk` the site jumps to a thunk of its own.
+ */
+function callOps(id: string, padBytes: number, of: Layout): Design {
+  const offset = -literalDistance - padBytes;
+  const called = (name: string): DesignState => ({
+    window: callTo("common"),
+    literal: name,
+    ...(name === "list" ? {} : { owns: [`ops:${name}`] }),
+  });
+  return {
+    ...covered,
+    id,
+    isa: "x86-64",
+    summary: "8 bytes that name the ops; no-op <-> call rel32 of the common trampoline",
+    windowSize: 5,
+    align: 16,
+    literal: { offset, size: 8 },
+    states: {
+      idle: { window: () => compiledWindow(of), literal: "nop" },
+      a: called("a"),
+      b: called("b"),
+      list: called("list"),
+      thunk: { window: jumpTo("tramp t"), literal: "nop", owns: ["tramp t", "ops:t"] },
+    },
+    code: {
+      common: callOpsPlain(entries.x86, 1, offset - branchSize),
+      "tramp t": dynamicTrampoline(entries.x86Jump, "t"),
+    },
+    ops: ["nop", "a", "b", "t"].map((name) => ({ name })).concat({ name: "list" }),
+  };
+}
+
+export const x86CallOps: Design = callOps("x86-64/call-ops", 0, layout);
+/** The same behind `endbr64`. */
+export const x86CallOpsPad: Design = callOps("x86-64/endbr64-call-ops", landingPadBytes, layout);
+/** The same where gcc left five 1-byte no-ops. */
+export const x86CallOpsFive: Design = callOps("x86-64/nop1x5-call-ops", 0, nop1x5);
+
 /** A prologue that is put back: whoever comes meanwhile waits at a jump to itself. */
 export const x86JumpSpinning: Design = {
   ...x86Jump,
@@ -133,8 +179,9 @@ export const x86ShortJumpIdle: Design = {
 };
 
 /** A layout's windows as the file has them: gcc's are several no-ops, others are one. */
-const compiledWindow = (of: Layout): Uint8Array =>
-  of.compiledSizes.length > 1 ? new Uint8Array(of.windowSize).fill(0x90) : of.idle();
+function compiledWindow(of: Layout): Uint8Array {
+  return of.compiledSizes.length > 1 ? new Uint8Array(of.windowSize).fill(0x90) : of.idle();
+}
 
 /** What a window does when it is enabled. */
 export type Use = "call" | "jump";

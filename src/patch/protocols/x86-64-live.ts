@@ -19,6 +19,7 @@
  */
 import {
   drain,
+  literal,
   membarrierSync,
   type Step,
   toBytes,
@@ -76,6 +77,14 @@ export const liveProtocols: Readonly<Record<LiveProtocolName, readonly Step[]>> 
   /** From one instruction to several that nobody may pass by: a prologue that is put back. */
   spin,
 };
+
+/**
+ * Literals of CALL_OPS change before the windows that lead to them. A literal that another one
+ * replaces while its site goes on calling is all of a change: one store of data, which no
+ * processor sees in part (SDM 9.1.1, APM 7.3.2), and which needs no sync. What it named is in use
+ * until a grace period has passed.
+ */
+export const liveLiteral: readonly Step[] = [write(literal, toNew)];
 
 /**
  * Whose manual is relied on: Intel promises that one byte of an instruction is seen whole, AMD an
