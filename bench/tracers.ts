@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { costFlags } from "./cost.ts";
 import { patchbay } from "./patchbay.ts";
 import { compile, Driven } from "./program.ts";
-import { median, type Row, type Table } from "./table.ts";
+import { type Row, Samples, type Table } from "./table.ts";
 
 type Session = Awaited<ReturnType<typeof patchbay.attach>>;
 type Recording = Awaited<ReturnType<Session["record"]>>;
@@ -25,28 +25,28 @@ const mixes: readonly (readonly [relevant: number, irrelevant: number])[] = [
   [10, 100],
 ];
 
+const forms = ["list", "call-ops", "fused", "thunk"] as const;
 const handlers: readonly (readonly [name: string, handler: Handler])[] = [
-  ["count", { kind: "count" }],
-  ["entry", { kind: "record", exits: false }],
-  ["entry + exit", { kind: "record", exits: true }],
+  ["a counter", { kind: "count" }],
+  ["an event at the entry", { kind: "record", exits: false }],
 ];
 
 /** The function that is measured, and one that nobody calls. */
-const called = { include: ["leaf_entry"] };
-const other = { include: ["leaf_both"] };
+const called = { include: ["leaf_literal"] };
+const other = { include: ["leaf_other"] };
 
 const nsOf = async (driver: Driven, kind: string): Promise<number> => {
   const [ns = 0, calls = 1] = await driver.ask(`${kind} leaf 1 ${callsPerRun}`);
   return ns / calls;
 };
 
-/** Nanoseconds per call, and over the plain call, with these ops; medians. */
+/** Nanoseconds per call over the plain call with these ops, by form of dispatch; medians. */
 async function measure(
   driver: Driven,
   recording: Recording,
   handler: Handler,
   [relevant, irrelevant]: readonly [number, number],
-): Promise<{ readonly total: number; readonly over: number }> {
+): Promise<Row> {
   const ops = [];
   for (let i = 0; i < relevant; i++) {
     ops.push(await recording.register(`relevant ${i}`, handler, called));
@@ -54,20 +54,24 @@ async function measure(
   for (let i = 0; i < irrelevant; i++) {
     ops.push(await recording.register(`irrelevant ${i}`, handler, other));
   }
-  const totals: number[] = [];
-  const overs: number[] = [];
-  await nsOf(driver, "entry");
+  const samples = new Samples();
   for (let round = 0; round < rounds; round++) {
-    const plain = await nsOf(driver, "plain");
-    const total = await nsOf(driver, "entry");
-    totals.push(total);
-    overs.push(total - plain);
+    for (const form of forms) {
+      await recording.setDispatch(form);
+      await nsOf(driver, "literal");
+      const plain = await nsOf(driver, "plain");
+      samples.add(form, (await nsOf(driver, "literal")) - plain);
+    }
   }
   for (const one of ops.toReversed()) await recording.unregister(one);
-  return { total: median(totals), over: median(overs) };
+  return {
+    relevant,
+    irrelevant,
+    ...Object.fromEntries(forms.map((form) => [form, samples.median(form)])),
+  };
 }
 
-export async function run(): Promise<readonly Table[]> {
+async function measureAll(name: string, handler: Handler): Promise<Table> {
   const driver = await Driven.start([await compile("cost.c", "cost", costFlags)]);
   // The rings overwrite and nobody drains them: what is written to disk is small.
   const directory = mkdtempSync(join("/dev/shm", "patchbay-bench-"));
@@ -80,29 +84,27 @@ export async function run(): Promise<readonly Table[]> {
       flightRecorder: true,
       ringBytes: 64 << 10,
     });
-    for (const mix of mixes) {
-      const row: Record<string, number> = { relevant: mix[0], irrelevant: mix[1] };
-      for (const [name, handler] of handlers) {
-        const { total, over } = await measure(driver, recording, handler, mix);
-        row[name] = total;
-        row[`over${" ".repeat(handlers.findIndex(([one]) => one === name))}`] = over;
-      }
-      rows.push(row);
-    }
+    for (const mix of mixes) rows.push(await measure(driver, recording, handler, mix));
   } finally {
     await driver.end();
     rmSync(directory, { recursive: true });
   }
-  return [
-    {
-      title: "tracers: ns per call by the number of tracers",
-      notes: [
-        "relevant tracers want the function that is called, irrelevant ones another",
-        "over: ns over a call of the same function without a site, measured right before",
-        `medians of ${rounds} rounds of ${callsPerRun} calls; time on the processor alone`,
-        "several tracers of one kind want the same of a function: one thunk serves them all",
-      ],
-      rows,
-    },
-  ];
+  return {
+    title: `tracers: ns per call over the plain call, each tracer with ${name}`,
+    notes: [
+      "relevant tracers want the function that is called, irrelevant ones another",
+      "list: all tracers are gone through; call-ops: the literal names the one, or the list of all",
+      "fused: the literal names a function made for all that want it; thunk: a thunk of the site's",
+      `medians of ${rounds} interleaved rounds of ${callsPerRun} calls; ` +
+        "time on the processor alone",
+      "what several tracers want alike is done once, in each of the forms",
+    ],
+    rows,
+  };
+}
+
+export async function run(): Promise<readonly Table[]> {
+  const tables: Table[] = [];
+  for (const [name, handler] of handlers) tables.push(await measureAll(name, handler));
+  return tables;
 }

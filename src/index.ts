@@ -1,7 +1,9 @@
 /**
  * Patchbay's public API. The command line is a thin shell on this file and imports nothing else.
  */
+
 export { type ErrorCode, type ErrorDetails, PatchbayError } from "./base/error.ts";
+export { type Dispatch, type DispatchForm, dispatchForms } from "./ftrace/dispatch.ts";
 export {
   type FunctionValues,
   parseValueRequest,
@@ -177,7 +179,7 @@ export {
   siteTarget,
 } from "./session/site-listing.ts";
 export type { ExitStatus } from "./session/target-worker.ts";
-export type { EnabledFunction } from "./session/tracing.ts";
+export type { DispatchCounts, EnabledFunction } from "./session/tracing.ts";
 export type { SourceLine } from "./symbols/dwarf/line-table.ts";
 export { type CallEnd, type CallVisitor, callEnd, type LongPayload } from "./trace/call-stack.ts";
 export type { TraceClock } from "./trace/clock.ts";

@@ -5,6 +5,7 @@
  *     plain            no patch site
  *     idle             a patch site that stays as the compiler left it
  *     entry, both      patch sites for the tracer; nothing else in the program tells them apart
+ *     literal, other   the same with room for a pointer before them
  *     floor...         sites that lead to hand-written machine code, by this program's own doing
  *
  * The hand-written code is what a tracer can't do without: it reads the time stamp counter and
@@ -61,6 +62,8 @@ KIND(both, site)
 #ifndef PEER
 KIND(idle, site)
 KIND(entry, site)
+KIND(literal, patchable_function_entry(13, 8))
+KIND(other, patchable_function_entry(13, 8))
 KIND(floor_entry_8, site)
 KIND(floor_entry_16, site)
 KIND(floor_both_8, site)
@@ -153,7 +156,7 @@ static const kind kinds[] = {
 #define ROW(name) {#name, loop_##name, fib_##name}
   ROW(plain), ROW(both),
 #ifndef PEER
-  ROW(idle), ROW(entry), ROW(floor_entry_8), ROW(floor_entry_16),
+  ROW(idle), ROW(entry), ROW(literal), ROW(other), ROW(floor_entry_8), ROW(floor_entry_16),
     ROW(floor_both_8), ROW(floor_both_16),
 #endif
 };

@@ -11,6 +11,7 @@ import type { ArenaShape } from "../ring/arena.ts";
 import type { AgentProgram } from "./agent-program.ts";
 import type { FrameImage } from "./frame-description.ts";
 import type { Work } from "./work.ts";
+import type { Trampolines } from "./x86-64/call-ops.ts";
 import type { ThunkSites } from "./x86-64/fill-thunks.ts";
 import type { ThunkPlan } from "./x86-64/record.ts";
 import type { ThunkRoutines } from "./x86-64/thunk.ts";
@@ -73,6 +74,20 @@ export type ThunkCode = {
   ): void;
 };
 
+/** Code for sites that call one trampoline and find their ops in the literal beside them. */
+export type CallOpsBackEnd = {
+  /** The trampolines for sites near each other; the code can stand anywhere. */
+  makeTrampolines(functions: DataAddr): Trampolines;
+  /** The function of ops that do `work`. */
+  opsFunction(work: Work, plan: ThunkPlan): Uint8Array;
+  /** The function of ops that walk the list at which the word at `list` points. */
+  walkFunction(plan: ThunkPlan, list: DataAddr): Uint8Array;
+  /** What the walk calls for ops that do `work`, which has bit `bit` of what was done already. */
+  listedFunction(work: Work, bit: number, plan: ThunkPlan): Uint8Array;
+  /** A window at `at` that calls `target`, put into `bytes` (borrowed) from `from` on. */
+  fillCall(at: number, target: number, bytes: Uint8Array, from: number): void;
+};
+
 /** An instruction set as the target layer sees it. */
 export type BackEnd = {
   readonly name: Machine;
@@ -112,6 +127,9 @@ export type BackEnd = {
    * not by itself; other threads are synchronised by membarrier(2) behind it.
    */
   syncCode(program: AgentProgram, start: number, end: number): void;
+
+  /** CALL_OPS; absent where no site calls with a literal beside it. */
+  readonly callOps?: CallOpsBackEnd;
 
   /** How windows are changed while everybody runs: lists of steps by name, and which one serves. */
   readonly protocols: Readonly<Record<string, readonly Step[]>>;

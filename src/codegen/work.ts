@@ -16,7 +16,9 @@ export type Action =
   /** Adds 1 to the function's counter in the instance's arena. */
   | { readonly kind: "count"; readonly instance: number }
   /** The 128 bytes below the stack pointer stay as they are: the site is inside of a function. */
-  | { readonly kind: "redZone" };
+  | { readonly kind: "redZone" }
+  /** Goes through the list of all ops, whose address is in the word at `at`: `x86-64/walk.ts`. */
+  | { readonly kind: "list"; readonly at: bigint };
 
 /** Made by `makeWork`; empty where nothing happens. */
 export type Work = readonly Action[];

@@ -3,12 +3,15 @@ import { describe, expect, it } from "vitest";
 import { codeAddr } from "../base/brand.ts";
 import {
   userDesign,
+  x86CallOps,
+  x86CallOpsPad,
   x86FiveNops,
   x86FiveNopsCovered,
   x86Jump,
   x86JumpCovered,
 } from "../patch/designs/x86-64.ts";
 import type { Check } from "../patch/protocol.ts";
+import { liveCallOpsCover, liveCallOpsStore } from "../patch/protocols/live.ts";
 import type { MachineName } from "../patch/verdicts.ts";
 import { longNops } from "../patch/x86-64-layouts.ts";
 import { allowedProtocols, type LiveRule, liveRules } from "./allowed.ts";
@@ -79,6 +82,39 @@ describe("allowedProtocols", () => {
       reason: "",
     });
     expect(called.verdict).toBe("unwritten-instruction");
+  });
+});
+
+describe("calls with a literal beside them", () => {
+  // Aligned functions, with a landing pad or without: the places that the engine takes.
+  const sites = [
+    { design: x86CallOps, offsets: [0, 16, 32, 48] },
+    { design: x86CallOpsPad, offsets: [4, 20, 36, 52] },
+  ];
+  const verdict = (protocol: LiveRule["protocol"], site: (typeof sites)[number], phase: number) =>
+    runCheck({
+      protocol,
+      design: site.design,
+      machine: protocol.id.endsWith("store") ? "x86-amd" : "x86-intel",
+      adversities: [],
+      history: ["a", "b", "list", "idle"].map((to) => ({ to, free: true })),
+      phase,
+      expected: "safe",
+      reason: "",
+    }).verdict;
+
+  it.each([liveCallOpsStore, liveCallOpsCover])("are safe by $id", (protocol) => {
+    for (const site of sites) {
+      // By the store protocol only windows that lie in one quadword are changed.
+      const isStore = protocol.id.endsWith("store");
+      for (const phase of site.offsets.filter((at) => !isStore || (at % 8) + 5 <= 8)) {
+        expect([site.design.id, phase, verdict(protocol, site, phase)]).toEqual([
+          site.design.id,
+          phase,
+          "safe",
+        ]);
+      }
+    }
   });
 });
 

@@ -123,11 +123,7 @@ export const callOpsSplit = (enter: TrampolineStep, align: number, offset: numbe
 ];
 
 /** The common trampoline of CALL_OPS without direct calls (Patchbay's on x86-64). */
-export const callOpsPlain = (
-  enter: TrampolineStep,
-  align: number,
-  offset: number,
-): Trampoline => [
+export const callOpsPlain = (enter: TrampolineStep, align: number, offset: number): Trampoline => [
   enter,
   { op: "literal", into: "ops", align, offset },
   { op: "field", into: "func", of: "ops", field: "func" },

@@ -12,6 +12,7 @@ import {
   type Selection,
   type TraceableFunction,
 } from "../ftrace/hash.ts";
+import { literalBytes, whyNoLiteral } from "../patch/literal.ts";
 import type { SiteCandidate } from "../patch/site.ts";
 import { siteCountMax } from "../ring/layout.ts";
 import { bareName } from "../symbols/demangler.ts";
@@ -38,6 +39,8 @@ export type CataloguedFunction = {
   readonly demangled: string | undefined;
   readonly site: SiteCandidate;
   readonly module: Module;
+  /** Why its site can't call with a literal beside it; undefined when it can. */
+  readonly noLiteral: string | undefined;
 };
 
 export type Catalogue = {
@@ -66,7 +69,8 @@ export function makeCatalogue(
     for (const site of lists.flatMap(({ sites }) => sites)) {
       const name = site.symbol ?? `sub_${site.functionAddr.toString(16)}`;
       const at = addressIn(module, site.addr);
-      found.push({ at, name, demangled: demangle(name), site, module });
+      const noLiteral = whyNoLiteral(literalFacts(site, module));
+      found.push({ at, name, demangled: demangle(name), site, module, noLiteral });
     }
   }
   if (found.length === 0) {
@@ -161,6 +165,18 @@ export function resolveFilter(
   });
 }
 
+/** What there is before a site's function. */
+function literalFacts({ literal, addr, fileOffset, layout }: SiteCandidate, module: Module) {
+  const room = literal === undefined ? 0 : Number(addr - literal.addr);
+  const from = fileOffset - room;
+  return {
+    room,
+    aligned: literal?.aligned === true,
+    windowSize: layout.windowSize,
+    bytes: room === 0 ? undefined : module.program.elf.bytes.subarray(from, from + literalBytes),
+  };
+}
+
 /** The catalogue as the target layer keeps it. */
 export function toSiteTable({ functions }: Catalogue): SiteTable {
   const count = functions.length;
@@ -174,8 +190,10 @@ export function toSiteTable({ functions }: Catalogue): SiteTable {
     entriesOnly: new Uint8Array(count),
     inside: new Uint8Array(count),
     semaphore: new Float64Array(count),
+    literal: new Uint8Array(count),
+    literals: new Uint8Array(count * literalBytes),
   };
-  functions.forEach(({ at, site, module }, index) => {
+  functions.forEach(({ at, site, module, noLiteral }, index) => {
     table.at[index] = Number(at);
     table.size[index] = site.layout.windowSize;
     table.compiled.set(site.displaced ?? site.compiled, index * windowBytesMax);
@@ -186,6 +204,10 @@ export function toSiteTable({ functions }: Catalogue): SiteTable {
     table.inside[index] = site.inside === undefined ? 0 : 1;
     const semaphore = site.inside?.semaphore;
     if (semaphore !== undefined) table.semaphore[index] = Number(addressIn(module, semaphore));
+    if (noLiteral !== undefined) return;
+    const facts = literalFacts(site, module);
+    table.literal[index] = facts.room;
+    table.literals.set(facts.bytes ?? [], index * literalBytes);
   });
   return table;
 }

@@ -1,5 +1,6 @@
 /** What a guest can ask of the owner of a process' tracing, and the owner of a guest: as JSON. */
 import { hex } from "../base/brand.ts";
+import type { DispatchForm } from "../ftrace/dispatch.ts";
 import type { Handler } from "../ftrace/ops.ts";
 import type { RemoveResult } from "../target/injection.ts";
 import type { SiteFilter } from "./catalogue.ts";
@@ -44,6 +45,8 @@ export type OwnerCalls = {
     filter: Partial<SiteFilter>,
   ): Promise<RegisteredOps>;
   setEnabled(seat: SeatNumber, on: boolean): Promise<void>;
+  /** `null`: the best. */
+  setDispatch(seat: SeatNumber, form: DispatchForm | null): Promise<void>;
   enabledFunctions(seat: SeatNumber): Promise<readonly EnabledFunction[]>;
   counts(seat: SeatNumber): Promise<readonly CallCount[]>;
   state(seat: SeatNumber): Promise<SeatState>;

@@ -112,6 +112,7 @@ function ownerCalls(
     unregister: (number, ops) => get(number).unregister(ops),
     setFilter: (number, ops, filter) => get(number).setFilter(ops, filter),
     setEnabled: (number, on) => get(number).setEnabled(on),
+    setDispatch: (number, form) => get(number).setDispatch(form ?? undefined),
     enabledFunctions: (number) => get(number).enabledFunctions(),
     counts: (number) => get(number).counts(),
     state: (number) => get(number).state(),

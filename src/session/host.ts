@@ -79,7 +79,7 @@ export class Host {
     });
   }
 
-  async #bringIn({ more, vendorRules }: SeatRequest): Promise<Presence> {
+  async #bringIn({ more, vendorRules, dispatch }: SeatRequest): Promise<Presence> {
     const { pid, modules, target } = this.#parts;
     const catalogue = this.#parts.catalogue(more);
     const options = { programBytes, rules: vendorRules ?? machineRules() };
@@ -87,7 +87,7 @@ export class Host {
     const injected = await target.call("inject", pid, targetFacts(modules), sites, options);
     const { presence } = injected;
     return {
-      tracing: new Tracing({ pid, target, catalogue, presence }),
+      tracing: new Tracing({ pid, target, catalogue, presence, dispatch }),
       catalogue,
       more,
       injected,
@@ -101,6 +101,7 @@ export class Host {
   ): Promise<Seat> {
     const { target } = this.#parts;
     const { presence, exits } = injected;
+    if (request.dispatch !== undefined) await tracing.setDispatch(request.dispatch);
     const counterBytes = pageBytes * Math.ceil((catalogue.functions.length * 8) / pageBytes);
     const shape = { ...request.rings, programBytes: 0, counterBytes };
     const { overwrite } = request;

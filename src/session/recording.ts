@@ -3,6 +3,7 @@
  * it is told to, or with the process; then the process is as it was and the trace is whole.
  */
 import { linkAddr } from "../base/brand.ts";
+import type { DispatchForm } from "../ftrace/dispatch.ts";
 import type { Handler } from "../ftrace/ops.ts";
 import type { ClockReading } from "../os/tsc.ts";
 import type { ChangeResult } from "../target/injection.ts";
@@ -15,7 +16,7 @@ import { type Cause, Lifetime } from "./lifetime.ts";
 import type { Module } from "./process-modules.ts";
 import type { AnnouncedFunction, CallCount, RegisteredOps, Seat } from "./seat.ts";
 import type { ExitStatus } from "./target-worker.ts";
-import type { EnabledFunction } from "./tracing.ts";
+import type { DispatchCounts, EnabledFunction } from "./tracing.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
 
 /** Totals so far; rates are for the caller to make of two of them. */
@@ -35,6 +36,8 @@ export type RecordingSummary = RecordingProgress & {
   readonly refused: readonly string[];
   /** False when only entries could be recorded: no room for a mirror of the stacks. */
   readonly exits: boolean;
+  /** Functions by how they reached their ops in the end. */
+  readonly dispatches: DispatchCounts;
   /** Changes of sites by the protocol that made them; `stop`: while all threads were held. */
   readonly protocols: ChangeResult["protocols"];
   /** Why threads had to be held for patching, if they had to. */
@@ -109,6 +112,11 @@ export class Recording {
     return this.#seat.setEnabled(on);
   }
 
+  /** Lets all functions of the process reach their ops in another way, where that is possible. */
+  setDispatch(form: DispatchForm | undefined): Promise<void> {
+    return this.#seat.setDispatch(form);
+  }
+
   /** What is enabled in the process now, as ftrace's enabled_functions lists it. */
   enabledFunctions(): Promise<readonly EnabledFunction[]> {
     return this.#seat.enabledFunctions();
@@ -169,7 +177,7 @@ export class Recording {
     const { drain, clock, directory, exits } = this.#parts;
     const seat = this.#seat;
     try {
-      const { functions } = await seat.state();
+      const { functions, dispatches } = await seat.state();
       // A drain that has broken down is no reason to leave the process as it is.
       await drain.call("settle").catch(() => undefined);
       const removed = await seat.leave(exit.kind === "running");
@@ -186,6 +194,7 @@ export class Recording {
         exit,
         refused,
         exits,
+        dispatches,
         protocols,
         ...(agentless === undefined ? {} : { agentless }),
         pauseMs: Math.max(pauseMs, removed?.pauseMs ?? 0),

@@ -61,6 +61,7 @@ export class RemoteHost {
       unregister: (ops) => peer.call("unregister", number, ops),
       setFilter: (ops, filter) => peer.call("setFilter", number, ops, filter),
       setEnabled: (on) => peer.call("setEnabled", number, on),
+      setDispatch: (form) => peer.call("setDispatch", number, form ?? null),
       enabledFunctions: () => peer.call("enabledFunctions", number),
       counts: lastKnown([], () => peer.call("counts", number)),
       state: lastKnown(nothingYet, () => peer.call("state", number)),
@@ -89,6 +90,7 @@ export class RemoteHost {
 const nothingYet: SeatState = {
   functions: 0,
   refused: [],
+  dispatches: { forms: {}, reasons: {} },
   changes: {
     refused: [],
     protocols: { store: 0, cover: 0, coverSeveral: 0, skip: 0, spin: 0, stop: 0 },

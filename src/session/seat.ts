@@ -5,6 +5,7 @@
  */
 import type { SiteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import type { DispatchForm } from "../ftrace/dispatch.ts";
 import { type Handler, makeOps, type Ops } from "../ftrace/ops.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import type { ArenaShape } from "../ring/arena.ts";
@@ -12,7 +13,7 @@ import type { ChangeResult, RemoveResult } from "../target/injection.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { SiteFilter } from "./catalogue.ts";
 import { hasAll, type MoreSites } from "./more-sites.ts";
-import type { EnabledFunction, Tracing } from "./tracing.ts";
+import type { DispatchCounts, EnabledFunction, Tracing } from "./tracing.ts";
 
 /** A function and how often it was called. */
 export type CallCount = {
@@ -32,6 +33,8 @@ export type SeatRequest = {
   readonly more: MoreSites;
   /** Whose manual the choice of protocols relies on; who comes first decides. */
   readonly vendorRules?: VendorRules;
+  /** How functions are to reach their ops from now on, for all users. */
+  readonly dispatch?: DispatchForm;
 };
 
 /** A user's rings: memory that he and the target share. */
@@ -60,6 +63,8 @@ export type SeatState = {
   readonly functions: number;
   /** Functions that were left alone because their bytes were not what they should be. */
   readonly refused: readonly string[];
+  /** Functions that are switched on for anybody, by how they reach their ops. */
+  readonly dispatches: DispatchCounts;
   /** All changes in the process so far. */
   readonly changes: ChangeResult;
 };
@@ -91,6 +96,8 @@ export type Seat = {
   setFilter(ops: RegisteredOps, filter: Partial<SiteFilter>): Promise<RegisteredOps>;
   /** Takes all his ops out of the register, or puts them back (ftrace's tracing_on). */
   setEnabled(on: boolean): Promise<void>;
+  /** Lets all functions reach their ops in another way, where that is possible. */
+  setDispatch(form: DispatchForm | undefined): Promise<void>;
   /** What is enabled now, for whomever, as ftrace's enabled_functions lists it. */
   enabledFunctions(): Promise<readonly EnabledFunction[]>;
   /** Calls so far of functions that his `count` ops want, most first. */
@@ -181,6 +188,10 @@ export class LocalSeat implements Seat {
     this.#isOn = on;
   }
 
+  setDispatch(form: DispatchForm | undefined): Promise<void> {
+    return this.#parts.tracing.setDispatch(form);
+  }
+
   async enabledFunctions(): Promise<readonly EnabledFunction[]> {
     return this.#parts.tracing.enabledFunctions();
   }
@@ -193,7 +204,8 @@ export class LocalSeat implements Seat {
   async state(): Promise<SeatState> {
     const { tracing } = this.#parts;
     const functions = this.#isOn ? tracing.countEnabled(this.ops) : 0;
-    return { functions, refused: tracing.refused, changes: tracing.changes };
+    const { refused, changes, dispatches } = tracing;
+    return { functions, refused, changes, dispatches };
   }
 
   leave(isRunning: boolean): Promise<RemoveResult | undefined> {

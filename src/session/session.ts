@@ -7,6 +7,7 @@
  */
 import { hostname } from "node:os";
 import { type Pid, pid as toPid } from "../base/brand.ts";
+import type { DispatchForm } from "../ftrace/dispatch.ts";
 import { commandLine, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { type ClockReading, readClocks } from "../os/tsc.ts";
@@ -51,10 +52,12 @@ export type RecordOptions = MoreSites & {
   readonly flightRecorder?: boolean;
   /** Whose manual the choice of protocols relies on; this machine's unless said otherwise. */
   readonly vendorRules?: VendorRules;
+  /** How functions reach their ops, where that is possible; the best unless it is said. */
+  readonly dispatch?: DispatchForm;
 };
 
 /** What is counted without a recording. */
-export type ObserveOptions = MoreSites & Pick<RecordOptions, "filter" | "vendorRules">;
+export type ObserveOptions = MoreSites & Pick<RecordOptions, "filter" | "vendorRules" | "dispatch">;
 
 const ringBytesDefault = 4 << 20;
 const threadsDefault = 1024;
@@ -350,11 +353,12 @@ export class Session {
 const requestOf = (
   name: string,
   rings: SeatRequest["rings"],
-  { prologues = false, libcalls = false, probes = false, vendorRules }: ObserveOptions,
+  { prologues = false, libcalls = false, probes = false, vendorRules, dispatch }: ObserveOptions,
 ): SeatRequest => ({
   name,
   rings,
   overwrite: false,
   more: { prologues, libcalls, probes },
   ...(vendorRules === undefined ? {} : { vendorRules }),
+  ...(dispatch === undefined ? {} : { dispatch }),
 });

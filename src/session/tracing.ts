@@ -3,8 +3,8 @@
  * Where events go is nothing that it knows.
  */
 import { PatchbayError } from "../base/error.ts";
-import type { Result } from "../base/result.ts";
-import { type Action, makeWork, WorkList } from "../codegen/work.ts";
+import { ok, type Result } from "../base/result.ts";
+import type { Dispatch, DispatchForm } from "../ftrace/dispatch.ts";
 import { type Ops, opsWants } from "../ftrace/ops.ts";
 import {
   type Conflict,
@@ -13,7 +13,7 @@ import {
   Registry,
   type Update,
 } from "../ftrace/registry.ts";
-import type { ChangeResult, SiteChanges } from "../target/injection.ts";
+import type { ChangeResult } from "../target/injection.ts";
 import {
   type Catalogue,
   type CataloguedFunction,
@@ -22,12 +22,26 @@ import {
   type SiteFilter,
   withoutMoved,
 } from "./catalogue.ts";
+import { worksOf } from "./ops-work.ts";
 import type { AnnouncedFunction, CallCount } from "./seat.ts";
+import { dispatchesOf, toSiteForms } from "./site-dispatch.ts";
 import type { TargetHandlers } from "./target-worker.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
 
 /** A function that is traced at present. */
-export type EnabledFunction = EnabledSite & { readonly name: string };
+export type EnabledFunction = EnabledSite & {
+  readonly name: string;
+  /** By what code its ops are reached, and why not by the one that was asked for. */
+  readonly dispatch: Dispatch;
+};
+
+/** How many functions reach their ops in each way; why, of those that have not what was asked. */
+export type DispatchCounts = {
+  readonly forms: Readonly<Record<string, number>>;
+  readonly reasons: Readonly<Record<string, number>>;
+};
+
+const noDispatch: Dispatch = { form: "idle" };
 
 type Parts = {
   readonly pid: number;
@@ -35,6 +49,8 @@ type Parts = {
   readonly catalogue: Catalogue;
   /** The target worker's number for what is in the process. */
   readonly presence: number;
+  /** How functions are to reach their ops, where that is possible; the best unless it is said. */
+  readonly dispatch: DispatchForm | undefined;
 };
 
 export class Tracing {
@@ -43,6 +59,8 @@ export class Tracing {
   readonly #refused = new Set<number>();
   /** The change that is under way: one after the other, in the register and in the process. */
   #last: Promise<void> = Promise.resolve();
+  #dispatch: DispatchForm | undefined;
+  readonly #dispatches = new Map<number, Dispatch>();
   #changes: ChangeResult = {
     refused: [],
     protocols: { stop: 0 },
@@ -52,6 +70,7 @@ export class Tracing {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#registry = new Registry(parts.catalogue.functions.length);
+    this.#dispatch = parts.dispatch;
   }
 
   /** Takes ops away and brings others. */
@@ -64,11 +83,39 @@ export class Tracing {
     return this.#inTurn(doing, () => this.#registry.modify(before, after));
   }
 
+  /** Lets all functions reach their ops in another way, where that is possible. */
+  setDispatch(form: DispatchForm | undefined): Promise<void> {
+    return this.#inTurn("change the dispatch", () => {
+      this.#dispatch = form;
+      const enabled = [...this.#registry.enabledSites()];
+      return ok(
+        enabled.map(({ site }) => ({
+          site,
+          action: "modifyOps",
+          ops: this.#registry.opsAt(site),
+        })),
+      );
+    });
+  }
+
+  /** Functions that are enabled, by how they reach their ops. */
+  get dispatches(): DispatchCounts {
+    const forms: Record<string, number> = {};
+    const reasons: Record<string, number> = {};
+    for (const { site } of this.#registry.enabledSites()) {
+      const { form, why } = this.#dispatches.get(site) ?? noDispatch;
+      forms[form] = (forms[form] ?? 0) + 1;
+      if (why !== undefined) reasons[why] = (reasons[why] ?? 0) + 1;
+    }
+    return { forms, reasons };
+  }
+
   /** What is enabled now, as ftrace's enabled_functions lists it. */
   enabledFunctions(): readonly EnabledFunction[] {
     return [...this.#registry.enabledSites()].map((one) => ({
       ...one,
       name: this.#nameOf(one.site),
+      dispatch: this.#dispatches.get(one.site) ?? noDispatch,
     }));
   }
 
@@ -147,8 +194,18 @@ export class Tracing {
   async #apply(update: Update): Promise<void> {
     if (update.length === 0) return;
     const sites = Uint32Array.from(update, ({ site }) => site);
-    const { works, work } = worksOf(update);
-    const result = await this.#parts.target.call("change", { sites, works, work });
+    const { catalogue, target } = this.#parts;
+    const dispatch = this.#dispatch;
+    const dispatches = dispatchesOf(update, catalogue, dispatch);
+    for (const [index, site] of sites.entries()) {
+      this.#dispatches.set(site, dispatches[index] ?? noDispatch);
+    }
+    // Forced to be idle, functions are left alone, whoever wants them.
+    const isIdle = dispatch === "idle";
+    const { works, work } = worksOf(isIdle ? update.map((one) => ({ ...one, ops: [] })) : update);
+    const { ops, siteCount } = this.#registry;
+    const forms = toSiteForms(dispatches, ops, siteCount, dispatch);
+    const result = await target.call("change", { sites, works, work, ...forms });
     for (const site of result.refused) this.#refused.add(site);
     this.#registry.disableSites(result.refused);
     this.#changes = addResults(this.#changes, result);
@@ -171,46 +228,6 @@ const describeFunction = (one: CataloguedFunction, exits: boolean): AnnouncedFun
   entriesOnly: !exits || one.site.entriesOnly !== undefined,
   linkAddress: one.site.functionAddr,
 });
-
-/** What has to be done at the sites of an update: few different works, and each site's index. */
-function worksOf(update: Update): Pick<SiteChanges, "works" | "work"> {
-  const list = new WorkList();
-  // Sites that the same ops want come with the same few lists of ops: work each out once.
-  const numbers = new Map<string, number>();
-  const opsNumbers = new Map<Ops, number>();
-  const numberOf = (ops: Ops): number => {
-    const number = opsNumbers.get(ops) ?? opsNumbers.size;
-    opsNumbers.set(ops, number);
-    return number;
-  };
-  const work = Uint16Array.from(update, ({ ops }) => {
-    const key = ops.map(numberOf).join();
-    const number = numbers.get(key) ?? list.intern(makeWork(ops.map(actionOf)));
-    numbers.set(key, number);
-    return number;
-  });
-  return { works: list.all, work };
-}
-
-/** What generated code does for an ops. */
-function actionOf({ handler, name, instance }: Ops): Action {
-  switch (handler.kind) {
-    case "record":
-      return { kind: "record", instance, exits: handler.exits };
-    case "count":
-      return { kind: "count", instance };
-    case "statistics":
-    case "direct":
-    case "replace":
-      throw new PatchbayError({
-        code: "unsupported",
-        doing: `let ${name} work`,
-        why: `handlers of kind ${handler.kind} can't be carried out in a process yet`,
-      });
-    default:
-      return handler satisfies never;
-  }
-}
 
 /** Changes so far and one more. */
 function addResults(a: ChangeResult, b: ChangeResult): ChangeResult {

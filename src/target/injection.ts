@@ -11,7 +11,6 @@ import { closeSync } from "node:fs";
 import { dataAddr, type Pid, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
-import { insideFunction, type Work, withoutExits } from "../codegen/work.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
 import { nap } from "../os/ptrace.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
@@ -34,6 +33,7 @@ import {
   type SystemCaller,
   startAgent,
 } from "./bootstrap.ts";
+import { CalledSites, type Naming } from "./called-sites.ts";
 import { isInRegion } from "./code-region.ts";
 import { Instances } from "./instances.ts";
 import { repairStacks } from "./mirror-repair.ts";
@@ -41,6 +41,7 @@ import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
 import { Semaphores } from "./semaphores.ts";
 import { findRestorers, findSignalFrames } from "./signal-frames.ts";
+import { planForms, type SiteChanges } from "./site-forms.ts";
 import { SiteStates, type SiteTable } from "./sites.ts";
 import { stepOut } from "./step-out.ts";
 import { findDiffering } from "./text-patch.ts";
@@ -50,18 +51,9 @@ import { ThunkStore } from "./thunk-store.ts";
 import { type TargetFacts, UnwinderLink } from "./unwinder-link.ts";
 
 export type { InjectOptions } from "./bootstrap.ts";
+export { type SiteChanges, siteForm } from "./site-forms.ts";
 export type { SiteTable } from "./sites.ts";
 export type { TargetFacts } from "./unwinder-link.ts";
-
-/** Sites and what is to be done at each from now on. */
-export type SiteChanges = {
-  /** Ascending. */
-  readonly sites: Uint32Array;
-  /** The works that occur. */
-  readonly works: readonly Work[];
-  /** Of each site, as an index of `works`. */
-  readonly work: Uint16Array;
-};
 
 export type ChangeResult = WriteResult & {
   /** Sites whose bytes were not what they should be; they are left alone for good. */
@@ -74,6 +66,11 @@ export type RemoveResult = {
   readonly left?: string;
 };
 
+/** No literal is written. */
+const noNaming: Naming = {
+  sites: new Uint32Array(0),
+  literals: { count: 0, at: new Float64Array(0), halves: new Uint32Array(0) },
+};
 /** How often removal waits for threads that are inside generated code. */
 const removalTries = 200;
 
@@ -100,6 +97,10 @@ export class Injection {
   readonly #states: SiteStates;
   readonly #writer: TextWriter;
   readonly #semaphores: Semaphores;
+  /** Sites that call; undefined without an agent, which alone stores words whole. */
+  readonly #called: CalledSites | undefined;
+  /** By site: the number of the work whose thunk it jumps to; 0 where it jumps to none. */
+  readonly #kinds: Uint16Array;
   readonly #unwinders: UnwinderLink;
   readonly #agent: Agent | undefined;
   /** A thread that is stopped already and stands for all (a program that was just launched). */
@@ -113,6 +114,7 @@ export class Injection {
     this.#parts = parts;
     this.#held = held;
     this.#states = new SiteStates(sites, process.backEnd);
+    this.#kinds = new Uint16Array(sites.count);
     this.#agent = agent.ok ? agent.agent : undefined;
     const findCopy: FindCopy = (site, pc) => this.#thunks.findCopy(site, pc);
     this.#semaphores = new Semaphores(process.memory, sites);
@@ -129,6 +131,16 @@ export class Injection {
       sites,
       map: (start, bytes) => this.#map(start, bytes),
       register: (region) => this.#unwinders.register(region),
+    });
+    const { callOps } = process.backEnd;
+    if (callOps === undefined || this.#agent === undefined) return;
+    this.#called = new CalledSites({
+      process,
+      code: callOps,
+      plan: { ...plan, instances: this.instances.plans },
+      map: (start, bytes, protection) => this.#map(start, bytes, protection),
+      agent: this.#agent,
+      states: this.#states,
     });
   }
 
@@ -182,48 +194,80 @@ export class Injection {
   }
 
   /** Lets sites do other work than before; exits are left out where returns can't be hooked. */
-  change({ sites, works, work }: SiteChanges): ChangeResult {
-    const { process, sites: table } = this.#parts;
-    const full = works.map((one) => this.#thunks.intern(one));
-    const entries = works.map((one) => this.#thunks.intern(withoutExits(one)));
-    const inside = works.map((one) => this.#thunks.intern(insideFunction(one)));
-    /** Numbers of the thunk store, by site. */
-    const workOf = new Uint16Array(table.count);
-    sites.forEach((site, index) => {
-      const hooks = this.exits && table.entriesOnly[site] === 0;
-      const isInside = table.inside[site] === 1;
-      workOf[site] = (isInside ? inside : hooks ? full : entries)[work[index] ?? 0] ?? 0;
+  change(changes: SiteChanges): ChangeResult {
+    const { process } = this.#parts;
+    const { sites, list } = changes;
+    if (list !== undefined) this.#called?.ops.setList(list);
+    const { workOf, calls } = planForms(changes, {
+      table: this.#parts.sites,
+      thunks: this.#thunks,
+      exits: this.exits,
+      called: this.#writer.isLive ? this.#called : undefined,
     });
     const asked = sites.filter((site) => this.#states.refused[site] === 0);
     const differing = findDiffering(process.memory, this.#states.present(asked));
-    const refused = differing.map((index) => asked[index] ?? 0);
+    const callers = asked.filter((site) => calls[site] === 1);
+    const refused = [
+      ...new Set([
+        ...differing.map((index) => asked[index] ?? 0),
+        ...(this.#called?.differing(process.memory, callers) ?? []),
+      ]),
+    ];
     for (const site of refused) this.#states.refused[site] = 1;
     const wanted = asked.filter((site) => this.#states.refused[site] === 0);
-    for (const kind of new Set([...full, ...entries, ...inside])) {
+    for (const kind of new Set(workOf)) {
       if (kind === 0) continue;
-      const those = wanted.filter((site) => workOf[site] === kind);
+      const those = wanted.filter((site) => workOf[site] === kind && calls[site] === 0);
       if (those.length > 0) this.#thunks.prepare(kind, those);
     }
-    const windows = this.#states.windows(wanted, (site, bytes, from) => {
+    const called = this.#called;
+    // A site that goes on calling has another literal, and that is all.
+    const stays = (site: number): boolean =>
+      called?.isCalling(site) === true ? calls[site] === 1 : this.#hasThunk(site, workOf, calls);
+    const rewritten = wanted.filter((site) => !stays(site));
+    const naming = called?.name(wanted, (site) =>
+      calls[site] === 1 ? this.#thunks.workOf(workOf[site] ?? 0) : undefined,
+    );
+    const windows = this.#states.windows(rewritten, (site, bytes, from) => {
       const kind = workOf[site] ?? 0;
       if (kind === 0) this.#states.fillIdle(site, bytes, from);
-      else this.#states.fillJump(site, this.#thunks.address(kind, site), bytes, from);
+      else if (calls[site] === 1) {
+        this.#states.fillCall(site, called?.trampoline(site) ?? 0, bytes, from);
+      } else this.#states.fillJump(site, this.#thunks.address(kind, site), bytes, from);
     });
     this.#semaphores.plan(
       wanted,
       (site) => workOf[site] !== 0,
       () => process.maps(),
     );
-    const result = this.#writer.write(wanted, windows);
-    this.#states.settle(wanted, windows);
+    const result = this.#writer.write(rewritten, windows, naming ?? noNaming);
+    this.#states.settle(rewritten, windows);
     this.#semaphores.apply();
+    for (const site of wanted) this.#kinds[site] = calls[site] === 1 ? 0 : (workOf[site] ?? 0);
+    called?.collect((pc) => this.#isGenerated(pc), this.#held !== undefined);
     return { ...result, refused };
   }
 
-  #map(start: bigint, bytes: number): void {
+  /** Whether the site jumps to the thunk that it is to jump to. */
+  #hasThunk(site: number, workOf: Uint16Array, calls: Uint8Array): boolean {
+    const kind = this.#kinds[site];
+    return kind !== 0 && kind === workOf[site] && calls[site] === 0;
+  }
+
+  /** Whether `pc` is in code that Patchbay brought. */
+  #isGenerated(pc: bigint): boolean {
+    const isInThunks = this.#thunks.regions.some((region) => isInRegion(region, pc));
+    return isInThunks || this.#called?.ops.isInside(pc) === true;
+  }
+
+  /** All mappings of generated code. */
+  get #codeRanges(): readonly Range[] {
+    return [...this.#thunks.ranges, ...(this.#called?.ops.ranges ?? [])];
+  }
+
+  #map(start: bigint, bytes: number, protection: number = prot.read | prot.exec): void {
     const flags = mapFlag.privateAnonymous | mapFlag.fixedNoReplace;
-    const protection = BigInt(prot.read | prot.exec);
-    const args = [start, BigInt(bytes), protection, flags, -1n, 0n];
+    const args = [start, BigInt(bytes), BigInt(protection), flags, -1n, 0n];
     this.#call((caller) => caller.syscall("map code", "mmap", ...args));
   }
 
@@ -253,7 +297,7 @@ export class Injection {
     if (agent !== undefined) {
       const program = new AgentProgram();
       const { munmap } = process.backEnd.syscalls;
-      for (const { start, bytes } of this.#thunks.ranges) program.syscall(munmap, start, bytes);
+      for (const { start, bytes } of this.#codeRanges) program.syscall(munmap, start, bytes);
       try {
         agent.run("unmap code", program);
       } catch (error) {
@@ -264,7 +308,7 @@ export class Injection {
     }
     using threads = process.holdOne();
     using remote = new RemoteThread(process, threads, threads.quietest);
-    const ranges = [...this.#parts.mapped, ...(agent === undefined ? this.#thunks.ranges : [])];
+    const ranges = [...this.#parts.mapped, ...(agent === undefined ? this.#codeRanges : [])];
     for (const { start, bytes } of ranges) {
       remote.syscall("unmap", "munmap", start, bytes);
     }
@@ -293,8 +337,7 @@ export class Injection {
   #leaveThunks(threads: HeldThreads, restorers: ReadonlySet<bigint>): boolean {
     const { process, mirror } = this.#parts;
     const { pc, sp } = process.backEnd.registers;
-    const inside = (pc: bigint): boolean =>
-      this.#thunks.regions.some((region) => isInRegion(region, pc));
+    const inside = (pc: bigint): boolean => this.#isGenerated(pc);
     for (const tid of threads.tids) stepOut(threads, tid, pc, inside);
     const maps = process.maps();
     if (mirror !== undefined) repairStacks(process, maps, mirror, this.#thunks.regions);

@@ -3,7 +3,8 @@
  * be a hundred thousand, with what stands in each window now.
  */
 import type { BackEnd } from "../codegen/back-end.ts";
-import { type Windows, windowBytesMax } from "./text-patch.ts";
+import { literalBytes } from "../patch/literal.ts";
+import { type Literals, type Windows, windowBytesMax } from "./text-patch.ts";
 
 /** Sites in ascending order of address; a site's id is its index. Owned by whoever made it. */
 export type SiteTable = {
@@ -27,6 +28,10 @@ export type SiteTable = {
   readonly inside: Uint8Array;
   /** Addresses of u16 counters of listeners that the program looks at; 0 for none. */
   readonly semaphore: Float64Array;
+  /** Bytes from a site's literal to its window; 0 where it can't have one. */
+  readonly literal: Uint8Array;
+  /** What the compiler left in the literals' places: 8 bytes a site. */
+  readonly literals: Uint8Array;
 };
 
 /** What stands in the windows, as far as we put it there. */
@@ -41,6 +46,8 @@ export class SiteStates {
   readonly touched: Uint8Array;
   /** 1 where the bytes are not what they should be: never touched again. */
   readonly refused: Uint8Array;
+  /** 1 where the literal was not as compiled at some time. */
+  readonly named: Uint8Array;
 
   constructor(table: SiteTable, backEnd: BackEnd) {
     this.table = table;
@@ -49,6 +56,7 @@ export class SiteStates {
     this.several = table.several.slice();
     this.touched = new Uint8Array(table.count);
     this.refused = new Uint8Array(table.count);
+    this.named = new Uint8Array(table.count);
   }
 
   /** The windows of `sites` (ascending); `fill` puts the bytes of each into `bytes[from...]`. */
@@ -142,6 +150,32 @@ export class SiteStates {
   fillJump(site: number, target: number, bytes: Uint8Array, from: number): void {
     const { at, size } = this.table;
     this.#backEnd.fillJump(at[site] ?? 0, size[site] ?? 0, target, bytes, from);
+  }
+
+  /** A window that calls `target`; only sites with a literal do. */
+  fillCall(site: number, target: number, bytes: Uint8Array, from: number): void {
+    this.#backEnd.callOps?.fillCall(this.table.at[site] ?? 0, target, bytes, from);
+  }
+
+  /** The literals of `sites` with what `content` gives for each, as two halves. */
+  literals(
+    sites: Uint32Array,
+    content: (site: number) => readonly [low: number, high: number],
+  ): Literals {
+    const { at, literal } = this.table;
+    const halves = new Uint32Array(sites.length * 2);
+    for (const [index, site] of sites.entries()) halves.set(content(site), index * 2);
+    const places = Float64Array.from(sites, (site) => (at[site] ?? 0) - (literal[site] ?? 0));
+    return { count: sites.length, at: places, halves };
+  }
+
+  /** The literals of `sites` as the compiler left them. */
+  compiledLiterals(sites: Uint32Array): Literals {
+    const view = new DataView(this.table.literals.buffer, this.table.literals.byteOffset);
+    return this.literals(sites, (site) => [
+      view.getUint32(site * literalBytes, true),
+      view.getUint32(site * literalBytes + 4, true),
+    ]);
   }
 }
 

@@ -7,9 +7,9 @@ import { assert } from "../base/assert.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import { fillersOf } from "../patch/fillers.ts";
-import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
+import { liveLiteral, type VendorRules, type WindowFacts } from "../patch/protocols/x86-64-live.ts";
 import type { Fillers, InnerStep, Step } from "../patch/steps.ts";
-import { type Windows, windowBytesMax } from "./text-patch.ts";
+import { type Literals, type Windows, windowBytesMax } from "./text-patch.ts";
 
 /** Windows changed by each protocol, by its name. */
 export type ProtocolCounts = Readonly<Record<string, number>>;
@@ -93,6 +93,32 @@ function phasesOf(protocols: BackEnd["protocols"]): readonly Due[] {
   return Array.from({ length: phaseCount }, (_, phase) =>
     segments.map((list) => list[phase - phaseCount + list.length]),
   );
+}
+
+/**
+ * Plans the stores of `literals`: whoever reads one has the old or the new.
+ * @param mprotect the number of that system call.
+ */
+export function planLiterals({ count, at, halves }: Literals, mprotect: number): AgentProgram {
+  assert(
+    liveLiteral.every((step) => step.op === "write" && step.span.in === "literal"),
+    "a literal is stored, and that is all",
+  );
+  const program = new AgentProgram(count * 3 + 1024);
+  const pageOf = (index: number): number => Math.floor((at[index] ?? 0) / pageBytes);
+  for (let from = 0; from < count; ) {
+    let to = from + 1;
+    while (to < count && pageOf(to) - pageOf(to - 1) <= 1) to++;
+    const start = BigInt(pageOf(from) * pageBytes);
+    const length = BigInt((pageOf(to - 1) - pageOf(from) + 1) * pageBytes);
+    program.syscall(mprotect, start, length, protReadWriteExec);
+    for (let index = from; index < to; index++) {
+      program.store(at[index] ?? 0, 8, halves[index * 2] ?? 0, halves[index * 2 + 1] ?? 0);
+    }
+    program.syscall(mprotect, start, length, protReadExec);
+    from = to;
+  }
+  return program;
 }
 
 /** The text as it stands. */

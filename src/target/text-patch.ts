@@ -21,6 +21,23 @@ export type Windows = {
   readonly bytes: Uint8Array;
 };
 
+/** Literals in ascending order of address, with what they hold or should hold. */
+export type Literals = {
+  readonly count: number;
+  /** Multiples of 8. */
+  readonly at: Float64Array;
+  /** Two halves a literal, the lower first. */
+  readonly halves: Uint32Array;
+};
+
+/** Writes all literals. All threads are held. */
+export function writeLiterals(memory: TargetMemory, { count, at, halves }: Literals): void {
+  const bytes = new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
+  for (let index = 0; index < count; index++) {
+    memory.write(BigInt(at[index] ?? 0), bytes.slice(index * 8, index * 8 + 8));
+  }
+}
+
 /** Text is read and written in runs of at most this many bytes. */
 const runBytesMax = 1 << 20;
 const pageBytes = 4096;

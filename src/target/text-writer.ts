@@ -9,6 +9,7 @@ import { AgentProgram } from "../codegen/agent-program.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import type { Agent } from "./agent.ts";
 import type { AgentStart } from "./bootstrap.ts";
+import type { Naming } from "./called-sites.ts";
 import { drainThreads, leaveWindows } from "./drain.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { findRestorers } from "./signal-frames.ts";
@@ -16,6 +17,7 @@ import type { SiteStates } from "./sites.ts";
 import {
   noProtocol,
   type ProtocolCounts,
+  planLiterals,
   type TextChange,
   TextPlanner,
   type TextReader,
@@ -23,13 +25,18 @@ import {
 import {
   endAround,
   indexAround,
+  type Literals,
   type Windows,
   windowBytesMax,
+  writeLiterals,
   writeWindows,
 } from "./text-patch.ts";
 
 export type WriteResult = {
-  /** Sites changed by each protocol; `stop`: while all threads were held. */
+  /**
+   * Sites changed by each protocol; `stop`: while all threads were held; `literal`: by their
+   * literal alone.
+   */
   readonly protocols: ProtocolCounts & { readonly stop: number };
   /** How long all threads were held, in ms; 0 when they were not. */
   readonly pauseMs: number;
@@ -87,8 +94,19 @@ export class TextWriter {
     this.#held = undefined;
   }
 
-  /** Brings the windows of `sites` to their new bytes, holding nobody where that is possible. */
-  write(sites: Uint32Array, windows: Windows): WriteResult {
+  /** Whether words are stored while everybody runs. */
+  get isLive(): boolean {
+    return this.#agent !== undefined && this.#agentless === undefined;
+  }
+
+  /**
+   * Brings the windows of `sites` to their new bytes, holding nobody where that is possible; before
+   * that, the literals of `naming`, of which some may be theirs.
+   */
+  write(sites: Uint32Array, windows: Windows, naming: Naming): WriteResult {
+    const { sites: named } = naming;
+    for (const site of named) this.#states.named[site] = 1;
+    const heldFirst = this.#writeLiterals(naming.literals);
     const agent = this.#agentless === undefined ? this.#agent : undefined;
     const codes = this.#chooseProtocols(sites, windows);
     const live: number[] = [];
@@ -116,11 +134,39 @@ export class TextWriter {
     }
     const heldSites = Uint32Array.from(held, (index) => sites[index] ?? 0);
     const pauseMs = held.length === 0 ? 0 : this.#writeHeld(heldSites, pick(windows, held));
+    const changed = new Set(sites);
+    const literal = heldFirst > 0 ? 0 : named.filter((site) => !changed.has(site)).length;
     return {
-      protocols: { ...protocols, stop: held.length },
-      pauseMs,
+      protocols: { ...protocols, ...(literal === 0 ? {} : { literal }), stop: held.length },
+      pauseMs: Math.max(pauseMs, heldFirst),
       ...(this.#agentless === undefined ? {} : { agentless: this.#agentless }),
     };
+  }
+
+  /** Writes literals; for how long all threads were held, in ms. */
+  #writeLiterals(literals: Literals): number {
+    if (literals.count === 0) return 0;
+    const agent = this.#agentless === undefined ? this.#agent : undefined;
+    // The journal comes first: what it puts back is right at any time.
+    this.#writeJournal(new Uint32Array(0));
+    try {
+      agent?.run(
+        "point functions at their ops",
+        planLiterals(literals, this.#process.backEnd.syscalls.mprotect),
+      );
+      if (agent !== undefined) return 0;
+    } catch (error) {
+      if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
+      this.#agentless = error.why;
+    }
+    const start = performance.now();
+    const threads = this.#held ?? this.#process.holdAll(this.#agent?.tid);
+    try {
+      writeLiterals(this.#process.memory, literals);
+      return performance.now() - start;
+    } finally {
+      if (this.#held === undefined) threads.letGo();
+    }
   }
 
   /** No protocol keeps a thread out of real instructions without keeping others waiting. */
@@ -212,7 +258,19 @@ export class TextWriter {
     };
     const [program = new AgentProgram(1)] = this.#planRestore(isDue).programs;
     this.#hooks.addToJournal(program);
-    this.#agent?.setJournal(program);
+    this.#agent?.setJournal(program.append(this.#planLiteralsBack()));
+  }
+
+  /** Literals as the compiler left them. They name no ops: nobody has to be waited for. */
+  #planLiteralsBack(): AgentProgram {
+    const { mprotect } = this.#process.backEnd.syscalls;
+    return planLiterals(this.#states.compiledLiterals(this.#namedSites()), mprotect);
+  }
+
+  #namedSites(): Uint32Array {
+    const { named } = this.#states;
+    const sites = Uint32Array.from(named.keys());
+    return sites.filter((site) => named[site] === 1);
   }
 
   #planRestore(isDue: (site: number) => boolean): TextChange {
@@ -233,6 +291,7 @@ export class TextWriter {
       for (const program of this.#planRestore((site) => this.#hasWayBack(site)).programs) {
         this.#agent.run("restore functions", program);
       }
+      this.#agent.run("restore functions", this.#planLiteralsBack());
       this.#agent.setJournal(new AgentProgram(1));
     } catch (error) {
       // In a process that is stopped the agent is, too. Should it go on, it does what was done.
@@ -247,6 +306,8 @@ export class TextWriter {
     const isLive = this.#agent !== undefined && this.#agentless === undefined;
     const left = touched.filter((site) => !isLive || !this.#hasWayBack(site));
     if (left.length > 0) writeWindows(this.#process.memory, this.#states.compiled(left));
+    if (isLive) return;
+    writeLiterals(this.#process.memory, this.#states.compiledLiterals(this.#namedSites()));
   }
 }
 

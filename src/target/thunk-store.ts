@@ -58,6 +58,11 @@ export class ThunkStore {
     return this.#works.intern(work);
   }
 
+  /** What `intern` gave that number. */
+  workOf(number: number): Work {
+    return this.#works.get(number);
+  }
+
   /** Makes the thunks for `work` that `sites` (ascending) lack. */
   prepare(work: number, sites: Uint32Array): void {
     const thunks = this.#of(work);

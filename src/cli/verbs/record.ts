@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import {
   attach,
+  type DispatchForm,
   formatBytes,
   formatCount,
   launch,
@@ -12,6 +13,7 @@ import {
   type RecordOptions,
   type Session,
 } from "../../index.ts";
+import { describeReasons, dispatchOption } from "../dispatch-option.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
 import { stayForGuests, untilTold } from "../stay.ts";
 import { parseCount, parseDuration, parsePid, parseSize } from "../units.ts";
@@ -26,6 +28,7 @@ type Options = Required<MoreSites> & {
   readonly flightRecorder: boolean;
   readonly ringSize?: number;
   readonly maxThreads?: number;
+  readonly dispatch?: DispatchForm;
   readonly quiet: boolean;
   readonly json: boolean;
 };
@@ -46,6 +49,7 @@ export function registerRecord(program: Command): void {
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
     .option("--max-threads <n>", "threads that record at the same time", parseCount)
+    .addOption(dispatchOption())
     .option("-q, --quiet", "say nothing while it records", false)
     .option("--json", "print the summary as JSON", false)
     .passThroughOptions()
@@ -111,6 +115,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   ...moreSites(options),
   flightRecorder: options.flightRecorder,
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
+  ...(options.dispatch === undefined ? {} : { dispatch: options.dispatch }),
   ...(options.maxThreads === undefined ? {} : { threadsMax: options.maxThreads }),
 });
 
@@ -157,6 +162,7 @@ function describe(summary: RecordingSummary): string {
     const some = summary.refused.slice(0, 3).join(", ");
     lines.push(`${summary.refused.length} functions were not as the file has them: ${some}`);
   }
+  lines.push(...describeReasons(summary.dispatches));
   if (summary.left !== undefined) lines.push(`some memory stays mapped: ${summary.left}`);
   return lines.map((line) => `patchbay: ${line}\n`).join("");
 }

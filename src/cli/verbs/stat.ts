@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import {
   attach,
   type CallCount,
+  type DispatchForm,
   formatCount,
   launch,
   type MoreSites,
@@ -12,6 +13,7 @@ import {
   type Paint,
   PatchbayError,
 } from "../../index.ts";
+import { dispatchOption } from "../dispatch-option.ts";
 import { paintFor, writeLines, writePiece } from "../output.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
 import { stayForGuests, untilTold } from "../stay.ts";
@@ -25,6 +27,7 @@ type Options = Required<MoreSites> & {
   readonly interval: number;
   readonly duration?: number;
   readonly once: boolean;
+  readonly dispatch?: DispatchForm;
   readonly json: boolean;
 };
 
@@ -38,6 +41,7 @@ export function registerStat(program: Command): void {
     .option("--interval <time>", "time between two tables: 500ms, 2s", parseDuration, 1000)
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
     .option("--once", "stop after one interval", false)
+    .addOption(dispatchOption())
     .option("--json", "print one JSON object a line, for each interval and for the end", false)
     .passThroughOptions()
     .action(run);
@@ -67,6 +71,7 @@ async function run(command: readonly string[], options: Options): Promise<void> 
     const observation = await session.observe({
       filter: { include, exclude },
       ...moreSites(options),
+      ...(options.dispatch === undefined ? {} : { dispatch: options.dispatch }),
     });
     return watch(observation, options, stop);
   });

@@ -1,4 +1,5 @@
 /** What each kind of action does at a function's entry and exit. */
+import { dataAddr } from "../../base/brand.ts";
 import type { Mem } from "../../isa/x86-64/operands.ts";
 import { mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
@@ -6,6 +7,7 @@ import { counterOffset } from "../../ring/arena.ts";
 import { aloneBit } from "../../ring/layout.ts";
 import type { Action, Work } from "../work.ts";
 import { type InstancePlan, instanceOf, type Routine, record } from "./record.ts";
+import { emitWalk } from "./walk.ts";
 
 const { rax, rcx, rsp } = r64;
 
@@ -19,13 +21,15 @@ function emitCount({ a }: Routine, { arena, shape }: InstancePlan, site: Mem): v
 function emitActionEntry(routine: Routine, action: Action, site: Mem): void {
   // The thunk's own concern.
   if (action.kind === "redZone") return;
-  const instance = instanceOf(routine, action.instance);
   switch (action.kind) {
     case "record":
-      record(routine, instance, "entry", site);
+      record(routine, instanceOf(routine, action.instance), "entry", site);
       break;
     case "count":
-      emitCount(routine, instance, site);
+      emitCount(routine, instanceOf(routine, action.instance), site);
+      break;
+    case "list":
+      emitWalk(routine, dataAddr(action.at));
       break;
     default:
       action satisfies never;

@@ -5,12 +5,26 @@ import { nopBytes } from "../../patch/x86-64-layouts.ts";
 import type { BackEnd } from "../back-end.ts";
 import { thunkFrames } from "../frame-description.ts";
 import { agentBytes, agentTemplate } from "./agent.ts";
+import { listedFunction, makeTrampolines, opsFunction, walkFunction } from "./call-ops.ts";
 import { fillThunks, thunkStride } from "./fill-thunks.ts";
 import { makeThunk, thunkRoutines } from "./thunk.ts";
 
-/** `jmp rel32`. */
+/** `call rel32` and `jmp rel32`. */
+const callOpcode = 0xe8;
 const jumpOpcode = 0xe9;
 const jumpBytes = 5;
+
+function fillBranch(
+  opcode: number,
+  at: number,
+  target: number,
+  bytes: Uint8Array,
+  from: number,
+): void {
+  const distance = target - (at + jumpBytes);
+  bytes[from] = opcode;
+  for (let i = 0; i < 4; i++) bytes[from + 1 + i] = distance >> (8 * i);
+}
 
 export const x8664: BackEnd = {
   name: "x86-64",
@@ -60,12 +74,17 @@ export const x8664: BackEnd = {
   thunkRoutines,
   thunkFrames,
   syncCode: () => undefined,
+  callOps: {
+    makeTrampolines,
+    opsFunction,
+    walkFunction,
+    listedFunction,
+    fillCall: (at, target, bytes, from) => fillBranch(callOpcode, at, target, bytes, from),
+  },
   protocols: liveProtocols,
   chooseProtocol: chooseLiveProtocol,
   fillJump: (at, size, target, bytes, from) => {
-    const distance = target - (at + jumpBytes);
-    bytes[from] = jumpOpcode;
-    for (let i = 0; i < 4; i++) bytes[from + 1 + i] = distance >> (8 * i);
+    fillBranch(jumpOpcode, at, target, bytes, from);
     if (size > jumpBytes) bytes.set(nopBytes(size - jumpBytes), from + jumpBytes);
   },
   fillIdle: (size, bytes, from) => bytes.set(nopBytes(size), from),

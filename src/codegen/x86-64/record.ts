@@ -59,6 +59,18 @@ export const instanceOf = ({ plan }: Routine, index: number): InstancePlan =>
 const { rax, rbx, rcx, rdx, rsi } = r64;
 /** Bytes that `save` pushes: rax, rdx, rcx, rbx, rsi and the flags. */
 export const savedBytes = 48;
+/** On the stack of a routine, from the stack pointer behind its `save`. */
+export const routineFrame: {
+  readonly thunk: number;
+  readonly site: number;
+  readonly slot: number;
+} = {
+  /** Where it returns to in the thunk. */
+  thunk: savedBytes,
+  site: savedBytes + 8,
+  /** The return address of the traced function: S. */
+  slot: savedBytes + 16,
+};
 /** Takes `time` to bit 63 before it goes down to its place. */
 const timeTop = 64 - timeBits;
 

@@ -41,7 +41,7 @@ import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { hooksReturn, keepsRedZone, type Work } from "../work.ts";
 import { emitAlone, emitEntries, emitExits, emitUnwound } from "./actions.ts";
 import { emitPersonality } from "./personality.ts";
-import { emitCold, type Routine, restore, save, savedBytes, type ThunkPlan } from "./record.ts";
+import { emitCold, type Routine, restore, routineFrame, save, type ThunkPlan } from "./record.ts";
 import { emitTail } from "./tail.ts";
 
 /** A thunk before its holes are filled: `site` (an id), `body`, `enter` and `leave` (addresses). */
@@ -103,18 +103,10 @@ export function makeThunk(work: Work): ThunkTemplate {
   return { code, returnPoint: offset(returnPoint) };
 }
 
-/** On the stack of a routine, from the stack pointer behind its `save`. */
-const frame = {
-  /** Where it returns to in the thunk. */
-  thunk: savedBytes,
-  site: savedBytes + 8,
-  /** The return address of the traced function: S. */
-  slot: savedBytes + 16,
-} as const;
-const site = mem32(rsp, { disp: frame.site });
-const slot = mem64(rsp, { disp: frame.slot });
+const site = mem32(rsp, { disp: routineFrame.site });
+const slot = mem64(rsp, { disp: routineFrame.slot });
 /** With the mirror's distance in rcx. */
-const mirrorSlot = mem64(rsp, { index: rcx, disp: frame.slot });
+const mirrorSlot = mem64(rsp, { index: rcx, disp: routineFrame.slot });
 
 /** What thunks for a work call. The code can stand anywhere. */
 export type ThunkRoutines = {
@@ -189,7 +181,7 @@ function emitHookingEntry(routine: Routine, work: Work): void {
 
   a.bind(unmirrored);
   emitAlone(routine, work, site);
-  a.i("add", mem64(rsp, { disp: frame.thunk }), outside - afterEnter);
+  a.i("add", mem64(rsp, { disp: routineFrame.thunk }), outside - afterEnter);
   restore(a);
   a.i("ret");
 }

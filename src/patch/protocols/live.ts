@@ -75,10 +75,12 @@ export const liveCallOpsCover: Protocol = callOpsBy("cover", "cover");
 export const liveCallOpsSeveral: Protocol = callOpsBy("cover-several", "coverSeveral", "cover");
 
 /** The window changes with the literal: from a call to a jump, or the other way. */
-const rewritten = ({ modify: _, ...protocol }: Protocol): Protocol => ({
-  ...protocol,
-  id: `${protocol.id}-rewritten`,
-  title: `${protocol.title.split(";")[0] ?? ""}, from call to jump and back`,
+const rewritten = ({ id, title, enable, disable }: Protocol): Protocol => ({
+  id: `${id}-rewritten`,
+  title: `${title.split(";")[0] ?? ""}, from call to jump and back`,
+  enable,
+  disable,
+  retire,
 });
 export const liveCallOpsFreed: Protocol = {
   ...liveCallOpsCover,

@@ -1,0 +1,46 @@
+/** What generated code does for ops: their handlers as actions, an update as works. */
+import { PatchbayError } from "../base/error.ts";
+import { type Action, makeWork, WorkList } from "../codegen/work.ts";
+import type { Ops } from "../ftrace/ops.ts";
+import type { Update } from "../ftrace/registry.ts";
+import type { SiteChanges } from "../target/injection.ts";
+
+/** What has to be done at the sites of an update: few different works, and each site's index. */
+export function worksOf(update: Update): Pick<SiteChanges, "works" | "work"> {
+  const list = new WorkList();
+  // Sites that the same ops want come with the same few lists of ops: work each out once.
+  const numbers = new Map<string, number>();
+  const opsNumbers = new Map<Ops, number>();
+  const numberOf = (ops: Ops): number => {
+    const number = opsNumbers.get(ops) ?? opsNumbers.size;
+    opsNumbers.set(ops, number);
+    return number;
+  };
+  const work = Uint16Array.from(update, ({ ops }) => {
+    const key = ops.map(numberOf).join();
+    const number = numbers.get(key) ?? list.intern(makeWork(ops.map(actionOf)));
+    numbers.set(key, number);
+    return number;
+  });
+  return { works: list.all, work };
+}
+
+/** What generated code does for an ops. */
+export function actionOf({ handler, name, instance }: Ops): Action {
+  switch (handler.kind) {
+    case "record":
+      return { kind: "record", instance, exits: handler.exits };
+    case "count":
+      return { kind: "count", instance };
+    case "statistics":
+    case "direct":
+    case "replace":
+      throw new PatchbayError({
+        code: "unsupported",
+        doing: `let ${name} work`,
+        why: `handlers of kind ${handler.kind} can't be carried out in a process yet`,
+      });
+    default:
+      return handler satisfies never;
+  }
+}
