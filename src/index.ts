@@ -147,6 +147,17 @@ export {
   type FunctionAnswer,
   type InlinedCalls,
 } from "./session/explain-function.ts";
+export {
+  listPatches,
+  type PatchOptions,
+  type PatchOutcome,
+  type PatchState,
+  type PatchTransition,
+  patchProcess,
+  type RevertOptions,
+  requestPatch,
+  revertPatch,
+} from "./session/live-patching.ts";
 export type { MoreSites } from "./session/more-sites.ts";
 export type { Observation, ObservationSummary } from "./session/observation.ts";
 export { openTrace } from "./session/open-trace.ts";
@@ -181,6 +192,7 @@ export {
 export type { ExitStatus } from "./session/target-worker.ts";
 export type { DispatchCounts, EnabledFunction } from "./session/tracing.ts";
 export type { SourceLine } from "./symbols/dwarf/line-table.ts";
+export type { HeldUp } from "./target/stack-walk.ts";
 export { type CallEnd, type CallVisitor, callEnd, type LongPayload } from "./trace/call-stack.ts";
 export type { TraceClock } from "./trace/clock.ts";
 export type { FunctionTable, TracedFunction } from "./trace/functions.ts";

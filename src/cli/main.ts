@@ -13,8 +13,11 @@ import { registerGraph } from "./verbs/graph.ts";
 import { registerInfo } from "./verbs/info.ts";
 import { registerLitmus } from "./verbs/litmus.ts";
 import { registerQuery } from "./verbs/query.ts";
+import { registerPatch } from "./verbs/patch.ts";
+import { registerPatches } from "./verbs/patches.ts";
 import { registerRecord } from "./verbs/record.ts";
 import { registerReport } from "./verbs/report.ts";
+import { registerRevert } from "./verbs/revert.ts";
 import { registerSites } from "./verbs/sites.ts";
 import { registerStat } from "./verbs/stat.ts";
 import { registerVerify } from "./verbs/verify.ts";
@@ -28,8 +31,11 @@ const verbs: readonly ((program: Command) => void)[] = [
   registerInfo,
   registerLitmus,
   registerQuery,
+  registerPatch,
+  registerPatches,
   registerRecord,
   registerReport,
+  registerRevert,
   registerSites,
   registerStat,
   registerVerify,

@@ -34,15 +34,23 @@ const cfa = { nop: 0x00, advanceLoc1: 0x02, advanceLoc4: 0x04, gnuArgsSize: 0x2e
 /** DW_CFA_def_cfa rsp, 8; DW_CFA_offset return address, 1: how every x86-64 function begins. */
 const callRule = [0x0c, 0x07, 0x08, 0x90, 0x01] as const;
 
-/** What is needed of a CIE. */
-type Common = {
+/** What a CIE says for the descriptions that refer to it. */
+export type Common = {
   readonly encoding: number;
+  readonly codeAlign: number;
+  readonly dataAlign: number;
+  /** The frames are those of signals: their callers were interrupted. */
+  readonly isSignal: boolean;
+  /** Where its own rules begin and end. */
+  readonly program: number;
+  readonly end: number;
   /** Its rules are those after a call, and it is not a signal's. */
   readonly called: boolean;
   readonly hasAugmentation: boolean;
 };
 
-class Frames {
+/** Reads the bytes of `.eh_frame`: pointers in its encodings, and LEB128 numbers. */
+export class Frames {
   readonly view: DataView;
   readonly addr: number;
   #at = 0;
@@ -75,6 +83,16 @@ class Frames {
     }
   }
 
+  /** A signed LEB128 number. */
+  sleb(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.u8();
+      value += (byte & 127) * scale;
+      if (byte < 128) return (byte & 64) === 0 ? value : value - scale * 128;
+    }
+  }
+
   /** A pointer in `encoding`; undefined in one that nobody uses here. */
   pointer(encoding: number): number | undefined {
     const base = (encoding & 0x70) === pcRelative ? this.addr + this.#at : 0;
@@ -100,7 +118,7 @@ class Frames {
 }
 
 /** Reads the CIE at `at`. */
-function readCommon(frames: Frames, at: number): Common {
+export function readCommon(frames: Frames, at: number): Common {
   const end = at + 4 + frames.view.getUint32(at, true);
   frames.seek(at + 8);
   const version = frames.u8();
@@ -108,8 +126,8 @@ function readCommon(frames: Frames, at: number): Common {
   for (let byte = frames.u8(); byte !== 0; byte = frames.u8()) {
     augmentation += String.fromCharCode(byte);
   }
-  frames.uleb();
-  frames.uleb();
+  const codeAlign = frames.uleb();
+  const dataAlign = frames.sleb();
   if (version === 1) frames.u8();
   else frames.uleb();
   const hasAugmentation = augmentation.startsWith("z");
@@ -124,10 +142,12 @@ function readCommon(frames: Frames, at: number): Common {
     }
     frames.seek(rules);
   }
-  let called = !augmentation.includes("S") && frames.at + callRule.length <= end;
+  const program = frames.at;
+  const isSignal = augmentation.includes("S");
+  let called = !isSignal && frames.at + callRule.length <= end;
   for (const byte of callRule) called &&= frames.u8() === byte;
   called &&= beginsUnchanged(frames, end);
-  return { encoding, called, hasAugmentation };
+  return { encoding, codeAlign, dataAlign, isSignal, program, end, called, hasAugmentation };
 }
 
 /** Whether the rules in [`frames.at`, `end`) begin with an instruction's, not with a change. */
@@ -173,7 +193,7 @@ function readEntries(frames: Frames): Found[] {
 }
 
 /** The bytes of `.eh_frame`, by its section or by the table's header. */
-function findFrames(elf: ElfFile): Frames | undefined {
+export function findFrames(elf: ElfFile): Frames | undefined {
   const section = findSection(elf, ".eh_frame");
   if (section !== undefined) {
     return new Frames(bytesAtAddr(elf, section.addr, section.size), section.addr);
@@ -184,6 +204,42 @@ function findFrames(elf: ElfFile): Frames | undefined {
   if (header.view.byteLength < 8 || header.seek(1).u8() !== pcRelativeSdata4) return undefined;
   const addr = header.seek(ehFramePtrAt).pointer(pcRelativeSdata4) ?? 0;
   return new Frames(bytesAtAddr(elf, addr, Number.MAX_SAFE_INTEGER), addr);
+}
+
+/** The linker's index of descriptions, in `.eh_frame_hdr`: pairs of addresses, ascending. */
+export type FrameIndex = {
+  /** Link address of the last description whose code begins at `addr` or before; -1: none. */
+  readonly descriptionOf: (addr: number) => number;
+};
+
+/** Relative to the index itself, 4 bytes: how every linker writes it. */
+const indexEncoding = 0x3b;
+const countUdata4 = 0x03;
+const indexHeaderBytes = 12;
+
+/** The index of `elf`; undefined without one, or in an encoding that nobody uses. */
+export function findFrameIndex(elf: ElfFile): FrameIndex | undefined {
+  const segment = elf.segments.find((s) => s.type === segmentType.gnuEhFrame);
+  if (segment === undefined) return undefined;
+  const { addr } = segment;
+  const bytes = bytesAtAddr(elf, addr, segment.fileSize);
+  if (bytes.length < indexHeaderBytes) return undefined;
+  if (bytes[2] !== countUdata4 || bytes[3] !== indexEncoding) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const stated = view.getUint32(indexHeaderBytes - 4, true);
+  const count = Math.min(stated, Math.floor((bytes.length - indexHeaderBytes) / 8));
+  const start = (index: number): number => addr + view.getInt32(indexHeaderBytes + index * 8, true);
+  const descriptionOf = (wanted: number): number => {
+    let low = 0;
+    let high = count;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (start(middle) <= wanted) low = middle + 1;
+      else high = middle;
+    }
+    return low === 0 ? -1 : addr + view.getInt32(indexHeaderBytes + (low - 1) * 8 + 4, true);
+  };
+  return { descriptionOf };
 }
 
 /**

@@ -50,7 +50,8 @@ function countByGnuHash(elf: ElfFile, addr: number): number {
   return 0;
 }
 
-function fromDynamic(elf: ElfFile): SymbolSection | undefined {
+/** The symbols that the loader knows; undefined where there is nothing to be loaded. */
+export function dynamicSymbols(elf: ElfFile): SymbolSection | undefined {
   const entries = dynamicEntries(elf);
   const symbolsAddr = entries.get(dynamicTag.symtab);
   const stringsAddr = entries.get(dynamicTag.strtab);
@@ -75,7 +76,7 @@ export function symbolSections(elf: ElfFile): readonly SymbolSection[] {
     elf.sections.filter((s) => s.type === type).map((s) => fromSection(elf, s)),
   );
   if (tables.length > 0) return tables;
-  const dynamic = fromDynamic(elf);
+  const dynamic = dynamicSymbols(elf);
   return dynamic === undefined ? [] : [dynamic];
 }
 

@@ -17,7 +17,7 @@ const pageBytes = 4096;
 const pagemapChunk = 1 << 16;
 
 /** Pages that hold bytes of [`start`, `end`) and were ever touched (present or swapped out). */
-function* touchedPages(fd: number, start: bigint, end: bigint): Generator<bigint> {
+export function* touchedPages(fd: number, start: bigint, end: bigint): Generator<bigint> {
   const buffer = Buffer.alloc(pagemapChunk * 8);
   const last = Math.ceil(Number(end) / pageBytes);
   for (let page = Number(start / 4096n); page < last; page += pagemapChunk) {

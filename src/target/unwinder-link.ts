@@ -5,11 +5,11 @@ import { assert } from "../base/assert.ts";
 import { codeAddr, type DataAddr, dataAddr, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { stubStride, unwinderRow, unwinderStubs } from "../codegen/x86-64/personality.ts";
-import { nap } from "../os/ptrace.ts";
 import type { Mirror } from "./address-space.ts";
 import type { CodeRegion } from "./code-region.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
+import { atSafePoint } from "./safe-point.ts";
 import {
   deregisterFrames,
   isAtSafePoint,
@@ -27,9 +27,6 @@ export type TargetFacts = {
   /** Functions that a thread must not be in when it is made to call an unwinder. */
   readonly locking: readonly TextRange[];
 };
-
-/** How often a thread at a safe point is looked for. */
-const safePointTries = 500;
 
 export type UnwinderParts = {
   readonly process: TargetProcess;
@@ -140,17 +137,9 @@ export class UnwinderLink {
 
   /** Runs `work` on the first thread that is found at a safe point; whether there was one. */
   #atSafePoint(work: (threads: HeldThreads, tid: Tid) => void): boolean {
-    for (let tries = 0; tries < safePointTries; tries++) {
-      for (const tid of this.#parts.process.threads()) {
-        if (tid === this.#parts.agentTid()) continue;
-        using threads = this.#parts.process.hold(tid);
-        if (threads === undefined || !this.#isSafe(threads, tid)) continue;
-        work(threads, tid);
-        return true;
-      }
-      nap(1);
-    }
-    return false;
+    const { process, agentTid } = this.#parts;
+    const isSafe = (threads: HeldThreads, tid: Tid): boolean => this.#isSafe(threads, tid);
+    return atSafePoint(process, agentTid(), isSafe, work);
   }
 
   /** Takes all registrations back, which nobody needs any more; whether that could be done. */

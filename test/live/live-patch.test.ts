@@ -1,0 +1,323 @@
+/**
+ * Live patching: a server with a bug is patched and reverted under load, and each answer that a
+ * client gets is that of one version; a thread that stays in an old function is waited for; what
+ * can't be is refused, and nothing has changed then.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { api, compile, isSoak, Running, run, Target, tempDir } from "./harness.ts";
+import { changedTextBytes, stateOf } from "./process-state.ts";
+
+const sites = ["-O2", "-g", "-fpatchable-function-entry=5"];
+const plain = ["-O2", "-g"];
+const cycles = isSoak ? 1000 : 5;
+const clientCount = 4;
+
+/** A fix, compiled from a fixture. */
+const compileFix = (name: string): string => {
+  const path = compile(name, { flags: ["-O2", "-g"], more: ["-shared", "-fPIC"] });
+  run("cp", [path, `${path}.so`]);
+  return `${path}.so`;
+};
+
+type Version = "old" | "new";
+
+/** Which version both numbers of an answer are of; undefined when none. */
+function versionOf(x: number, price: number, tax: number): Version | undefined {
+  if (price === x * 2 && tax === Math.floor(x / 4)) return "new";
+  if (price === x * 2 + 1 && tax === Math.floor(x / 4) + 1) return "old";
+  return undefined;
+}
+
+/** Clients that ask one question after the other, and judge the answers. */
+class Clients {
+  answers = 0;
+  readonly wrong: string[] = [];
+  /** What answers have to be that are asked for and given while this is set. */
+  expected: Version | undefined = "old";
+  readonly #sockets: readonly Socket[];
+  #epoch = 0;
+  #isEnding = false;
+  readonly #ended: readonly Promise<void>[];
+
+  constructor(port: number) {
+    this.#sockets = Array.from({ length: clientCount }, () => connect(port, "127.0.0.1"));
+    this.#ended = this.#sockets.map((socket) => this.#run(socket));
+  }
+
+  expect(version: Version | undefined): void {
+    this.#epoch++;
+    this.expected = version;
+  }
+
+  async #run(socket: Socket): Promise<void> {
+    socket.setNoDelay(true);
+    let pending = Buffer.alloc(0);
+    let notify: () => void = () => undefined;
+    socket.on("data", (chunk) => {
+      pending = Buffer.concat([pending, chunk]);
+      notify();
+    });
+    socket.on("error", (error) => this.wrong.push(String(error)));
+    for (let x = 0; !this.#isEnding; x = (x + 7) % 1_000_000) {
+      const { expected } = this;
+      const epoch = this.#epoch;
+      const question = Buffer.alloc(4);
+      question.writeUInt32LE(x);
+      socket.write(question);
+      while (pending.length < 8) {
+        await new Promise<void>((resolve) => {
+          notify = resolve;
+        });
+      }
+      const [price, tax] = [pending.readUInt32LE(0), pending.readUInt32LE(4)];
+      pending = pending.subarray(8);
+      const version = versionOf(x, price, tax);
+      const isSteady = epoch === this.#epoch && expected !== undefined;
+      if (version === undefined || (isSteady && version !== expected)) {
+        this.wrong.push(`${x} ${price} ${tax}: ${version}, expected ${expected}`);
+      }
+      this.answers++;
+    }
+    socket.end();
+  }
+
+  async finish(): Promise<void> {
+    this.#isEnding = true;
+    await Promise.all(this.#ended);
+  }
+
+  /** Waits until each client has got some more answers. */
+  async more(count: number): Promise<void> {
+    const wanted = this.answers + count;
+    while (this.answers < wanted) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function startServer(flags: readonly string[]) {
+  const target = await Target.run(compile("versions.c", { flags }));
+  const port = Number((await target.line(/^ready/)).split(" ")[1]);
+  return { target, port };
+}
+
+const residentKb = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+
+describe("a fix", () => {
+  it.each([sites, plain])(
+    `goes in and out under load ${cycles} times, built with %s`,
+    async (...flags) => {
+      const { target, port } = await startServer(flags);
+      const { pid } = target;
+      const fix = compileFix("versions-fix.c");
+      const clients = new Clients(port);
+      await clients.more(200);
+      let before = stateOf(pid);
+      let residentBefore = 0;
+      for (let cycle = 0; cycle < cycles; cycle++) {
+        clients.expect(undefined);
+        await using patching = await api.patchProcess(pid, fix);
+        const patched = await patching.done;
+        expect(patched.result).toBe("patched");
+        clients.expect("new");
+        await clients.more(100);
+        clients.expect(undefined);
+        await using reverting = await api.revertPatch(pid);
+        expect(await reverting.done).toMatchObject({ result: "reverted" });
+        clients.expect("old");
+        await clients.more(100);
+        expect(clients.wrong.slice(0, 5)).toEqual([]);
+        // The first rounds make the C library's heap what it will be.
+        if (cycle === 2) {
+          before = stateOf(pid);
+          residentBefore = residentKb(pid);
+        }
+      }
+      await clients.finish();
+      expect(stateOf(pid).maps.length).toBe(before.maps.length);
+      expect(residentKb(pid) - residentBefore).toBeLessThan(2048);
+      expect(changedTextBytes(pid)).toBe(0);
+    },
+  );
+});
+
+/** `patchbay patch`, running. */
+const patching = (pid: number, fix: string, ...more: readonly string[]): Running =>
+  new Running("node", ["dist/cli/main.js", "patch", "-p", `${pid}`, fix, ...more]);
+
+/** A server with a thread that is inside of `linger`, and a fix for that. */
+async function startLingering() {
+  const { target } = await startServer(sites);
+  target.send("linger");
+  await target.line(/^lingering/);
+  return { target, fix: compileFix("linger-fix.c") };
+}
+
+describe("a thread that stays in an old function", () => {
+  it("is waited for, with its stack, and both functions change when it returns", async () => {
+    const { target, fix } = await startLingering();
+    const command = patching(target.pid, fix);
+    await command.complaint(/is inside linger: .*linger < lingering/);
+    target.send("hop");
+    expect(await target.line(/^hop/)).toMatch(/^hop 33 /);
+    const [state] = api.listPatches(target.pid);
+    expect(state).toMatchObject({ state: "switching", owner: command.pid });
+    target.send("return");
+    // The thread that held called the old function to its end.
+    expect(await target.line(/^lingered/)).toBe("lingered 11");
+    const { status, stderr } = await command.finish();
+    expect(stderr).toMatch(/patched 2 functions \(.*linger.*\).*waiting for 1 threads/);
+    expect(status).toBe(0);
+    expect(api.listPatches(target.pid)).toMatchObject([{ state: "in force", holding: [] }]);
+  });
+
+  it("goes on as before when the change is cancelled by Ctrl-C", async () => {
+    const { target, fix } = await startLingering();
+    const before = stateOf(target.pid);
+    const command = patching(target.pid, fix);
+    await command.complaint(/is inside linger/);
+    command.child.kill("SIGINT");
+    const { status, stderr } = await command.finish();
+    expect(stderr).toMatch(/cancelled 2 functions/);
+    expect(status).toBe(1);
+    target.send("return");
+    expect(await target.line(/^lingered/)).toBe("lingered 11");
+    expect(changedTextBytes(target.pid)).toBe(0);
+    expect(stateOf(target.pid).maps.length).toBeLessThanOrEqual(before.maps.length + 1);
+    expect(api.listPatches(target.pid)).toEqual([]);
+  });
+
+  it("is told by another command to be forced, and mixes versions then", async () => {
+    const { target, fix } = await startLingering();
+    const command = patching(target.pid, fix);
+    await command.complaint(/is inside linger/);
+    expect(api.requestPatch(target.pid, "force")).toBe(true);
+    const { status, stderr } = await command.finish();
+    expect(stderr).toMatch(/by force/);
+    expect(status).toBe(0);
+    target.send("return");
+    expect(await target.line(/^lingered/)).toBe("lingered 12");
+  });
+
+  it("is not waited for with --immediate", async () => {
+    const { target, fix } = await startLingering();
+    const { status } = await patching(target.pid, fix, "--immediate").finish();
+    expect(status).toBe(0);
+    target.send("return");
+    expect(await target.line(/^lingered/)).toBe("lingered 12");
+  });
+
+  it("keeps its version when the patcher is killed; a revert cleans up", async () => {
+    const { target, fix } = await startLingering();
+    const command = patching(target.pid, fix);
+    await command.complaint(/is inside linger/);
+    command.child.kill("SIGKILL");
+    await command.ended;
+    expect(api.listPatches(target.pid)).toMatchObject([{ state: "switching" }]);
+    target.send("return");
+    expect(await target.line(/^lingered/)).toBe("lingered 11");
+    await using reverting = await api.revertPatch(target.pid);
+    expect(await reverting.done).toMatchObject({ result: "reverted" });
+    expect(changedTextBytes(target.pid)).toBe(0);
+  });
+});
+
+describe("what can't be is refused, and nothing has changed", () => {
+  const refusals: readonly (readonly [string, string, readonly string[], RegExp])[] = [
+    [
+      "another build-id",
+      "int patchbay_fix_step(int v) { return v; }\n" +
+        '__asm__(".pushsection .patchbay.target,\\"a\\"; .ascii \\"0123abcd\\"; .popsection");',
+      [],
+      /made for build-id 0123abcd, and the process runs [0-9a-f]{40}/,
+    ],
+    [
+      "a function that is not there",
+      "int patchbay_fix_stepp(int v) { return v; }",
+      [],
+      /no function stepp in the process \(did you mean step/,
+    ],
+    [
+      "a function that was inlined everywhere",
+      "int patchbay_fix_only_inlined(int v) { return v; }",
+      [],
+      /only_inlined was inlined everywhere .*into main at versions.c:\d+/,
+    ],
+    [
+      "a static that is not declared weak",
+      "extern unsigned long answers; int patchbay_fix_step(int v) { return answers + v; }",
+      [],
+      /answers, which is static .*weak/,
+    ],
+    [
+      "a library that needs what is nowhere",
+      "extern int nowhere(void); int patchbay_fix_step(int v) { return nowhere() + v; }",
+      [],
+      /undefined symbol: nowhere/,
+    ],
+    ["no function at all", "int other(int v) { return v; }", [], /says of no function/],
+    [
+      "a map to nothing",
+      "int other(int v) { return v; }",
+      ["--map", "step=another"],
+      /no function another/,
+    ],
+  ];
+
+  it.each(refusals)("%s", async (_, source, options, message) => {
+    const { target } = await startServer(sites);
+    const before = stateOf(target.pid);
+    const folder = tempDir("fix");
+    const path = join(folder, "fix.so");
+    writeFileSync(join(folder, "fix.c"), source);
+    run("gcc", ["-O2", "-shared", "-fPIC", join(folder, "fix.c"), "-o", path]);
+    const { status, stderr } = await patching(target.pid, path, ...options).finish();
+    expect(stderr).toMatch(message);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+    expect(status).toBe(1);
+    expect(stateOf(target.pid)).toEqual(before);
+    expect(changedTextBytes(target.pid)).toBe(0);
+  });
+
+  it("a function that another fix or a tracer holds, unless it is stacked", async () => {
+    const { target } = await startServer(sites);
+    const { pid } = target;
+    const first = compileFix("linger-fix.c");
+    await using patched = await api.patchProcess(pid, first, { name: "first" });
+    await patched.done;
+    const second = join(tempDir("fix"), "second.so");
+    writeFileSync(`${second}.c`, "int patchbay_fix_linger(int wait) { return 44 + 0 * wait; }");
+    run("gcc", ["-O2", "-shared", "-fPIC", `${second}.c`, "-o", second]);
+    await expect(api.patchProcess(pid, second)).rejects.toThrow(/linger is replaced by first/);
+    await using stacked = await api.patchProcess(pid, second, { stack: true });
+    await stacked.done;
+    target.send("hop");
+    expect(await target.line(/^hop/)).toMatch(/^hop 44 /);
+    await expect(api.revertPatch(pid, { name: "first" })).rejects.toThrow(/second lies on top/);
+    for (const expected of [/^hop 33 /, /^hop 11 /]) {
+      await using reverting = await api.revertPatch(pid);
+      await reverting.done;
+      target.send("hop");
+      expect(await target.line(/^hop/)).toMatch(expected);
+    }
+    expect(changedTextBytes(pid)).toBe(0);
+    await using session = await api.attach(pid);
+    await using _ = new AsyncEnd(await session.observe({ filter: { include: ["linger"] } }));
+    await expect(api.patchProcess(pid, first)).rejects.toThrow(
+      /patchbay process \d+ is tracing it/,
+    );
+  });
+});
+
+/** Ends an observation with its scope. */
+class AsyncEnd {
+  readonly #observation: { stop(): Promise<unknown> };
+  constructor(observation: { stop(): Promise<unknown> }) {
+    this.#observation = observation;
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#observation.stop();
+  }
+}
