@@ -5,6 +5,7 @@
 import { run as runAttach } from "./attach.ts";
 import { run as runCost } from "./cost.ts";
 import { run as runDrain } from "./drain.ts";
+import { run as runHandlers } from "./handlers.ts";
 import { describeMachine, machineLine } from "./machine.ts";
 import { run as runPeers } from "./peers.ts";
 import { run as runReading } from "./reading.ts";
@@ -13,6 +14,7 @@ import { run as runTracers } from "./tracers.ts";
 
 const benchmarks: Readonly<Record<string, () => Promise<readonly Table[]>>> = {
   cost: runCost,
+  handlers: runHandlers,
   attach: runAttach,
   drain: runDrain,
   reading: runReading,

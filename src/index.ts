@@ -116,6 +116,17 @@ export { type DiffVerdict, diffTraces, type FunctionDiff, formatDiff } from "./r
 export { type Exporter, exporters } from "./report/exporters.ts";
 export { formatGraph, formatGraphJson, type GraphOptions } from "./report/graph.ts";
 export { formatInfo, readInfo, type TraceInfo } from "./report/info.ts";
+export {
+  firstView,
+  formatLive,
+  formatScreen,
+  type LiveOrder,
+  type LiveRow,
+  type LiveView,
+  liveOrders,
+  pressKey,
+  sortLive,
+} from "./report/live-statistics.ts";
 export type { TreeOptions } from "./report/read-call-tree.ts";
 export {
   type FunctionReport,
@@ -159,7 +170,7 @@ export {
   revertPatch,
 } from "./session/live-patching.ts";
 export type { MoreSites } from "./session/more-sites.ts";
-export type { Observation, ObservationSummary } from "./session/observation.ts";
+export type { FunctionStatistics, Observation, ObservationSummary } from "./session/observation.ts";
 export { openTrace } from "./session/open-trace.ts";
 export { writeParquet } from "./session/parquet-directory.ts";
 export type { Module, ModuleList, SkippedModule } from "./session/process-modules.ts";

@@ -15,10 +15,15 @@ export type Action =
     }
   /** Adds 1 to the function's counter in the instance's arena. */
   | { readonly kind: "count"; readonly instance: number }
+  /** Adds calls, and with exits times, to the thread's own tables: `ring/statistics.ts`. */
+  | { readonly kind: "statistics"; readonly instance: number; readonly exits: boolean }
   /** The 128 bytes below the stack pointer stay as they are: the site is inside of a function. */
   | { readonly kind: "redZone" }
   /** Goes through the list of all ops, whose address is in the word at `at`: `x86-64/walk.ts`. */
   | { readonly kind: "list"; readonly at: bigint };
+
+/** An action that has to do with exits, too. */
+export type ExitAction = Extract<Action, { readonly exits: boolean }>;
 
 /** Made by `makeWork`; empty where nothing happens. */
 export type Work = readonly Action[];
@@ -40,7 +45,7 @@ export function makeWork(actions: readonly Action[]): Work {
   const byKey = new Map<string, Action>();
   for (const action of actions) byKey.set(actionKey(action), action);
   const isCovered = (action: Action): boolean =>
-    action.kind === "record" && !action.exits && byKey.has(actionKey({ ...action, exits: true }));
+    "exits" in action && !action.exits && byKey.has(actionKey({ ...action, exits: true }));
   return [...byKey]
     .filter(([, action]) => !isCovered(action))
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -51,11 +56,22 @@ export function makeWork(actions: readonly Action[]): Work {
 export const workKey = (work: Work): string => work.map(actionKey).join(" ");
 
 /** Whether the function's return has to come by. */
-export const hooksReturn = (action: Action): boolean => action.kind === "record" && action.exits;
+export const hooksReturn = (action: Action): action is ExitAction =>
+  "exits" in action && action.exits;
 
 /** What is left to do where returns can't be hooked. */
 export const withoutExits = (work: Work): Work =>
-  makeWork(work.map((action) => (action.kind === "record" ? { ...action, exits: false } : action)));
+  makeWork(work.map((action) => (hooksReturn(action) ? { ...action, exits: false } : action)));
+
+/** What is left to do where frames have no words for the actions of some instances. */
+export const withoutFrameWords = (work: Work, hasWords: (instance: number) => boolean): Work =>
+  makeWork(
+    work.map((action) =>
+      action.kind === "statistics" && !hasWords(action.instance)
+        ? { ...action, exits: false }
+        : action,
+    ),
+  );
 
 /** The same inside of a function, where the red zone is in use and no return is to come. */
 export const insideFunction = (work: Work): Work =>

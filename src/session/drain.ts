@@ -7,21 +7,13 @@
  * positions are marked now and then, because an event carries no more than 38 bits of its time.
  */
 import { type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
-import { PatchbayError } from "../base/error.ts";
 import { MappedFile } from "../os/mapped-file.ts";
 import { isThread, ProcessMemory, threadName } from "../os/proc.ts";
 import { tscNow } from "../os/tsc.ts";
-import {
-  type ArenaShape,
-  control,
-  entryBusy,
-  pageBytes,
-  ringOffset,
-  ringStride,
-  threadTable,
-} from "../ring/arena.ts";
+import { type ArenaShape, control, pageBytes, ringOffset, ringStride } from "../ring/arena.ts";
 import { eventBytes, ringHeader, ringHeaderBytes } from "../ring/layout.ts";
 import { RingConsumer } from "../ring/ring-consumer.ts";
+import { forgetThread } from "../target/thread-table.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { SessionEnd, SessionStart } from "../trace/session.ts";
 import { createTraceDirectory, type ThreadStream, type TraceDirectory } from "./trace-directory.ts";
@@ -228,7 +220,7 @@ export class Drain {
         continue;
       }
       this.#drainRing(ring);
-      this.#forget(owner.tid);
+      forgetThread(this.#memory, this.#start.table, owner.tid);
       owner.stream.close();
       this.#lostBefore += ring.losses.all - ring.baseline.all;
       ring.baseline = ring.losses;
@@ -244,23 +236,6 @@ export class Drain {
     const first = given >= 0 ? given : this.#rings.length;
     if (first >= this.#start.shape.ringCount) return;
     Atomics.store(new Int32Array(this.#control.buffer, control.nextRing, 1), 0, first);
-  }
-
-  /** Takes a thread that has ended out of the target's table. Nobody else changes its entry. */
-  #forget(tid: Tid): void {
-    const { entries, entryBytes, probes, tid: tidOffset } = threadTable;
-    const at = this.#start.table + BigInt((tid & (entries - 1)) * entryBytes);
-    try {
-      const view = new DataView(this.#memory.read(at, probes * entryBytes).buffer);
-      for (let index = 0; index < probes; index++) {
-        const found = view.getInt32(index * entryBytes + tidOffset, true);
-        if (found !== tid && found !== tid + entryBusy) continue;
-        this.#memory.write(at + BigInt(index * entryBytes + tidOffset), new Uint8Array(4));
-      }
-    } catch (error) {
-      // The table is not mapped any more when Patchbay is leaving.
-      if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
-    }
   }
 
   /** Writes what is left and ends the trace. The producers have stopped, or will be cut off. */

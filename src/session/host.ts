@@ -7,7 +7,9 @@ import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { cpuVendor } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
-import { pageBytes } from "../ring/arena.ts";
+import { type ArenaShape, pageBytes } from "../ring/arena.ts";
+import { eventBytes } from "../ring/layout.ts";
+import { statisticsSlots } from "../ring/statistics.ts";
 import type { RemoveResult } from "../target/injection.ts";
 import { type Catalogue, type CatalogueOf, toSiteTable } from "./catalogue.ts";
 import { hasAll, type MoreSites } from "./more-sites.ts";
@@ -39,6 +41,17 @@ const machineRules = (): VendorRules =>
 
 /** Room for the steps that change some 250,000 sites; memory that is not used is not taken. */
 const programBytes = 16 << 20;
+
+/** Address space for statistics in the target, and threads that have some at the least. */
+const statisticsBytesMax = 2 ** 34;
+const statisticsThreadsMin = 128;
+
+/** Rings whose slots hold each thread's statistics of all functions. */
+function statisticsRings(siteCount: number): Pick<ArenaShape, "ringCount" | "slotCount"> {
+  const slotCount = statisticsSlots(siteCount);
+  const threads = Math.floor(statisticsBytesMax / (slotCount * eventBytes));
+  return { slotCount, ringCount: Math.max(statisticsThreadsMin, Math.min(4096, threads)) };
+}
 
 export class Host {
   readonly pid: Pid;
@@ -102,15 +115,18 @@ export class Host {
     const { target } = this.#parts;
     const { presence, exits } = injected;
     if (request.dispatch !== undefined) await tracing.setDispatch(request.dispatch);
-    const counterBytes = pageBytes * Math.ceil((catalogue.functions.length * 8) / pageBytes);
-    const shape = { ...request.rings, programBytes: 0, counterBytes };
-    const { overwrite } = request;
-    const { instance, arenaFd, table } = await target.call("addInstance", { shape, overwrite });
+    const siteCount = catalogue.functions.length;
+    const counterBytes = pageBytes * Math.ceil((siteCount * 8) / pageBytes);
+    const rings = request.rings === "statistics" ? statisticsRings(siteCount) : request.rings;
+    const shape = { ...rings, programBytes: 0, counterBytes };
+    const { overwrite, frameWords } = request;
+    const added = await target.call("addInstance", { shape, overwrite, frameWords });
+    const { instance, arenaFd, table, hasFrameWords } = added;
     let left: Promise<RemoveResult | undefined> | undefined;
     const seat = new LocalSeat({
       tracing,
       request,
-      rings: { arenaFd, shape, overwrite, table, exits },
+      rings: { arenaFd, shape, overwrite, table, exits, hasFrameWords },
       instance,
       announce,
       leave: (isRunning) =>

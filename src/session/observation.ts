@@ -1,37 +1,97 @@
 /**
- * Counting the calls of functions in a process, without a trace: nothing is recorded, nothing is
- * written to disk, and a call costs one addition. It ends when it is told to, or with the process;
- * then the process is as it was and the counts are final.
+ * Watching the calls of functions in a process without a trace: the thunks themselves count calls
+ * and add up what they take; nothing is recorded, nothing is written to disk. It ends when it is
+ * told to, or with the process; then the process is as it was and the statistics are final.
  */
+import { ensure } from "../base/assert.ts";
+import { type Pid, siteId } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import { listThreads, ProcessMemory } from "../os/proc.ts";
+import { StatisticsReader, type StatisticsSnapshot } from "../target/statistics.ts";
+import type { SiteFilter } from "./catalogue.ts";
 import { type Cause, Lifetime } from "./lifetime.ts";
-import type { CallCount, Seat } from "./seat.ts";
+import type { AnnouncedFunction, CallCount, RegisteredOps, Seat } from "./seat.ts";
 import type { ExitStatus } from "./target-worker.ts";
+
+/**
+ * A function and what its calls took, in nanoseconds. A call within a call of the same function
+ * counts as another one, with its own time.
+ */
+export type FunctionStatistics = CallCount & {
+  /** Calls that have returned; what follows is of these, and absent where there are none. */
+  readonly returned: number;
+  readonly totalNs: number;
+  /** Without the time in functions, counted as well, that it called. */
+  readonly selfNs: number;
+  readonly meanNs?: number;
+  readonly minNs?: number;
+  readonly maxNs?: number;
+  /** Right to 6 %. */
+  readonly p50Ns?: number;
+  readonly p99Ns?: number;
+};
+
+type ProcessStatistics = {
+  readonly functions: readonly FunctionStatistics[];
+  readonly missed: number;
+};
 
 /** How an observation went. */
 export type ObservationSummary = Cause & {
-  /** Calls of each function that was called, most first. */
-  readonly counts: readonly CallCount[];
-  /** Functions that were counted. */
+  /** Of each function that was called, most calls first. */
+  readonly statistics: readonly FunctionStatistics[];
+  /** Calls of threads for which there was no table: of which functions isn't known. */
+  readonly missed: number;
+  /** Functions that were watched. */
   readonly functions: number;
-  /** Functions that were not counted because their bytes were not what they should be. */
+  /** Functions that were not watched because their bytes were not what they should be. */
   readonly refused: readonly string[];
   /** What had to be left in the process, and why. */
   readonly left?: string;
 };
 
+type Parts = {
+  readonly pid: Pid;
+  readonly seat: Seat;
+  /** Whether times are wanted. */
+  readonly times: boolean;
+  readonly status: () => Promise<ExitStatus>;
+  readonly failure: () => Promise<string | undefined>;
+  /** Nanoseconds in a tick of the target's clock. */
+  readonly tickNs: () => Promise<number>;
+};
+
 export class Observation {
-  readonly #seat: Seat;
+  /** Whether times are measured; not so where the process has no room for what that needs. */
+  readonly times: boolean;
+  readonly #parts: Parts;
   readonly #lifetime: Lifetime<ObservationSummary>;
+  readonly #names = new Map<number, string>();
+  readonly #reader: StatisticsReader | undefined;
+  readonly #memory: ProcessMemory;
+  #ops: RegisteredOps | undefined;
+  #final: ProcessStatistics | undefined;
 
   /** @internal use `Session.observe`. */
-  constructor(
-    seat: Seat,
-    status: () => Promise<ExitStatus>,
-    failure: () => Promise<string | undefined>,
-  ) {
-    this.#seat = seat;
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { times, seat, status, failure } = parts;
+    this.times = times && seat.rings.exits && seat.rings.hasFrameWords;
+    this.#reader = times ? new StatisticsReader(seat.rings) : undefined;
+    this.#memory = new ProcessMemory(parts.pid);
     const finish = (cause: Cause): Promise<ObservationSummary> => this.#finish(cause);
     this.#lifetime = new Lifetime({ status, failure, finish });
+  }
+
+  /** @internal Is told of functions before they are watched. */
+  announce(functions: readonly AnnouncedFunction[]): void {
+    for (const { site, name, demangled } of functions) this.#names.set(site, demangled ?? name);
+  }
+
+  /** @internal */
+  async begin(filter: Partial<SiteFilter>): Promise<void> {
+    const kind = this.#parts.times ? "statistics" : "count";
+    this.#ops = await this.#parts.seat.register("stat", { kind }, filter);
   }
 
   /** Settles when the observation has ended, for whatever reason. */
@@ -44,14 +104,53 @@ export class Observation {
     return this.#lifetime.isEnding;
   }
 
-  /** How many functions are counted at present. */
+  /** How many functions are watched at present. */
   async functions(): Promise<number> {
-    return (await this.#seat.state()).functions;
+    return (await this.#parts.seat.state()).functions;
   }
 
-  /** Calls so far of each function that was called, most first. */
-  counts(): Promise<readonly CallCount[]> {
-    return this.#seat.counts();
+  /** Watches other functions from now on; what was counted of the others stays. */
+  async setFilter(filter: Partial<SiteFilter>): Promise<void> {
+    const ops = ensure(this.#ops, "it has begun");
+    this.#ops = await this.#parts.seat.setFilter(ops, filter);
+  }
+
+  /** Statistics so far of each function that was called, most calls first. */
+  async statistics(): Promise<readonly FunctionStatistics[]> {
+    return (await this.#read()).functions;
+  }
+
+  async #read(): Promise<ProcessStatistics> {
+    if (this.#final !== undefined) return this.#final;
+    const { seat, tickNs } = this.#parts;
+    const reader = this.#reader;
+    if (reader === undefined) {
+      const counts = await seat.counts();
+      const functions = counts.map((one) => ({ ...one, returned: 0, totalNs: 0, selfNs: 0 }));
+      return { functions, missed: 0 };
+    }
+    const ns = await tickNs();
+    // It may have ended meanwhile.
+    if (this.#final !== undefined) return this.#final;
+    this.#reap(reader);
+    const found = reader.read();
+    const functions = Array.from(found.sites, (site, index): FunctionStatistics => {
+      const name = this.#names.get(site) ?? `site ${site}`;
+      return { site: siteId(site), name, ...numbersOf(found, index, ns) };
+    });
+    functions.sort((a, b) => b.calls - a.calls);
+    return { functions, missed: found.missed };
+  }
+
+  /** Gives the tables of threads that have ended to others. */
+  #reap(reader: StatisticsReader): void {
+    try {
+      const alive = new Set(listThreads(this.#parts.pid));
+      reader.reap(this.#memory, (tid) => alive.has(tid));
+    } catch (error) {
+      // It has ended, and needs no tables any more.
+      if (!(error instanceof PatchbayError) || error.code !== "no-such-process") throw error;
+    }
   }
 
   /** Ends the observation: the process is as it was before. */
@@ -60,12 +159,44 @@ export class Observation {
   }
 
   async #finish(cause: Cause): Promise<ObservationSummary> {
-    const { functions, refused } = await this.#seat.state();
-    const removed = await this.#seat.leave(cause.exit.kind === "running");
-    // The counters stay mapped here: what was counted to the very end is in them.
-    const counts = await this.#seat.counts();
-    await this.#seat.release();
+    const { seat } = this.#parts;
+    const { functions, refused } = await seat.state();
+    const removed = await seat.leave(cause.exit.kind === "running");
+    // The rings stay mapped here: what was counted to the very end is in them.
+    this.#final = await this.#read();
+    const { functions: statistics, missed } = this.#final;
+    this.#reader?.[Symbol.dispose]();
+    this.#memory[Symbol.dispose]();
+    await seat.release();
     const left = removed?.left;
-    return { ...cause, counts, functions, refused, ...(left === undefined ? {} : { left }) };
+    const about = { ...cause, statistics, missed, functions, refused };
+    return { ...about, ...(left === undefined ? {} : { left }) };
   }
+}
+
+const round = (ns: number): number => Math.round(ns * 1000) / 1000;
+
+/** One function's numbers. */
+function numbersOf(
+  found: StatisticsSnapshot,
+  index: number,
+  tickNs: number,
+): Omit<FunctionStatistics, "site" | "name"> {
+  const ns = (column: Float64Array): number => round((column[index] ?? 0) * tickNs);
+  const returned = found.returned[index] ?? 0;
+  const sums = {
+    calls: found.calls[index] ?? 0,
+    returned,
+    totalNs: ns(found.total),
+    selfNs: ns(found.self),
+  };
+  if (returned === 0) return sums;
+  return {
+    ...sums,
+    meanNs: round(sums.totalNs / returned),
+    minNs: ns(found.shortest),
+    maxNs: ns(found.longest),
+    p50Ns: ns(found.p50),
+    p99Ns: ns(found.p99),
+  };
 }

@@ -33,6 +33,7 @@ export function actionOf({ handler, name, instance }: Ops): Action {
     case "count":
       return { kind: "count", instance };
     case "statistics":
+      return { kind: "statistics", instance, exits: true };
     case "direct":
     case "replace":
       throw new PatchbayError({

@@ -26,7 +26,10 @@ export type CallCount = {
 export type SeatRequest = {
   /** Who he is, as other users see it. */
   readonly name: string;
-  readonly rings: Pick<ArenaShape, "ringCount" | "slotCount">;
+  /** Rings for events, or statistics of each function in their place. */
+  readonly rings: Pick<ArenaShape, "ringCount" | "slotCount"> | "statistics";
+  /** Whether what he asks for wants words of frames beside their return address. */
+  readonly frameWords: boolean;
   /** Full rings overwrite their oldest events. */
   readonly overwrite: boolean;
   /** The sites that count for him beside those that compilers left. */
@@ -47,6 +50,8 @@ export type Rings = {
   readonly table: bigint;
   /** Whether returns can be hooked. */
   readonly exits: boolean;
+  /** Whether there are the words of frames that were asked for. */
+  readonly hasFrameWords: boolean;
 };
 
 /** An ops that a user has registered. */

@@ -14,7 +14,7 @@ import { type ClockReading, readClocks } from "../os/tsc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
-import type { TraceClock } from "../trace/clock.ts";
+import { nsPerTick, type TraceClock } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
 import { refuseUnattachable } from "./attachable.ts";
 import {
@@ -57,10 +57,16 @@ export type RecordOptions = MoreSites & {
 };
 
 /** What is counted without a recording. */
-export type ObserveOptions = MoreSites & Pick<RecordOptions, "filter" | "vendorRules" | "dispatch">;
+export type ObserveOptions = MoreSites &
+  Pick<RecordOptions, "filter" | "vendorRules" | "dispatch"> & {
+    /** Measure what calls take; without it they are only counted, which is cheaper. */
+    readonly times?: boolean;
+  };
 
 const ringBytesDefault = 4 << 20;
 const threadsDefault = 1024;
+/** Nothing is recorded: the smallest ring that there can be. */
+const noRings = { ringCount: 1, slotCount: pageBytes / eventBytes };
 /** Shortest span over which the clock's speed is measured, in ms. */
 const calibrationMs = 25;
 
@@ -200,19 +206,24 @@ export class Session {
    */
   async observe(options: ObserveOptions = {}): Promise<Observation> {
     this.#check(options);
-    // Nothing is recorded: the smallest ring that there can be.
-    const rings = { ringCount: 1, slotCount: pageBytes / eventBytes };
-    const request = requestOf("count", rings, options);
-    const seat = await this.#host.sit(request, async () => undefined);
-    const observation = new Observation(
-      seat,
-      () => this.status(),
-      async () => this.#host.failure,
+    const { times = true } = options;
+    const request = requestOf("stat", times ? "statistics" : noRings, options);
+    let observation: Observation | undefined;
+    const seat = await this.#host.sit({ ...request, frameWords: times }, async (functions) =>
+      observation?.announce(functions),
     );
-    const start = (): Promise<unknown> =>
-      seat.register("count", { kind: "count" }, options.filter ?? {});
-    await this.#begin(observation, "counting could not begin", start);
-    return observation;
+    observation = new Observation({
+      pid: this.pid,
+      seat,
+      times,
+      status: () => this.status(),
+      failure: async () => this.#host.failure,
+      tickNs: async () => nsPerTick(await this.#calibrate()),
+    });
+    const watching = observation;
+    const start = (): Promise<void> => watching.begin(options.filter ?? {});
+    await this.#begin(watching, "counting could not begin", start);
+    return watching;
   }
 
   /** Starts recording, beside whatever else goes on. A launched program starts to run. */
@@ -358,6 +369,7 @@ const requestOf = (
   name,
   rings,
   overwrite: false,
+  frameWords: false,
   more: { prologues, libcalls, probes },
   ...(vendorRules === undefined ? {} : { vendorRules }),
   ...(dispatch === undefined ? {} : { dispatch }),

@@ -11,7 +11,6 @@ import { kill } from "../os/libc.ts";
 import { readAuxv } from "../os/proc.ts";
 import { poll, signal } from "../os/ptrace.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
-import type { ArenaShape } from "../ring/arena.ts";
 import { functionAt } from "../symbols/symbol-table.ts";
 import {
   type ChangeResult,
@@ -22,7 +21,7 @@ import {
   type SiteTable,
   type TargetFacts,
 } from "../target/injection.ts";
-import type { Instance, Instances } from "../target/instances.ts";
+import type { Instance, InstanceRequest, Instances } from "../target/instances.ts";
 import { launchHeld } from "../target/launch.ts";
 import { PtraceProcess } from "../target/ptrace-process.ts";
 import type { StoppedThreads } from "../target/stop.ts";
@@ -52,7 +51,7 @@ export type TargetHandlers = {
   launch(command: readonly string[], options: SpawnOptions): Pid;
   inject(pid: Pid, facts: TargetFacts, sites: SiteTable, options: InjectOptions): Injected;
   /** Makes rings and counters for one more user. */
-  addInstance(rings: { readonly shape: ArenaShape; readonly overwrite: boolean }): Instance;
+  addInstance(request: InstanceRequest): Instance;
   /** Nothing comes into an instance's rings any more. */
   silenceInstance(presence: number, instance: number): void;
   /** Gives an instance's memory back. */
@@ -128,7 +127,7 @@ const handlers: TargetHandlers = {
     sweep();
     return { presence: presences, exits: present.exits };
   },
-  addInstance: ({ shape, overwrite }) => getInjection().instances.add(shape, overwrite),
+  addInstance: (request) => getInjection().instances.add(request),
   silenceInstance: (presence, instance) => instancesOf(presence).silence(instance),
   releaseInstance: (presence, instance) => instancesOf(presence).release(instance),
   change: (changes) => getInjection().change(changes),

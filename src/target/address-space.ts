@@ -91,13 +91,47 @@ export function findMirror(
   const size = 1n << BigInt(windowBits);
   const bytes = size + pageBytes;
   const windowStart = stack & ~(size - 1n);
+  const base = findRoomBelow(maps, windowStart, bytes, size);
+  if (base === undefined) return undefined;
+  const window = Number(stack >> BigInt(windowBits));
+  return { base, bytes, delta: base - windowStart + mirrorShift, window, windowBits };
+}
+
+/** Further words for each stack slot: `deltas` are added to its address to get them. */
+export type FrameWords = {
+  readonly base: bigint;
+  readonly bytes: bigint;
+  readonly deltas: readonly bigint[];
+};
+
+/** Where in a page they are to those of the stack, 0, and of the mirror. */
+const wordShifts = [1024n, 3072n];
+
+/** Room for two further words of each slot that `mirror` mirrors; undefined without. */
+export function findFrameWords(
+  maps: readonly Mapping[],
+  { window, windowBits }: Mirror,
+): FrameWords | undefined {
+  const size = 1n << BigInt(windowBits);
+  const bytes = size * BigInt(wordShifts.length) + pageBytes;
+  const windowStart = BigInt(window) * size;
+  const base = findRoomBelow(maps, windowStart, bytes, size);
+  if (base === undefined) return undefined;
+  const deltas = wordShifts.map((shift, i) => base - windowStart + size * BigInt(i) + shift);
+  return { base, bytes, deltas };
+}
+
+/** The highest unmapped `bytes` below `limit`, at a multiple of `alignment`. */
+function findRoomBelow(
+  maps: readonly Mapping[],
+  limit: bigint,
+  bytes: bigint,
+  alignment: bigint,
+): bigint | undefined {
   for (const gap of gaps(maps).toReversed()) {
-    const end = gap.end < windowStart ? gap.end : windowStart;
-    const base = (end - bytes) & ~(size - 1n);
-    if (base >= gap.start) {
-      const window = Number(stack >> BigInt(windowBits));
-      return { base, bytes, delta: base - windowStart + mirrorShift, window, windowBits };
-    }
+    const end = gap.end < limit ? gap.end : limit;
+    const base = (end - bytes) & ~(alignment - 1n);
+    if (base >= gap.start) return base;
   }
   return undefined;
 }

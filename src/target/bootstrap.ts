@@ -93,20 +93,28 @@ export function mapMirror(
 ): Mirror | undefined {
   const mirror = findMirror(maps, stack, mirrorWindowBits);
   if (mirror === undefined) return undefined;
-  const { base, bytes } = mirror;
+  return mapSparse(caller, "the mirror of the stacks", mirror, mapped) ? mirror : undefined;
+}
+
+/** Maps terabytes of which little is used; false when the system does not let it. */
+export function mapSparse(
+  caller: SystemCaller,
+  what: string,
+  { base, bytes }: { readonly base: bigint; readonly bytes: bigint },
+  mapped: Range[],
+): boolean {
   const { privateAnonymous, noReserve, fixedNoReplace } = mapFlag;
   const flags = privateAnonymous | noReserve | fixedNoReplace;
-  const doing = "map the mirror of the stacks";
   const isMapped = tryCall(() =>
-    caller.syscall(doing, "mmap", base, bytes, BigInt(prot.none), flags, -1n, 0n),
+    caller.syscall(`map ${what}`, "mmap", base, bytes, BigInt(prot.none), flags, -1n, 0n),
   );
-  if (!isMapped) return undefined;
+  if (!isMapped) return false;
   mapped.push({ start: base, bytes });
-  // A process that locks its memory (mlockall) must not be made to populate 2 TiB.
-  tryCall(() => caller.syscall("let the mirror be sparse", "munlock", base, bytes));
-  caller.syscall("keep the mirror out of core dumps", "madvise", base, bytes, advice.dontDump);
-  caller.syscall("open the mirror", "mprotect", base, bytes, BigInt(prot.read | prot.write));
-  return mirror;
+  // A process that locks its memory (mlockall) must not be made to populate all of it.
+  tryCall(() => caller.syscall(`let ${what} be sparse`, "munlock", base, bytes));
+  caller.syscall(`keep ${what} out of core dumps`, "madvise", base, bytes, advice.dontDump);
+  caller.syscall(`open ${what}`, "mprotect", base, bytes, BigInt(prot.read | prot.write));
+  return true;
 }
 
 /** Whether the system did not object. */

@@ -35,7 +35,7 @@ import {
 } from "./bootstrap.ts";
 import { CalledSites, type Naming } from "./called-sites.ts";
 import { isInRegion } from "./code-region.ts";
-import { Instances } from "./instances.ts";
+import { Instances, type SystemWork } from "./instances.ts";
 import { repairStacks } from "./mirror-repair.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
@@ -110,7 +110,8 @@ export class Injection {
     const { process, plan, sites, agent, mapped } = parts;
     this.pid = process.pid;
     this.exits = parts.mirror !== undefined;
-    this.instances = new Instances({ process, mapped, call: (work) => this.#call(work) });
+    const call: SystemWork = (work) => this.#call(work);
+    this.instances = new Instances({ process, mapped, mirror: parts.mirror, call });
     this.#parts = parts;
     this.#held = held;
     this.#states = new SiteStates(sites, process.backEnd);
@@ -202,6 +203,7 @@ export class Injection {
       table: this.#parts.sites,
       thunks: this.#thunks,
       exits: this.exits,
+      hasFrameWords: (instance) => this.instances.hasFrameWords(instance),
       called: this.#writer.isLive ? this.#called : undefined,
     });
     const asked = sites.filter((site) => this.#states.refused[site] === 0);

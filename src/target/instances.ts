@@ -19,10 +19,12 @@ import {
   pageBytes,
   threadTable,
 } from "../ring/arena.ts";
+import { findFrameWords, type Mirror } from "./address-space.ts";
 import {
   closeArena,
   Mapper,
   mapArena,
+  mapSparse,
   mapThreadTable,
   type Range,
   type SystemCaller,
@@ -36,17 +38,31 @@ export type Instance = {
   readonly arenaFd: number;
   /** Address of the thread table in the target. */
   readonly table: DataAddr;
+  /** Whether frames have words for it: see `InstanceRequest`. */
+  readonly hasFrameWords: boolean;
+};
+
+/** What an instance is to be like. */
+export type InstanceRequest = {
+  readonly shape: ArenaShape;
+  readonly overwrite: boolean;
+  /** Whether frames are to have words for it beside their return address, if there is room. */
+  readonly frameWords: boolean;
 };
 
 /** Users that can come and go while Patchbay is in a process: each takes address space. */
 const instancesMax = 256;
 
+/** Runs `work` with what can make system calls in the target. */
+export type SystemWork = <T>(work: (caller: SystemCaller) => T) => T;
+
 type Parts = {
   readonly process: TargetProcess;
-  /** Runs `work` with what can make system calls in the target. */
-  readonly call: <T>(work: (caller: SystemCaller) => T) => T;
+  readonly call: SystemWork;
   /** Is told what is mapped. */
   readonly mapped: Range[];
+  /** Absent when returns can't be hooked. */
+  readonly mirror: Mirror | undefined;
 };
 
 export class Instances {
@@ -61,7 +77,7 @@ export class Instances {
   }
 
   /** Makes one; threads record into it as soon as a thunk names it. */
-  add(shape: ArenaShape, overwrite: boolean): Instance {
+  add({ shape, overwrite, frameWords }: InstanceRequest): Instance {
     const { process, mapped, call } = this.#parts;
     if (this.plans.length === instancesMax) {
       throw new PatchbayError({
@@ -71,17 +87,25 @@ export class Instances {
         hint: "end all of them, and begin again",
       });
     }
-    const { table, arena } = call((caller) => {
+    const { table, arena, frameDeltas } = call((caller) => {
       const mapper = new Mapper(caller, mapped);
       const table = mapThreadTable(mapper);
       const arena = mapArena(mapper, process, table, { shape, overwrite });
       closeArena(caller, arena);
-      return { table, arena };
+      return { table, arena, frameDeltas: frameWords ? this.#mapFrameWords(caller) : [] };
     });
     process.memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
-    const instance = this.plans.push({ table, arena: arena.at, shape }) - 1;
+    const instance = this.plans.push({ table, arena: arena.at, shape, frameDeltas }) - 1;
     this.#fds.push(arena.fd);
-    return { instance, arenaFd: arena.fd, table };
+    return { instance, arenaFd: arena.fd, table, hasFrameWords: frameDeltas.length > 0 };
+  }
+
+  /** Words of frames for one instance; none where the process has no room for them. */
+  #mapFrameWords(caller: SystemCaller): readonly bigint[] {
+    const { process, mirror, mapped } = this.#parts;
+    const words = mirror === undefined ? undefined : findFrameWords(process.maps(), mirror);
+    if (words === undefined) return [];
+    return mapSparse(caller, "words for frames", words, mapped) ? words.deltas : [];
   }
 
   /** From now on no thread finds its ring; events that are under way may still come. */
@@ -100,6 +124,11 @@ export class Instances {
     this.#fds[instance] = -1;
     freePages(fd, pageBytes, arenaBytes(shape) - pageBytes);
     closeSync(fd);
+  }
+
+  /** Whether frames have words for an instance. */
+  hasFrameWords(instance: number): boolean {
+    return (this.plans[instance]?.frameDeltas.length ?? 0) > 0;
   }
 
   /** Whether nobody reads any of them any more. */

@@ -1,5 +1,11 @@
 /** What sites are to do, and in which form each reaches it. */
-import { hooksReturn, insideFunction, type Work, withoutExits } from "../codegen/work.ts";
+import {
+  hooksReturn,
+  insideFunction,
+  type Work,
+  withoutExits,
+  withoutFrameWords,
+} from "../codegen/work.ts";
 import type { CalledSites } from "./called-sites.ts";
 import type { ListedOps } from "./ops-store.ts";
 import type { SiteTable } from "./sites.ts";
@@ -30,6 +36,8 @@ type Means = {
   readonly thunks: ThunkStore;
   /** Whether returns can be hooked. */
   readonly exits: boolean;
+  /** Whether frames have words for an instance. */
+  readonly hasFrameWords: (instance: number) => boolean;
   /** Absent where no site calls. */
   readonly called: CalledSites | undefined;
 };
@@ -37,9 +45,9 @@ type Means = {
 /** By site: the number of its work in the thunk store, and 1 where it is to call. */
 export function planForms(
   { sites, works, work, forms }: SiteChanges,
-  { table, thunks, exits, called }: Means,
+  { table, thunks, exits, hasFrameWords, called }: Means,
 ): { readonly workOf: Uint16Array; readonly calls: Uint8Array } {
-  const full = works.map((one) => thunks.intern(one));
+  const full = works.map((one) => thunks.intern(withoutFrameWords(one, hasFrameWords)));
   const entries = works.map((one) => thunks.intern(withoutExits(one)));
   const inside = works.map((one) => thunks.intern(insideFunction(one)));
   const isWalked = called !== undefined && forms?.includes(siteForm.list) === true;

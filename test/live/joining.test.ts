@@ -206,13 +206,13 @@ describe("several users of one session", () => {
     await second.setEnabled(false);
     const enabled = await first.enabledFunctions();
     const leaf = enabled.find(({ name }) => name === "traced_leaf");
-    expect(leaf?.ops).toEqual(["record", "count"]);
+    expect(leaf?.ops).toEqual(["record", "stat"]);
     target.send("begin");
     const own = await target.numbers();
     expect((await second.stop()).events).toBe(0);
     await first.stop();
-    const { counts } = await counting.stop();
-    for (const { name, calls } of counts) expect([name, calls]).toEqual([name, own[name]]);
+    const { statistics } = await counting.stop();
+    for (const { name, calls } of statistics) expect([name, calls]).toEqual([name, own[name]]);
     expectExact(directories[0], own, all);
     await session.close();
     await expectUntouched(target);

@@ -61,4 +61,29 @@ describe("a function's caller and the function itself", () => {
     expect(counts.exits + counts.lostExits).toBe(exits ? calls - escapes : 0);
     expect(counts.lost > 0).toBe(ringBytes === 4096);
   });
+
+  it.each([
+    ["counted", false],
+    ["counted and measured", true],
+  ])("agree on all registers while calls are %s", async (_, times) => {
+    const target = await start();
+    const filter = { include: ["traced_*"] };
+    await using session = await api.attach(target.pid);
+    const observation = await session.observe({ filter, times });
+    expect(observation.times).toBe(times);
+    await expectRight(target, "plain", rounds);
+    await expectRight(target, "tail", rounds);
+    await expectRight(target, "stale", rounds);
+    await expectRight(target, "threads", threadRounds);
+    const { statistics, missed } = await observation.stop();
+    await expectRight(target, "plain", 1000);
+    const columns = statistics.map(({ name, calls, returned }) => [name, calls, returned]);
+    const probes = 3 * rounds + threadRounds;
+    expect([missed, ...columns]).toEqual([
+      0,
+      ["traced_probe", probes, times ? probes : 0],
+      ["traced_tail", rounds, times ? rounds : 0],
+      ["traced_escape", rounds, 0],
+    ]);
+  });
 });

@@ -1,6 +1,7 @@
 /** `patchbay stat`: counts that are the program's own, and an end that leaves nothing. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { compile, patchbay, startPatchbay, Target } from "./harness.ts";
+import { api, compile, patchbay, startPatchbay, Target } from "./harness.ts";
 import { changedTextBytes, stateOf } from "./process-state.ts";
 
 type Line = {
@@ -9,7 +10,9 @@ type Line = {
   readonly functions: readonly { name: string; calls: number; perSecond: number }[];
 };
 
-const countsOf = ({ functions }: Line): Readonly<Record<string, number>> =>
+type Counted = { readonly functions: readonly { name: string; calls: number }[] };
+
+const countsOf = ({ functions }: Counted): Readonly<Record<string, number>> =>
   Object.fromEntries(functions.map(({ name, calls }) => [name, calls]));
 const lastLine = (text: string): Line => JSON.parse(text.trimEnd().split("\n").at(-1) ?? "");
 
@@ -63,8 +66,70 @@ describe("stat", () => {
     expect(table.status).toBe(0);
     expect(table.stderr).toMatch(/^patchbay: counted [\d,]+ calls of [\d,]+ functions; stopped\n$/);
     const [heading] = table.stdout.split("\n");
-    expect(heading).toMatch(/^ +calls +calls\/s {2}function$/);
+    expect(heading).toMatch(/^ *total +self +calls +calls\/s +mean .* max {2}function$/);
     expect(changedTextBytes(target.pid)).toBe(0);
+  });
+
+  it("measures what calls take, whatever threads and signals do", async () => {
+    const target = await Target.start(program(), "threads=70", "alive=30", ...work.slice(1));
+    await using session = await api.attach(target.pid);
+    const observation = await session.observe({ filter: { include: ["traced_*"] } });
+    const start = performance.now();
+    target.send("begin");
+    const own = await target.numbers();
+    const elapsedNs = (performance.now() - start) * 1e6;
+    const { statistics, missed } = await observation.stop();
+    const byName = new Map(statistics.map((one) => [one.name, one]));
+    expect(missed).toBe(0);
+    expect(countsOf({ functions: statistics })).toEqual(own);
+    for (const one of statistics) {
+      const { calls, returned, totalNs, selfNs, meanNs = 0, maxNs = 0 } = one;
+      const { minNs = 0, p50Ns = 0, p99Ns = 0 } = one;
+      expect(returned).toBe(calls);
+      expect(selfNs).toBeLessThanOrEqual(totalNs);
+      expect([minNs, p50Ns, p99Ns, maxNs]).toEqual(
+        [minNs, p50Ns, p99Ns, maxNs].toSorted((a, b) => a - b),
+      );
+      expect(meanNs * calls).toBeCloseTo(totalNs, -5);
+      expect(maxNs).toBeLessThan(elapsedNs);
+    }
+    // Self times are parts of the threads' time that do not overlap.
+    const self = statistics.reduce((sum, one) => sum + one.selfNs, 0);
+    expect(self).toBeLessThan(70 * elapsedNs);
+    const recurse = byName.get("traced_recurse");
+    expect(recurse?.totalNs).toBeGreaterThan(recurse?.selfNs ?? 0);
+  });
+
+  it("goes on with another filter, and keeps what was counted", async () => {
+    const target = await Target.start(program(), "calls=0", "threads=1");
+    await using session = await api.attach(target.pid);
+    const observation = await session.observe({ filter: { include: ["traced_l*"] } });
+    const callsOf = async (wanted: string): Promise<number> =>
+      (await observation.statistics()).find(({ name }) => name === wanted)?.calls ?? 0;
+    target.send("begin");
+    while ((await callsOf("traced_leaf")) === 0) await sleep(5);
+    await observation.setFilter({ include: ["traced_last"] });
+    const counted = await callsOf("traced_leaf");
+    const other = await session.observe({ filter: { include: ["traced_leaf"] }, times: false });
+    while ((await other.statistics()).length === 0) await sleep(5);
+    target.send("over");
+    const own = await target.numbers();
+    expect(counted).toBeGreaterThan(0);
+    expect(own["traced_leaf"]).toBeGreaterThan(counted);
+    expect(await callsOf("traced_leaf")).toBe(counted);
+    expect(await callsOf("traced_last")).toBe(1);
+    await expect(observation.setFilter({ exclude: ["*"] })).rejects.toThrow("is excluded");
+  });
+
+  it("prints one JSON object after one interval, or counts alone", async () => {
+    const target = await Target.start(program(), "calls=2000");
+    target.send("begin");
+    await target.numbers();
+    const once = ["stat", "-p", String(target.pid), "--once", "--interval", "50ms"];
+    const { stdout } = await patchbay(...once, "--json");
+    expect(JSON.parse(stdout)).toMatchObject({ functions: [], missed: 0, reason: "stopped" });
+    const table = await patchbay(...once, "--no-times");
+    expect(table.stdout).toBe("calls  calls/s  function");
   });
 
   it("ends by itself after its duration", async () => {

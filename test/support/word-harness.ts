@@ -151,7 +151,14 @@ export function runHarness(isa: WordIsa, path: string, run: Run): Outcome {
     mirrorWindow: Number(window),
     ranges: dataAddr(0n),
     unwinders: dataAddr(0n),
-    instances: [{ table: dataAddr(places.table), arena: dataAddr(places.arena), shape }],
+    instances: [
+      {
+        table: dataAddr(places.table),
+        arena: dataAddr(places.arena),
+        shape,
+        frameDeltas: [],
+      },
+    ],
   };
   const sites = findSites(parseElf(readFileSync(path))).sites.filter(({ symbol = "" }) =>
     run.functions === undefined ? symbol.startsWith("traced_") : run.functions.includes(symbol),

@@ -1,19 +1,30 @@
-/** `patchbay stat`: calls of functions, counted while a process runs. Nothing is recorded. */
+/**
+ * `patchbay stat`: calls of functions and what they take, counted by the thunks while a process
+ * runs. Nothing is recorded.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import {
   attach,
-  type CallCount,
   type DispatchForm,
+  type FunctionStatistics,
+  firstView,
   formatCount,
+  formatLive,
+  formatScreen,
+  type LiveOrder,
+  type LiveRow,
   launch,
+  liveOrders,
   type MoreSites,
   type Observation,
   type ObservationSummary,
-  type Paint,
   PatchbayError,
+  pressKey,
+  sortLive,
 } from "../../index.ts";
 import { dispatchOption } from "../dispatch-option.ts";
+import { LiveScreen } from "../live-screen.ts";
 import { paintFor, writeLines, writePiece } from "../output.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
 import { stayForGuests, untilTold } from "../stay.ts";
@@ -28,18 +39,22 @@ type Options = Required<MoreSites> & {
   readonly duration?: number;
   readonly once: boolean;
   readonly dispatch?: DispatchForm;
+  readonly times: boolean;
+  readonly sort?: LiveOrder;
   readonly json: boolean;
 };
 
 export function registerStat(program: Command): void {
   addSiteOptions(program.command("stat"))
-    .description("count the calls of functions of a process, live; nothing is recorded")
+    .description("calls and times of functions of a process, live; nothing is recorded")
     .argument("[command...]", "program to start, with its arguments")
     .option("-F, --filter <glob>", "count functions that match (repeatable)", collect)
     .option("-N, --notrace <glob>", "do not count functions that match (repeatable)", collect)
     .option("-p, --pid <pid>", "attach to this running process")
     .option("--interval <time>", "time between two tables: 500ms, 2s", parseDuration, 1000)
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
+    .option("--no-times", "count calls alone: a tenth of the cost")
+    .addOption(new Option("--sort <key>", "what stands first").choices(liveOrders))
     .option("--once", "stop after one interval", false)
     .addOption(dispatchOption())
     .option("--json", "print one JSON object a line, for each interval and for the end", false)
@@ -70,6 +85,7 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   const { exit } = await untilTold(async (stop) => {
     const observation = await session.observe({
       filter: { include, exclude },
+      times: options.times,
       ...moreSites(options),
       ...(options.dispatch === undefined ? {} : { dispatch: options.dispatch }),
     });
@@ -80,7 +96,7 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   if (exit.kind === "running") await stayForGuests(session);
 }
 
-/** Shows how counts grow until the observation ends, and what they came to. */
+/** Shows how statistics grow until the observation ends, and what they came to. */
 async function watch(
   observation: Observation,
   options: Options,
@@ -91,26 +107,93 @@ async function watch(
   const onEnd = (): void => stop.abort();
   observation.ended.then(onEnd, onEnd);
   const isLive = process.stdout.isTTY && !options.json && !options.once;
-  const paint = paintFor(process.stdout);
   const growth = new Growth();
   try {
-    while (!(await isOver(options.interval, stop.signal))) {
-      if (!isLive && !options.json) continue;
-      const now = growth.add(await observation.counts());
-      const text = options.json
-        ? JSON.stringify(now)
-        : screen(now, await observation.functions(), paint);
-      // Nobody reads on: there is no use in counting on.
-      if (!writePiece(process.stdout.fd, `${text}\n`)) stop.abort();
-    }
+    if (isLive) await showLive(observation, options, stop, growth);
+    else if (options.json && !options.once)
+      await printIntervals(observation, options, stop, growth);
+    else await isOver(2 ** 31 - 1, stop.signal);
     const summary = await (observation.isEnding ? observation.ended : observation.stop());
-    const total = growth.finish(summary.counts);
-    if (options.json) writeLines([JSON.stringify({ ...total, reason: summary.reason })]);
-    else writeLines([...(isLive ? [clear] : []), ...formatCalls(total, paint)]);
-    if (!options.json) process.stderr.write(describe(summary));
+    const total = growth.finish(summary.statistics);
+    const order = options.sort ?? (observation.times ? "total" : "rate");
+    if (options.json) {
+      writeLines([JSON.stringify({ ...total, missed: summary.missed, reason: summary.reason })]);
+    } else {
+      const paint = paintFor(process.stdout);
+      const rows = sortLive(total.functions, order);
+      writeLines(formatLive(rows, { times: observation.times, paint }));
+      process.stderr.write(describe(summary));
+    }
     return summary;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Prints a line of JSON after each interval. */
+async function printIntervals(
+  observation: Observation,
+  options: Options,
+  stop: AbortController,
+  growth: Growth,
+): Promise<void> {
+  while (!(await isOver(options.interval, stop.signal))) {
+    const now = growth.add(await observation.statistics());
+    // Nobody reads on: there is no use in going on.
+    if (!writePiece(process.stdout.fd, `${JSON.stringify(now)}\n`)) stop.abort();
+  }
+}
+
+/** A screen that obeys keys; without a terminal to read from, one that only shows. */
+async function showLive(
+  observation: Observation,
+  options: Options,
+  stop: AbortController,
+  growth: Growth,
+): Promise<void> {
+  const { times } = observation;
+  const paint = paintFor(process.stdout);
+  let view = firstView(times);
+  if (options.sort !== undefined) view = { ...view, order: options.sort };
+  let calls: Calls = { seconds: 0, functions: [] };
+  let watched = await observation.functions();
+  const title = (): string => {
+    const rate = calls.functions.reduce((sum, { perSecond }) => sum + perSecond, 0);
+    const functions = `${formatCount(watched)} functions`;
+    return `${functions}, ${calls.seconds.toFixed(1)} s, ${formatCount(rate)} calls/s`;
+  };
+  // A program that was started here has the keyboard to itself.
+  using screen = new LiveScreen(options.pid !== undefined, (key) => {
+    const before = view;
+    view = pressKey(view, key, calls.functions, times);
+    if (view.quit) stop.abort();
+    if (view.off !== before.off) switchOff(view.off);
+    draw();
+  });
+  const draw = (): void => {
+    const { columns, lines } = screen;
+    const looks = { columns, lines, title: title(), times, paint };
+    if (!screen.draw(formatScreen(calls.functions, view, looks))) stop.abort();
+  };
+  const switchOff = (off: ReadonlySet<number>): void => {
+    // Words of a filter count functions from 1.
+    const exclude = [...(options.notrace ?? []), ...[...off].map((site) => String(site + 1))];
+    observation.setFilter({ include: options.filter ?? [], exclude }).catch((error: unknown) => {
+      if (stop.signal.aborted) return;
+      view = { ...view, message: error instanceof PatchbayError ? error.message : String(error) };
+      draw();
+    });
+  };
+  process.stdout.on("resize", draw);
+  try {
+    draw();
+    while (!(await isOver(options.interval, stop.signal))) {
+      calls = growth.add(await observation.statistics());
+      watched = await observation.functions();
+      draw();
+    }
+  } finally {
+    process.stdout.off("resize", draw);
   }
 }
 
@@ -120,74 +203,59 @@ async function isOver(ms: number, signal: AbortSignal): Promise<boolean> {
   return signal.aborted;
 }
 
-/** Calls of functions after some time, and how fast they grow. */
+/** Statistics of functions after some time, and how fast their calls grow. */
 type Calls = {
   readonly seconds: number;
-  readonly functions: readonly (CallCount & { readonly perSecond: number })[];
+  readonly functions: readonly (FunctionStatistics & LiveRow)[];
 };
 
-/** Makes rates of counts that are taken now and then. */
+/** Makes rates of statistics that are taken now and then. */
 class Growth {
   readonly #start = performance.now();
-  #before: readonly CallCount[] = [];
+  #before: readonly FunctionStatistics[] = [];
   #takenMs: number = this.#start;
 
-  /** Counts with their growth since the last ones. */
-  add(counts: readonly CallCount[]): Calls {
-    const now = performance.now();
-    const calls = this.#rates(counts, this.#before, now - this.#takenMs, now);
-    this.#before = counts;
-    this.#takenMs = now;
+  /** Statistics with their growth since the last ones. */
+  add(now: readonly FunctionStatistics[]): Calls {
+    const nowMs = performance.now();
+    const calls = this.#rates(now, this.#before, nowMs - this.#takenMs, nowMs);
+    this.#before = now;
+    this.#takenMs = nowMs;
     return calls;
   }
 
-  /** The last counts, with their growth since the beginning. */
-  finish(counts: readonly CallCount[]): Calls {
-    const now = performance.now();
-    return this.#rates(counts, [], now - this.#start, now);
+  /** The last ones, with their growth since the beginning. */
+  finish(last: readonly FunctionStatistics[]): Calls {
+    const nowMs = performance.now();
+    return this.#rates(last, [], nowMs - this.#start, nowMs);
   }
 
   #rates(
-    counts: readonly CallCount[],
-    before: readonly CallCount[],
+    all: readonly FunctionStatistics[],
+    before: readonly FunctionStatistics[],
     ms: number,
-    now: number,
+    nowMs: number,
   ): Calls {
     const earlier = new Map(before.map(({ site, calls }) => [site, calls]));
-    const functions = counts.map((one) => {
+    const functions = all.map((one) => {
       const grown = one.calls - (earlier.get(one.site) ?? 0);
       return { ...one, perSecond: Math.round((grown * 1000) / ms) };
     });
     functions.sort((a, b) => b.perSecond - a.perSecond || b.calls - a.calls);
-    return { seconds: Math.round(now - this.#start) / 1000, functions };
+    return { seconds: Math.round(nowMs - this.#start) / 1000, functions };
   }
 }
 
-const clear = "\x1b[H\x1b[J";
-
-/** A screen full of the functions that are called most at present. */
-function screen(calls: Calls, functions: number, paint: Paint): string {
-  const rows = Math.max(1, (process.stdout.rows ?? 24) - 4);
-  const title = `${formatCount(functions)} functions, ${calls.seconds.toFixed(1)} s; Ctrl-C ends`;
-  const shown = { ...calls, functions: calls.functions.slice(0, rows) };
-  return [`${clear}${paint("dim", title)}`, ...formatCalls(shown, paint)].join("\n");
-}
-
-function formatCalls({ functions }: Calls, paint: Paint): readonly string[] {
-  const cell = (text: string): string => text.padStart(15);
-  return [
-    paint("heading", `${cell("calls")} ${cell("calls/s")}  function`),
-    ...functions.map(({ name, calls, perSecond }) => {
-      return `${cell(formatCount(calls))} ${cell(formatCount(perSecond))}  ${paint("name", name)}`;
-    }),
-  ];
-}
-
-function describe({ reason, functions, counts, refused, left }: ObservationSummary): string {
-  const calls = counts.reduce((sum, one) => sum + one.calls, 0);
+function describe(summary: ObservationSummary): string {
+  const { reason, functions, statistics, missed, refused, left } = summary;
+  const calls = statistics.reduce((sum, one) => sum + one.calls, 0);
   const lines = [
     `counted ${formatCount(calls)} calls of ${formatCount(functions)} functions; ${reason}`,
   ];
+  if (missed > 0) {
+    const calls = formatCount(missed);
+    lines.push(`${calls} more calls are of threads for which there was no memory left`);
+  }
   if (refused.length > 0) {
     const some = refused.slice(0, 3).join(", ");
     lines.push(`${refused.length} functions were not as the file has them: ${some}`);

@@ -1,12 +1,15 @@
 /** What each kind of action does at a function's entry and exit. */
+
+import { ensure } from "../../base/assert.ts";
 import { dataAddr } from "../../base/brand.ts";
 import type { Mem } from "../../isa/x86-64/operands.ts";
 import { mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { counterOffset } from "../../ring/arena.ts";
 import { aloneBit } from "../../ring/layout.ts";
-import type { Action, Work } from "../work.ts";
+import { type Action, hooksReturn, type Work } from "../work.ts";
 import { type InstancePlan, instanceOf, type Routine, record } from "./record.ts";
+import { emitStatisticsEntry, emitStatisticsExit } from "./statistics.ts";
 import { emitWalk } from "./walk.ts";
 
 const { rax, rcx, rsp } = r64;
@@ -18,7 +21,15 @@ function emitCount({ a }: Routine, { arena, shape }: InstancePlan, site: Mem): v
   a.lock().i("inc", mem64(rcx, { index: rax, scale: 8 }));
 }
 
-function emitActionEntry(routine: Routine, action: Action, site: Mem): void {
+/** Where an action finds what it needs, from the stack pointer. */
+export type Place = {
+  /** The site's id, 4 bytes. */
+  readonly site: Mem;
+  /** The return address; undefined where no exit is hooked. */
+  readonly slot: number | undefined;
+};
+
+function emitEntry(routine: Routine, action: Action, { site, slot }: Place): void {
   // The thunk's own concern.
   if (action.kind === "redZone") return;
   switch (action.kind) {
@@ -31,26 +42,38 @@ function emitActionEntry(routine: Routine, action: Action, site: Mem): void {
     case "list":
       emitWalk(routine, dataAddr(action.at));
       break;
+    case "statistics":
+      emitStatisticsEntry(
+        routine,
+        instanceOf(routine, action.instance),
+        site,
+        action.exits ? slot : undefined,
+      );
+      break;
     default:
       action satisfies never;
   }
 }
 
+function emitExit(routine: Routine, action: Action, { site, slot }: Place): void {
+  if (!hooksReturn(action)) return;
+  const instance = instanceOf(routine, action.instance);
+  if (action.kind === "record") record(routine, instance, "exit", site);
+  else emitStatisticsExit(routine, instance, site, ensure(slot, "a hooked return"));
+}
+
 /** What is done at the entry. Clobbers what `record` does. */
-export function emitEntries(routine: Routine, work: Work, site: Mem): void {
-  for (const action of work) emitActionEntry(routine, action, site);
+export function emitEntries(routine: Routine, work: Work, place: Place): void {
+  for (const action of work) emitEntry(routine, action, place);
 }
 
 /** What is done at the exit. Clobbers what `record` does. */
-export function emitExits(routine: Routine, work: Work, site: Mem): void {
-  for (const action of work) {
-    if (action.kind !== "record" || !action.exits) continue;
-    record(routine, instanceOf(routine, action.instance), "exit", site);
-  }
+export function emitExits(routine: Routine, work: Work, place: Place): void {
+  for (const action of work) emitExit(routine, action, place);
 }
 
 /** What is done where a call is left by an exception or the like. */
-export function emitUnwound(routine: Routine, work: Work, site: Mem): void {
+export function emitUnwound(routine: Routine, work: Work, { site }: Place): void {
   for (const action of work) {
     if (action.kind !== "record" || !action.exits) continue;
     record(routine, instanceOf(routine, action.instance), "unwound", site);
@@ -58,11 +81,11 @@ export function emitUnwound(routine: Routine, work: Work, site: Mem): void {
 }
 
 /** What is done at an entry whose exit will not come by. */
-export function emitAlone(routine: Routine, work: Work, site: Mem): void {
+export function emitAlone(routine: Routine, work: Work, { site }: Place): void {
   const { a } = routine;
   for (const action of work) {
     if (action.kind !== "record" || !action.exits) {
-      emitActionEntry(routine, action, site);
+      emitEntry(routine, action, { site, slot: undefined });
       continue;
     }
     a.i("mov", r32.eax, site);

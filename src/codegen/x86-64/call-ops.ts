@@ -23,7 +23,15 @@ import { literalBytes, literalSiteShift, opsMax } from "../../patch/literal.ts";
 import { branchSize } from "../../patch/x86-64-layouts.ts";
 import type { Work } from "../work.ts";
 import { emitEntries } from "./actions.ts";
-import { emitCold, restore, routineFrame, save, savedBytes, type ThunkPlan } from "./record.ts";
+import {
+  finishRoutine,
+  makeRoutine,
+  restore,
+  routineFrame,
+  save,
+  savedBytes,
+  type ThunkPlan,
+} from "./record.ts";
 import { emitWalk, walk } from "./walk.ts";
 
 const { rax, rcx, rdx, rsp } = r64;
@@ -77,17 +85,17 @@ export function makeTrampolines(functions: DataAddr): Trampolines {
 /** The function of ops that do `work`, which hooks no returns; nothing for no work. */
 export function opsFunction(work: Work, plan: ThunkPlan): Uint8Array {
   const a = new Assembler(codeAddr(0n));
-  const routine = { a, plan, cold: [] };
-  emitEntries(routine, work, site);
+  const routine = makeRoutine(a, plan);
+  emitEntries(routine, work, { site, slot: undefined });
   leave(a);
-  emitCold(routine);
+  finishRoutine(routine);
   return a.finish().bytes;
 }
 
 /** The function of ops that walk the list of all. */
 export function walkFunction(plan: ThunkPlan, list: DataAddr): Uint8Array {
   const a = new Assembler(codeAddr(0n));
-  emitWalk({ a, plan, cold: [] }, list);
+  emitWalk(makeRoutine(a, plan), list);
   leave(a);
   return a.finish().bytes;
 }
@@ -98,16 +106,17 @@ export function walkFunction(plan: ThunkPlan, list: DataAddr): Uint8Array {
  */
 export function listedFunction(work: Work, bit: number, plan: ThunkPlan): Uint8Array {
   const a = new Assembler(codeAddr(0n));
-  const routine = { a, plan, cold: [] };
+  const routine = makeRoutine(a, plan);
   const done = a.label();
   const doneWorks = mem32(rsp, { disp: walk.done });
   a.i("bts", doneWorks, bit);
   a.i("jb", done);
   // A return address, the walk's two words, then the frame of the walking routine.
-  emitEntries(routine, work, mem32(rsp, { disp: walk.done + walk.bytes + routineFrame.site }));
+  const listedSite = mem32(rsp, { disp: walk.done + walk.bytes + routineFrame.site });
+  emitEntries(routine, work, { site: listedSite, slot: undefined });
   a.bind(done);
   a.i("ret");
-  emitCold(routine);
+  finishRoutine(routine);
   return a.finish().bytes;
 }
 

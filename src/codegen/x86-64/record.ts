@@ -26,6 +26,11 @@ export type InstancePlan = {
   /** Address of the arena in the target. */
   readonly arena: DataAddr;
   readonly shape: ArenaShape;
+  /**
+   * Words that frames have for it beside their return address, as `mirrorDelta` is: numbered as in
+   * `frameWord`. Empty where it wants none or there is no room.
+   */
+  readonly frameDeltas: readonly bigint[];
 };
 
 /** What every thunk in a process has in common. */
@@ -46,15 +51,49 @@ export type ThunkPlan = {
   readonly instances: readonly InstancePlan[];
 };
 
+/** The words that frames have for statistics. */
+export const frameWord = {
+  /** When the function was entered. */
+  entered: 0,
+  /** What `selfTicks` was then. */
+  selfBefore: 1,
+} as const;
+
 /** Routines in the making: what their emitters share. */
 export type Routine = {
   readonly a: Assembler;
   readonly plan: ThunkPlan;
-  readonly cold: Cold[];
+  /** Emit what is seldom run, behind everything else. */
+  readonly cold: (() => void)[];
+  /** The claims that were asked for. */
+  readonly claims: Map<InstancePlan, Label>;
 };
+
+export const makeRoutine = (a: Assembler, plan: ThunkPlan): Routine => ({
+  a,
+  plan,
+  cold: [],
+  claims: new Map(),
+});
 
 export const instanceOf = ({ plan }: Routine, index: number): InstancePlan =>
   ensure(plan.instances[index], `instance ${index}`);
+
+/** The claim of an instance: see `claim.ts`. */
+export function claimOf({ a, claims }: Routine, instance: InstancePlan): Label {
+  const label = claims.get(instance) ?? a.label();
+  claims.set(instance, label);
+  return label;
+}
+
+/** Adds the paths that are seldom taken, and what they call. */
+export function finishRoutine({ a, cold, claims }: Routine): void {
+  for (const emit of cold) emit();
+  for (const [instance, label] of claims) {
+    a.bind(label);
+    emitClaim(a, instance);
+  }
+}
 
 const { rax, rbx, rcx, rdx, rsi } = r64;
 /** Bytes that `save` pushes: rax, rdx, rcx, rbx, rsi and the flags. */
@@ -91,20 +130,10 @@ export const restore = (a: Assembler): void => {
 };
 
 /**
- * Puts one event into the calling thread's ring; clobbers rax, rbx, rcx, rdx, rsi and the flags.
- * @param site where the site's id is, 4 bytes.
+ * Finds the calling thread's ring: rcx. Clobbers rax, rdx and the flags. Jumps to `noRing` where
+ * the table has none at first sight; `claim` with the thread's id in eax says more.
  */
-export function record(
-  { a, plan, cold }: Routine,
-  instance: InstancePlan,
-  kind: RecordedKind,
-  site: Mem,
-): void {
-  const haveRing = a.label();
-  const retry = a.label();
-  const done = a.label();
-  const noRing = a.label();
-  const full = a.label();
+export function findRing({ a, plan }: Routine, instance: InstancePlan, noRing: Label): void {
   a.i("mov", r32.eax, mem32({ seg: "fs", disp: plan.tidOffset }));
   a.i("mov", r32.ecx, r32.eax);
   a.i("and", r32.ecx, threadTable.entries - 1);
@@ -114,6 +143,25 @@ export function record(
   a.i("cmp", mem32(rcx, { disp: threadTable.tid }), r32.eax);
   a.i("jne", noRing);
   a.i("mov", rcx, mem64(rcx, { disp: threadTable.ring }));
+}
+
+/**
+ * Puts one event into the calling thread's ring; clobbers rax, rbx, rcx, rdx, rsi and the flags.
+ * @param site where the site's id is, 4 bytes.
+ */
+export function record(
+  routine: Routine,
+  instance: InstancePlan,
+  kind: RecordedKind,
+  site: Mem,
+): void {
+  const { a, cold } = routine;
+  const haveRing = a.label();
+  const retry = a.label();
+  const done = a.label();
+  const noRing = a.label();
+  const full = a.label();
+  findRing(routine, instance, noRing);
   a.bind(haveRing);
   a.bind(retry);
   a.i("mov", rbx, mem64(rcx, { disp: ringHeader.head }));
@@ -143,34 +191,10 @@ export function record(
   a.i("cmpxchg", mem64(rcx, { disp: ringHeader.head }), rbx);
   a.i("jne", retry);
   a.bind(done);
-  cold.push({ instance, kind, haveRing, done, noRing, full });
-}
-
-/** What can be recorded; `alone`, an entry without an exit, has `aloneBit` in the site's id. */
-const recordedKinds = { ...eventKind, alone: eventKind.unwound } as const;
-type RecordedKind = "entry" | "exit" | "unwound" | "alone";
-/** Whether it begins a call. */
-const isEntry = (kind: RecordedKind): boolean => kind === "entry" || kind === "alone";
-
-/** What `record` leaves to `emitCold`. */
-export type Cold = {
-  readonly instance: InstancePlan;
-  readonly kind: RecordedKind;
-  readonly haveRing: Label;
-  readonly done: Label;
-  readonly noRing: Label;
-  readonly full: Label;
-};
-
-/** The paths that are taken once per thread, or when a ring is full. */
-export function emitCold({ a, cold }: Routine): void {
-  const claims = new Map<InstancePlan, Label>();
-  for (const { instance, kind, haveRing, done, noRing, full } of cold) {
-    const claim = claims.get(instance) ?? a.label();
-    claims.set(instance, claim);
+  cold.push(() => {
     a.bind(noRing);
     a.i("mov", r32.ebx, isEntry(kind) ? 0 : 1);
-    a.i("call", claim);
+    a.i("call", claimOf(routine, instance));
     a.i("test", rcx, rcx);
     a.i("jne", haveRing);
     a.i("jmp", done);
@@ -179,9 +203,11 @@ export function emitCold({ a, cold }: Routine): void {
     // A reader that looked for the exit of a lost call would find it in another call's.
     if (kind !== "entry") a.i("inc", mem64(rcx, { disp: ringHeader.lostExits }));
     a.i("jmp", done);
-  }
-  for (const [instance, claim] of claims) {
-    a.bind(claim);
-    emitClaim(a, instance);
-  }
+  });
 }
+
+/** What can be recorded; `alone`, an entry without an exit, has `aloneBit` in the site's id. */
+const recordedKinds = { ...eventKind, alone: eventKind.unwound } as const;
+type RecordedKind = "entry" | "exit" | "unwound" | "alone";
+/** Whether it begins a call. */
+const isEntry = (kind: RecordedKind): boolean => kind === "entry" || kind === "alone";

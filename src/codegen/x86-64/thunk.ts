@@ -39,9 +39,17 @@ import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { hooksReturn, keepsRedZone, type Work } from "../work.ts";
-import { emitAlone, emitEntries, emitExits, emitUnwound } from "./actions.ts";
+import { emitAlone, emitEntries, emitExits, emitUnwound, type Place } from "./actions.ts";
 import { emitPersonality } from "./personality.ts";
-import { emitCold, type Routine, restore, routineFrame, save, type ThunkPlan } from "./record.ts";
+import {
+  finishRoutine,
+  makeRoutine,
+  type Routine,
+  restore,
+  routineFrame,
+  save,
+  type ThunkPlan,
+} from "./record.ts";
 import { emitTail } from "./tail.ts";
 
 /** A thunk before its holes are filled: `site` (an id), `body`, `enter` and `leave` (addresses). */
@@ -103,7 +111,10 @@ export function makeThunk(work: Work): ThunkTemplate {
   return { code, returnPoint: offset(returnPoint) };
 }
 
-const site = mem32(rsp, { disp: routineFrame.site });
+/** In `enter` and `leave`. */
+const place: Place = { site: mem32(rsp, { disp: routineFrame.site }), slot: routineFrame.slot };
+/** In `left`, which `enter` calls with the id of the other function pushed. */
+const leftPlace: Place = { site: mem32(rsp, { disp: 8 }), slot: routineFrame.slot + 16 };
 const slot = mem64(rsp, { disp: routineFrame.slot });
 /** With the mirror's distance in rcx. */
 const mirrorSlot = mem64(rsp, { index: rcx, disp: routineFrame.slot });
@@ -121,13 +132,13 @@ export type ThunkRoutines = {
 /** The routines of thunks for `work`. */
 export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
   const a = new Assembler(codeAddr(0n));
-  const routine = { a, plan, cold: [] };
+  const routine = makeRoutine(a, plan);
   const hooks = work.some(hooksReturn);
   const enter = a.bindNew();
   save(a);
   if (hooks) emitHookingEntry(routine, work);
   else {
-    emitEntries(routine, work, site);
+    emitEntries(routine, work, place);
     restore(a);
     a.i("ret");
   }
@@ -138,13 +149,13 @@ export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
   const leave = a.bindNew();
   if (hooks) emitLeave(routine, work);
   a.bind(left);
-  if (hooks) emitExits(routine, work, mem32(rsp, { disp: 8 }));
+  if (hooks) emitExits(routine, work, leftPlace);
   a.i("ret");
   const { unwinders, mirrorDelta } = plan;
   const places = { unwinders, mirrorDelta, idAfterReturn };
-  const record = (): void => emitUnwound(routine, work, mem32(rsp));
+  const record = (): void => emitUnwound(routine, work, { site: mem32(rsp), slot: undefined });
   const personality = hooks ? emitPersonality(a, { ...places, record }) : undefined;
-  emitCold(routine);
+  finishRoutine(routine);
   const { bytes, labels } = a.finish();
   return {
     bytes,
@@ -170,7 +181,7 @@ function emitHookingEntry(routine: Routine, work: Work): void {
   a.i("jne", inUse);
   a.i("mov", mirrorSlot, rdx);
   a.bind(hooked);
-  emitEntries(routine, work, site);
+  emitEntries(routine, work, place);
   restore(a);
   a.i("ret");
 
@@ -180,7 +191,7 @@ function emitHookingEntry(routine: Routine, work: Work): void {
   emitTail(routine, { mirrorSlot, ...places, done: hooked });
 
   a.bind(unmirrored);
-  emitAlone(routine, work, site);
+  emitAlone(routine, work, place);
   a.i("add", mem64(rsp, { disp: routineFrame.thunk }), outside - afterEnter);
   restore(a);
   a.i("ret");
@@ -189,7 +200,7 @@ function emitHookingEntry(routine: Routine, work: Work): void {
 function emitLeave(routine: Routine, work: Work): void {
   const { a, plan } = routine;
   save(a);
-  emitExits(routine, work, site);
+  emitExits(routine, work, place);
   a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
   a.i("mov", rdx, mirrorSlot);
   a.i("mov", slot, rdx);

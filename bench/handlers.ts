@@ -1,0 +1,91 @@
+/**
+ * What a call costs by what its thunk does: recording, counting, statistics. All beside the
+ * untraced call and the hand-written floor for two events, in the same process and the same minute.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { costFlags } from "./cost.ts";
+import { patchbay } from "./patchbay.ts";
+import { compile, Driven } from "./program.ts";
+import { type Row, Samples, type Table } from "./table.ts";
+
+type Session = Awaited<ReturnType<typeof patchbay.attach>>;
+
+const rounds = 9;
+const callsPerRun = 2_000_000;
+const warmUpCalls = 600_000;
+const workloads = ["leaf 1", "fib 1", "leaf 2"] as const;
+const filter = { include: ["*_both"] };
+
+/** What is measured, by how it is begun; `stop` ends it. */
+const handlers: Readonly<
+  Record<string, (session: Session, directory: string) => Promise<{ stop(): Promise<unknown> }>>
+> = {
+  "record: entry + exit": (session, directory) =>
+    session.record({ directory, filter, flightRecorder: true }),
+  "stat: calls": (session) => session.observe({ filter, times: false }),
+  "stat: calls and times": (session) => session.observe({ filter }),
+};
+const floor = "floor_both_8";
+
+async function nsPerCall(driver: Driven, kind: string, workload: string): Promise<number> {
+  const [ns = 0, calls = 1] = await driver.ask(`${kind} ${workload} ${callsPerRun}`);
+  return ns / calls;
+}
+
+/** Measures one kind of functions beside the plain call. */
+async function measure(driver: Driven, samples: Samples, kind: string, name: string) {
+  for (const workload of workloads) {
+    await driver.ask(`${kind} ${workload} ${warmUpCalls}`);
+    const plain = await nsPerCall(driver, "plain", workload);
+    const cost = await nsPerCall(driver, kind, workload);
+    samples.add(`${name}/${workload}`, cost - plain);
+  }
+}
+
+export async function run(): Promise<readonly Table[]> {
+  const driver = await Driven.start([await compile("cost.c", "cost", costFlags)]);
+  // The rings overwrite: what is written to disk is small.
+  const directory = mkdtempSync(join("/dev/shm", "patchbay-bench-"));
+  const samples = new Samples();
+  try {
+    for (let round = 0; round < rounds; round++) {
+      await measure(driver, samples, floor, floor);
+      for (const [name, begin] of Object.entries(handlers)) {
+        const trace = join(directory, "trace");
+        await using session = await patchbay.attach(driver.pid);
+        const running = await begin(session, trace);
+        await measure(driver, samples, "both", name);
+        await running.stop();
+        rmSync(trace, { recursive: true, force: true });
+      }
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+    await driver.end();
+  }
+  return [tabulate(samples)];
+}
+
+function tabulate(samples: Samples): Table {
+  const rows = [floor, ...Object.keys(handlers)].map((name): Row => {
+    const row: Record<string, string | number> = {
+      "": name === floor ? "floor: entry + exit, 8 bytes" : name,
+    };
+    workloads.forEach((workload, index) => {
+      const cost = samples.median(`${name}/${workload}`);
+      row[workload.replace(" 1", "").replace(" 2", ", 2 threads")] = cost;
+      row[`x${" ".repeat(index)}`] = cost / samples.median(`${floor}/${workload}`);
+    });
+    return row;
+  });
+  return {
+    title: "handlers: ns per call over the untraced call",
+    notes: [
+      "x: times the hand-written floor for an entry and an exit of 8 bytes each",
+      `medians of ${rounds} interleaved rounds of ${callsPerRun} calls; ` +
+        "time on the processor alone",
+    ],
+    rows,
+  };
+}

@@ -1,0 +1,157 @@
+/**
+ * Statistics: the thunk adds calls, times and a histogram of durations to the thread's own tables
+ * (`ring/statistics.ts`). No other thread writes there, so no instruction needs a lock; signal
+ * handlers do, so every change is one instruction, or is made again when it fails.
+ *
+ * When a function was entered, and what self time its thread had spent until then, stands beside
+ * the mirrored return address (`frameWord`): a function of the stack pointer, so whatever leaves
+ * frames without a return leaves nothing wrong behind.
+ */
+import { ensure } from "../../base/assert.ts";
+import { type Mem, mem, mem64 } from "../../isa/x86-64/operands.ts";
+import { r8, r32, r64 } from "../../isa/x86-64/registers.ts";
+import { bucketCount, subBits } from "../../ring/histogram.ts";
+import { callsOffset, rowsOffset, selfTicksOffset, statisticsRow } from "../../ring/statistics.ts";
+import { claimOf, findRing, frameWord, type InstancePlan, type Routine } from "./record.ts";
+
+const { rax, rbx, rcx, rdx, rsi, rsp } = r64;
+
+/** A word of the frame whose return address is at `slot` above the stack pointer; uses rsi. */
+function frameMem({ a }: Routine, { frameDeltas }: InstancePlan, word: number, slot: number): Mem {
+  a.i("mov", rsi, BigInt.asIntN(64, ensure(frameDeltas[word], "frames have words for it")));
+  return mem64(rsp, { index: rsi, disp: slot });
+}
+
+/** The time: rax. Clobbers rdx and the flags. */
+function readClock({ a }: Routine): void {
+  a.i("rdtsc");
+  a.i("shl", rdx, 32);
+  a.i("or", rax, rdx);
+}
+
+/**
+ * Counts a call. Clobbers rax, rbx, rcx, rdx, rsi and the flags.
+ * @param slot where the return address is, if the exit will come by: see `frameMem`.
+ */
+export function emitStatisticsEntry(
+  routine: Routine,
+  instance: InstancePlan,
+  site: Mem,
+  slot: number | undefined,
+): void {
+  const { a, cold } = routine;
+  const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
+  findRing(routine, instance, noRing);
+  a.bind(haveRing);
+  a.i("mov", r32.eax, site);
+  a.i("inc", mem64(rcx, { index: rax, scale: 8, disp: callsOffset }));
+  if (slot !== undefined) {
+    a.i("mov", rbx, mem64(rcx, { disp: selfTicksOffset }));
+    a.i("mov", frameMem(routine, instance, frameWord.selfBefore, slot), rbx);
+    readClock(routine);
+    a.i("mov", frameMem(routine, instance, frameWord.entered, slot), rax);
+  }
+  a.bind(done);
+  cold.push(() => {
+    a.bind(noRing);
+    a.i("xor", r32.ebx, r32.ebx);
+    a.i("call", claimOf(routine, instance));
+    a.i("test", rcx, rcx);
+    a.i("jne", haveRing);
+    if (slot !== undefined) a.i("mov", frameMem(routine, instance, frameWord.entered, slot), 0);
+    a.i("jmp", done);
+  });
+}
+
+/** Adds a call that returns. Clobbers rax, rbx, rcx, rdx, rsi and the flags. */
+export function emitStatisticsExit(
+  routine: Routine,
+  instance: InstancePlan,
+  site: Mem,
+  slot: number,
+): void {
+  const { a, cold } = routine;
+  const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
+  readClock(routine);
+  a.i("mov", rbx, frameMem(routine, instance, frameWord.entered, slot));
+  a.i("test", rbx, rbx);
+  a.i("je", done);
+  // Clocks of two processors may differ by a little.
+  a.i("sub", rax, rbx);
+  a.i("mov", r32.ebx, 0);
+  a.i("cmovns", rbx, rax);
+  findRing(routine, instance, noRing);
+  a.bind(haveRing);
+  // Self time: what passed, less what this thread has spent in functions that returned meanwhile.
+  a.i("mov", rax, mem64(rcx, { disp: selfTicksOffset }));
+  a.i("sub", rax, frameMem(routine, instance, frameWord.selfBefore, slot));
+  a.i("mov", rdx, rbx);
+  a.i("sub", rdx, rax);
+  a.i("mov", r32.eax, 0);
+  a.i("cmovb", rdx, rax);
+  a.i("add", mem64(rcx, { disp: selfTicksOffset }), rdx);
+  a.i("mov", r32.eax, site);
+  a.i("imul", rax, rax, statisticsRow.bytes);
+  a.i("lea", rsi, mem(rcx, { index: rax, disp: rowsOffset(instance.shape) }));
+  a.i("add", mem64(rsi, { disp: statisticsRow.self }), rdx);
+  a.i("add", mem64(rsi, { disp: statisticsRow.total }), rbx);
+  emitMaximum(routine, statisticsRow.longest);
+  a.i("not", rbx);
+  emitMaximum(routine, statisticsRow.shortestInverted);
+  a.i("not", rbx);
+  emitBucket(routine);
+  a.bind(done);
+  cold.push(() => {
+    a.bind(noRing);
+    a.i("push", rbx);
+    a.i("mov", r32.ebx, 1);
+    a.i("call", claimOf(routine, instance));
+    a.i("pop", rbx);
+    a.i("test", rcx, rcx);
+    a.i("jne", haveRing);
+    a.i("jmp", done);
+  });
+}
+
+/** The field of the row at rsi becomes rbx, if that is more. */
+function emitMaximum({ a, cold }: Routine, field: number): void {
+  const [more, done, again] = [a.label(), a.label(), a.label()];
+  a.i("cmp", rbx, mem64(rsi, { disp: field }));
+  a.i("ja", more);
+  a.bind(done);
+  cold.push(() => {
+    a.bind(more);
+    a.i("mov", rax, mem64(rsi, { disp: field }));
+    a.bind(again);
+    a.i("cmp", rbx, rax);
+    a.i("jbe", done);
+    a.i("cmpxchg", mem64(rsi, { disp: field }), rbx);
+    a.i("jne", again);
+    a.i("jmp", done);
+  });
+}
+
+/** Adds 1 to the bucket of rbx in the row at rsi. */
+function emitBucket({ a, cold }: Routine): void {
+  const [long, found] = [a.label(), a.label()];
+  // 0 goes with 1.
+  a.i("cmp", rbx, 1);
+  a.i("adc", rbx, 0);
+  a.i("bsr", rcx, rbx);
+  a.i("lea", r32.eax, mem(rcx, { disp: -1 }));
+  a.i("shl", r32.eax, subBits);
+  // The bits below the highest one, in its place those of the exponent.
+  a.i("xor", r32.ecx, 63);
+  a.i("shl", rbx, r8.cl);
+  a.i("shr", rbx, 63 - subBits);
+  a.i("add", r32.eax, r32.ebx);
+  a.i("cmp", r32.eax, bucketCount);
+  a.i("jae", long);
+  a.bind(found);
+  a.i("inc", mem64(rsi, { index: rax, scale: 8, disp: statisticsRow.buckets }));
+  cold.push(() => {
+    a.bind(long);
+    a.i("mov", r32.eax, bucketCount - 1);
+    a.i("jmp", found);
+  });
+}
