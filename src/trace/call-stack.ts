@@ -67,6 +67,13 @@ export const unknownFrame = -1;
 
 const framesFirst = 256;
 
+/** The calls that a thread is in at some moment; the caller owns it. */
+export type StackSnapshot = {
+  readonly sites: Int32Array;
+  /** Four numbers for each call: start, inner time, least and greatest number of unknown calls. */
+  readonly numbers: Float64Array;
+};
+
 /** The arrays are public for the one loop that can't afford calls, in `trace/thread-reader.ts`. */
 export class CallStack {
   sites: Int32Array = new Int32Array(framesFirst);
@@ -98,6 +105,31 @@ export class CallStack {
     this.inner = longer(this.inner);
     this.#unknownMin = longer(this.#unknownMin);
     this.#unknownMax = longer(this.#unknownMax);
+  }
+
+  snapshot(): StackSnapshot {
+    const { depth } = this;
+    const numbers = new Float64Array(depth * 4);
+    for (let at = 0; at < depth; at++) {
+      numbers[at * 4] = this.starts[at] ?? 0;
+      numbers[at * 4 + 1] = this.inner[at] ?? 0;
+      numbers[at * 4 + 2] = this.#unknownMin[at] ?? 0;
+      numbers[at * 4 + 3] = this.#unknownMax[at] ?? 0;
+    }
+    return { sites: this.sites.slice(0, depth), numbers };
+  }
+
+  /** Goes back to what it was; the visitor is told of the calls that are known as if they began. */
+  restore({ sites, numbers }: StackSnapshot): void {
+    this.depth = 0;
+    for (const [at, site] of sites.entries()) {
+      const start = numbers[at * 4] ?? 0;
+      this.push(site, start);
+      this.inner[at] = numbers[at * 4 + 1] ?? 0;
+      this.#unknownMin[at] = numbers[at * 4 + 2] ?? 0;
+      this.#unknownMax[at] = numbers[at * 4 + 3] ?? 0;
+      if (site !== unknownFrame) this.#visitor.enter(site, start, at);
+    }
   }
 
   push(site: number, time: number): void {

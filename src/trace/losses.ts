@@ -15,6 +15,14 @@ export type Losses = {
 /** Something is missing: so much of it, or nobody knows how much. */
 export type Gap = { readonly lost: number; readonly losses: Losses | undefined };
 
+/** What a ledger knows. */
+export type LossState = {
+  /** Lost so far: all events, entries, exits. */
+  readonly counters: readonly [number, number, number];
+  readonly before: Gap;
+  readonly after: Gap;
+};
+
 const none: Gap = {
   lost: 0,
   losses: { entriesMin: 0, entriesMax: 0, exitsMin: 0, exitsMax: 0 },
@@ -30,6 +38,23 @@ export class LossLedger {
   #before: Gap = none;
   /** Behind the present packet's events. */
   #after: Gap = none;
+
+  /** Begins at a stream's beginning, or where another ledger was. */
+  constructor(from?: LossState) {
+    if (from === undefined) return;
+    [this.#lost, this.#entries, this.#exits] = from.counters;
+    this.#before = from.before;
+    this.#after = from.after;
+  }
+
+  /** What it knows, as a plain value. */
+  get state(): LossState {
+    return {
+      counters: [this.#lost, this.#entries, this.#exits],
+      before: this.#before,
+      after: this.#after,
+    };
+  }
 
   /**
    * A packet begins.

@@ -27,6 +27,7 @@ export class PacketReader {
   tornBytes = 0;
   readonly damages: Damage[] = [];
 
+  #isSought = false;
   readonly #source: ByteSource;
   readonly #uuid: Uint8Array;
   readonly #windowBytesMax: number;
@@ -69,6 +70,22 @@ export class PacketReader {
       this.afterDamage = false;
     }
     return this.#openPacket(packetStart);
+  }
+
+  /** File offset of the present packet's head, if none of its events have been used. */
+  get freshPacket(): number | undefined {
+    const bytes = this.packet?.payloadBytes;
+    if (bytes === undefined) return undefined;
+    const isFresh = this.#windowStart + this.from * 4 === this.#packetEnd - bytes;
+    return isFresh ? this.#packetEnd - bytes - packetHeaderBytes : undefined;
+  }
+
+  /** The next block is the first one of the packet at `offset`, which is one of this file's. */
+  seek(offset: number): void {
+    this.#packetEnd = offset;
+    this.packet = undefined;
+    // Which packet came before is not known: its number is no damage.
+    this.#isSought = true;
   }
 
   /** Moves on to the next packet without looking at what is in this one. */
@@ -119,7 +136,8 @@ export class PacketReader {
       this.tornBytes += left;
       return false;
     }
-    const expected = this.packet === undefined ? 0 : this.packet.sequence + 1;
+    const first = this.#isSought ? packet.sequence : 0;
+    const expected = this.packet === undefined ? first : this.packet.sequence + 1;
     if (packet.sequence !== expected && !this.afterDamage) {
       this.#damage(start, `packet ${packet.sequence} stands where ${expected} should`);
       this.afterDamage = true;

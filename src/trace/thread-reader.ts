@@ -7,8 +7,8 @@
 import { fillerSite, timeWrap } from "../ring/event.ts";
 import { aloneBit, eventKind, kindBits, timeBits } from "../ring/layout.ts";
 import { longBase, longHeaderSlots } from "../ring/long-event.ts";
-import { CallStack, type CallVisitor, callEnd } from "./call-stack.ts";
-import { type Gap, LossLedger } from "./losses.ts";
+import { CallStack, type CallVisitor, callEnd, type StackSnapshot } from "./call-stack.ts";
+import { type Gap, LossLedger, type LossState } from "./losses.ts";
 import type { PacketFields } from "./packet.ts";
 import { type Damage, PacketReader } from "./packet-reader.ts";
 import type { ByteSource, Trace, TraceStream } from "./trace.ts";
@@ -26,6 +26,17 @@ export type ThreadTotals = {
   /** Events whose time was before that of the event before; they are taken to be simultaneous. */
   backwards: number;
   damages: readonly Damage[];
+};
+
+/** Where and how reading can be taken up again later: at the beginning of a packet. */
+export type ThreadMark = {
+  /** Time of the event before, and of the thread's beginning; ticks since the origin. */
+  readonly time: number;
+  readonly begin: number;
+  /** File offset of the packet. */
+  readonly offset: number;
+  readonly stack: StackSnapshot;
+  readonly losses: LossState;
 };
 
 /** The low half of a slot: kind in its lowest bits, then the low 30 bits of the time. */
@@ -62,7 +73,7 @@ export class ThreadReader {
   #last = 0;
   /** Time of the next event. */
   #next = 0;
-  readonly #losses: LossLedger = new LossLedger();
+  #losses: LossLedger = new LossLedger();
   #isOpen = true;
 
   /**
@@ -168,6 +179,33 @@ export class ThreadReader {
     this.#base = base;
     this.totals.slots += (at - packets.from) / 2;
     return this.#nextAfter(at);
+  }
+
+  /** Where the reader is, if it is at a packet's beginning and the next event was asked for. */
+  mark(): ThreadMark | undefined {
+    const offset = this.#isOpen ? this.#packets.freshPacket : undefined;
+    if (offset === undefined) return undefined;
+    return {
+      time: this.#last,
+      begin: this.begin ?? 0,
+      offset,
+      stack: this.#stack.snapshot(),
+      losses: this.#losses.state,
+    };
+  }
+
+  /**
+   * Instead of `next` at first: goes to where a reader of the same stream and origin made `mark`.
+   * The visitor is told of the calls that are open there as if they were entered.
+   */
+  resume(mark: ThreadMark): number {
+    this.#packets.seek(mark.offset);
+    this.begin = mark.begin;
+    this.#last = mark.time;
+    this.#stack.restore(mark.stack);
+    const next = this.#nextAfter(this.#packets.from);
+    this.#losses = new LossLedger(mark.losses);
+    return next;
   }
 
   close(): void {
