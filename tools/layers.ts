@@ -50,8 +50,8 @@ export const layers: readonly Layer[] = [
   effectful("target"),
   effectful("session", "@duckdb/node-api"),
   { name: "index.ts", pure: true, packages: [] },
-  effectful("server"),
-  { ...effectful("cli", "commander"), only: ["index.ts"] },
+  effectful("server", "hono", "@hono/node-server"),
+  { ...effectful("cli", "commander"), only: ["index.ts", "server"] },
 ];
 
 /** What a unit test may import besides what its layer may; the pure rules are not for tests. */

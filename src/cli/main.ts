@@ -20,6 +20,7 @@ import { registerReport } from "./verbs/report.ts";
 import { registerRevert } from "./verbs/revert.ts";
 import { registerSites } from "./verbs/sites.ts";
 import { registerStat } from "./verbs/stat.ts";
+import { registerUi } from "./verbs/ui.ts";
 import { registerVerify } from "./verbs/verify.ts";
 
 const verbs: readonly ((program: Command) => void)[] = [
@@ -38,6 +39,7 @@ const verbs: readonly ((program: Command) => void)[] = [
   registerRevert,
   registerSites,
   registerStat,
+  registerUi,
   registerVerify,
 ];
 

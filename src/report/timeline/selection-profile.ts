@@ -103,11 +103,12 @@ export class SelectionProfile {
       .sort((a, b) => b.self - a.self || a.site - b.site);
   }
 
-  #profileRow(site: number, { open: _, row, ...numbers }: Numbers): ProfileRow {
-    const { complete, min, max } = numbers;
+  #profileRow(site: number, numbers: Numbers): ProfileRow {
+    const { calls, total, self, complete, sum, min, max, row } = numbers;
     const quantile = (share: number): number =>
       complete === 0 ? 0 : Math.min(max, Math.max(min, this.#histograms.quantile(row, share)));
-    return { site, ...numbers, p50: quantile(0.5), p99: quantile(0.99) };
+    const [p50, p99] = [quantile(0.5), quantile(0.99)];
+    return { site, calls, total, self, complete, sum, min, max, p50, p99 };
   }
 
   /** The tree's nodes with at least `min` ticks, no more than `limit`: the heaviest. */

@@ -1,0 +1,86 @@
+/** The page: its head, its views, and whether the server is still there. */
+import { signal } from "@preact/signals";
+import { type JSX, render } from "preact";
+import type { About } from "../src/server/api.ts";
+import { Keys } from "./keys.tsx";
+import { getJson, readEvents, ServerError } from "./server.ts";
+import { switchTheme, theme } from "./theme.ts";
+import { TraceView } from "./trace/trace-view.tsx";
+
+type ViewName = "trace";
+
+const about = signal<About | string>("");
+const isThere = signal(true);
+const showsKeys = signal(false);
+const current = signal<ViewName>("trace");
+
+const titles: Readonly<Record<ViewName, string>> = { trace: "Trace" };
+
+function Page(): JSX.Element {
+  const known = about.value;
+  if (typeof known === "string") return <p class="note">{known}</p>;
+  const views: ViewName[] = ["trace"];
+  return (
+    <>
+      <header class="top">
+        <span class="brand">Patchbay</span>
+        <nav>
+          {views.map((name) => (
+            <button
+              key={name}
+              type="button"
+              aria-current={current.value === name ? "page" : undefined}
+              onClick={() => (current.value = name)}
+            >
+              {titles[name]}
+            </button>
+          ))}
+        </nav>
+        <span class="where code">{known.trace}</span>
+        {isThere.value ? null : (
+          <span class="warning" role="status">
+            the server is gone
+          </span>
+        )}
+        <button
+          type="button"
+          class="quiet"
+          onClick={() => (showsKeys.value = true)}
+          title="Keys (?)"
+        >
+          ?
+        </button>
+        <button type="button" class="quiet" onClick={switchTheme} title="Light or dark">
+          {theme.value === "dark" ? "☀" : "☾"}
+        </button>
+      </header>
+      {views.map((name) => (
+        <div key={name} class={current.value === name ? "view" : "view hidden"}>
+          <TraceView />
+        </div>
+      ))}
+      {showsKeys.value ? <Keys onClose={() => (showsKeys.value = false)} /> : null}
+    </>
+  );
+}
+
+window.addEventListener("keydown", (event) => {
+  const isTyping =
+    event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
+  if (event.key === "?" && !isTyping) showsKeys.value = !showsKeys.value;
+  if (event.key === "Escape") showsKeys.value = false;
+});
+
+const root = document.getElementById("page");
+if (root !== null) render(<Page />, root);
+void readEvents((there) => {
+  isThere.value = there;
+});
+getJson<About>("/api/about").then(
+  (answer) => {
+    about.value = answer;
+  },
+  (error: unknown) => {
+    about.value = error instanceof ServerError ? error.message : String(error);
+  },
+);
