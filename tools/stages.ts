@@ -45,6 +45,7 @@ export const gates: readonly Stage[] = [
     "types",
     [installed("tsc"), "-p", "tsconfig.json"],
     [installed("tsc"), "-p", "tsconfig.pure.json"],
+    [installed("tsc"), "-p", "ui/tsconfig.json"],
   ),
   problemStage("layers", checkRepositoryLayers),
   problemStage("tidy", checkRepositoryTidiness),

@@ -50,6 +50,7 @@ export const systemPackages: readonly SystemPackage[] = [
   { probe: "babeltrace2", debian: "babeltrace2", neededFor: "the trace format's oracle" },
   { probe: "gdb", debian: "gdb", neededFor: "unwinding through thunks" },
   { probe: "gdbserver", debian: "gdbserver", neededFor: "a second GDB stub" },
+  { probe: "chromium", debian: "chromium", neededFor: "the view in the browser" },
   { probe: "qemu-riscv64", debian: "qemu-user", neededFor: "running AArch64 and RISC-V" },
   ...cross("aarch64-linux-gnu", "arm64"),
   ...cross("riscv64-linux-gnu", "riscv64"),

@@ -155,6 +155,8 @@ export type SourceAnswer = {
 
 /** What comes by server-sent events, by the event's name. */
 export type ServerEvents = {
+  /** From now on, nothing is missed. */
+  readonly hello: Record<string, never>;
   /** How far a thread has been read. */
   readonly index: { readonly thread: number; readonly read: number; readonly depths: number };
   /** All threads have been read. */

@@ -30,7 +30,7 @@ export class EventStream {
       start: (controller) => {
         own = controller;
         this.#listeners.add(controller);
-        controller.enqueue(encoder.encode(": hello\n\n"));
+        controller.enqueue(encoder.encode("event: hello\ndata: {}\n\n"));
       },
       cancel: () => {
         if (own !== undefined) this.#listeners.delete(own);

@@ -70,7 +70,9 @@ export class TraceModel {
       this.redraw();
     });
     listen("indexed", () => void this.#refresh());
-    if (this.isIndexed) void this.sum();
+    // What was told before anybody listened, or while the connection was gone.
+    listen("hello", () => void this.#refresh());
+    void this.#refresh();
   }
 
   get isIndexed(): boolean {
@@ -81,7 +83,7 @@ export class TraceModel {
     this.drawing.value++;
   }
 
-  /** All events have been read: what was not known before is asked for again. */
+  /** Asks again for what may have become known since. */
   async #refresh(): Promise<void> {
     await this.attempt(async () => {
       const info = await getJson<TraceInfo>("/api/trace");
@@ -89,7 +91,7 @@ export class TraceModel {
       this.functions.value = new Functions(await getJson<FunctionColumns>("/api/trace/functions"));
       this.info.value = info;
       this.redraw();
-      await this.sum();
+      if (this.isIndexed) await this.sum();
     });
   }
 

@@ -201,7 +201,7 @@ function paintTile(
     entry.tile.depths,
     x,
     track.rowsTop,
-    view.xOf(to) - x,
+    view.xOf(to) - x + 0.5,
     entry.tile.depths * rowHeight,
   );
   for (const run of entry.runs) {
@@ -236,7 +236,9 @@ function paintSpans(
     const isSplit = end <= right && width > 3;
     context.fillStyle = palette.css(site);
     const y = track.rowsTop + depth * rowHeight;
-    context.fillRect(x, y, Math.max(0.6, isSplit ? width - 1 : width), rowHeight);
+    // Cut by the tile's edge: a little over it, or a seam would be seen.
+    const whole = end > right ? width + 1 : width;
+    context.fillRect(x, y, Math.max(0.6, isSplit ? width - 1 : whole), rowHeight);
     if (spanHow(rest[at] ?? 0) >= 3 && end < right && width > 8) {
       context.fillStyle = scene.colours.warning;
       context.fillRect(until - 2, y, 2, rowHeight);

@@ -54,7 +54,7 @@ export class TileMaker {
       if (zoom === 1) {
         const from = tile * tileColumns - grid.firstColumn;
         const part = row.subarray(Math.max(0, from), Math.max(0, from + tileColumns));
-        cells.set(part, at + Math.max(0, -from));
+        if (part.length > 0) cells.set(part, at + Math.max(0, -from));
         continue;
       }
       for (let column = 0; column < tileColumns; column++) {

@@ -13,11 +13,24 @@ import { readWindow, type Span } from "./window.ts";
 
 type Indexed = { readonly trace: Trace; readonly plan: TimelinePlan; readonly index: ThreadIndex };
 
-/** A thread's history in packets of these sizes, with a mark at each of them. */
-function indexed(history: History, sizes: readonly number[]): Indexed | undefined {
+/**
+ * A thread's history in packets of these sizes, with a mark at each of them.
+ * @param before another thread's time begins long before it.
+ */
+function indexed(history: History, sizes: readonly number[], before = false): Indexed | undefined {
   if (history.events.length === 0) return undefined;
   const functions = [0, 1, 2, 3].map((site) => functionNamed(site, `f${site}`));
-  const trace = traceOf([{ tid: 1, packets: packetsOf(history.events, sizes) }], functions);
+  const other = [{ kind: 0, time: 0, site: 0 }] as const;
+  const packets = packetsOf(history.events, sizes);
+  const trace = traceOf(
+    before
+      ? [
+          { tid: 1, packets },
+          { tid: 2, packets: packetsOf(other, []) },
+        ]
+      : [{ tid: 1, packets }],
+    functions,
+  );
   const plan = planTimeline(trace);
   const [thread] = plan.threads;
   if (thread === undefined) return undefined;
@@ -61,6 +74,22 @@ describe("a timeline", () => {
         const expected = truth(history, from, to).map((c) => ({ ...c, end: Math.min(c.end, to) }));
         expect(spans.map(key).sort()).toEqual(expected.map(key).sort());
       }),
+    );
+  });
+
+  it("makes tiles of any place and zoom, before, in and behind the thread's time", () => {
+    fc.assert(
+      fc.property(
+        histories,
+        fc.integer({ min: 0, max: 20 }),
+        fc.nat({ max: 20 }),
+        ([list, sizes], level, first) => {
+          const found = indexed(historyOf(list, 100_000), sizes, true);
+          if (found === undefined) return;
+          const maker = new TileMaker(found.trace, found.plan.origin, found.index);
+          expect(maker.tiles(level, first, 2).map(({ tile }) => tile)).toEqual([first, first + 1]);
+        },
+      ),
     );
   });
 
