@@ -85,7 +85,7 @@ export class SelectionProfile {
     const reader = openThread(trace, origin, index.plan.index, visitor);
     try {
       let next = reader.resume(segment.mark);
-      while (next < to) next = reader.run(to);
+      while (next <= to) next = reader.run(to);
       visitor.finish();
     } finally {
       reader.close();

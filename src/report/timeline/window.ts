@@ -83,13 +83,13 @@ class SpanVisitor implements CallVisitor {
   }
 }
 
-/** The last segment that begins no later than `time`; the first one where none does. */
+/** The last segment that begins before `time`; the first one where none does. */
 export function segmentAt(segments: readonly Segment[], time: number): number {
   let low = 0;
   let high = segments.length;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if ((segments[middle]?.mark.time ?? 0) <= time) low = middle;
+    if ((segments[middle]?.mark.time ?? 0) < time) low = middle;
     else high = middle;
   }
   return low;
@@ -128,7 +128,7 @@ export function readWindow(
   const reader = openThread(trace, origin, index.plan.index, visitor);
   try {
     let next = reader.resume(segment.mark);
-    while (next < to) next = reader.run(to);
+    while (next <= to) next = reader.run(to);
     visitor.finish();
   } finally {
     reader.close();
