@@ -14,6 +14,7 @@ import {
 } from "../patch/site.ts";
 import { displayName, matchFunctions, type UnmatchedGlob } from "../symbols/function-name.ts";
 import { functionName } from "./demangle.ts";
+import { openKernelFile } from "./kernel-file.ts";
 import { type MoreSites, siteLists } from "./more-sites.ts";
 import { addressIn, listModules, type Module, type SkippedModule } from "./process-modules.ts";
 import { openProgramFile } from "./program-file.ts";
@@ -80,8 +81,9 @@ export function openModules(target: SiteTarget): {
   readonly skipped: readonly SkippedModule[];
 } {
   if (typeof target === "number") return listModules(toPid(target));
-  const program = openProgramFile(target);
-  return { modules: [{ path: target, program, bias: 0n, isExecutable: true }], skipped: [] };
+  const kernel = openKernelFile(target);
+  const { program, bias } = kernel ?? { program: openProgramFile(target), bias: 0n };
+  return { modules: [{ path: target, program, bias, isExecutable: true }], skipped: [] };
 }
 
 /**
