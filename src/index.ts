@@ -200,6 +200,7 @@ export {
   type SiteTarget,
   siteTarget,
 } from "./session/site-listing.ts";
+export type { LaunchOptions } from "./session/start-program.ts";
 export type { ExitStatus } from "./session/target-worker.ts";
 export type { DispatchCounts, EnabledFunction } from "./session/tracing.ts";
 export type { SourceLine } from "./symbols/dwarf/line-table.ts";

@@ -50,7 +50,10 @@ export type SyscallName =
 
 /** The agent's code for arenas of one shape; it can stand anywhere. */
 export type AgentCode = {
-  /** Offset of a system call behind which a child goes on as the agent (clone returns 0). */
+  /**
+   * Offset of a system call behind which a child goes on as the agent (clone returns 0), and its
+   * parent meets a trap.
+   */
   readonly clone: number;
   /** The code for the arena at `arena`, in a buffer of the caller's own. */
   bytes(arena: DataAddr): Uint8Array;
@@ -96,6 +99,8 @@ export type BackEnd = {
   /** One instruction that makes a system call, and one that traps. */
   readonly syscallInstruction: Uint8Array;
   readonly trapInstruction: Uint8Array;
+  /** Puts the thread pointer into the result's register, where stubs do not tell it. */
+  readonly threadInstruction?: Uint8Array;
   /** From the trap's address to the pc that a thread has when it has hit it, in bytes. */
   readonly trapPcOffset: bigint;
   /** Bytes below the stack pointer that belong to the function that runs. */

@@ -53,6 +53,7 @@ export const dynamicTag = {
   relaSize: 8,
   strSize: 10,
   soname: 14,
+  debug: 21,
   jmprel: 23,
   pltRelSize: 2,
   relrSize: 35,

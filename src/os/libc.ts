@@ -98,6 +98,24 @@ export const spawnActionsOpen: (
     "int flags, int mode)",
 );
 
+export const socket: (domain: number, type: number, protocol: number) => number = declare(
+  "int socket(int domain, int type, int protocol)",
+);
+/** @param address a `struct sockaddr` as it is in memory. */
+export const connect: (fd: number, address: Uint8Array, length: number) => number = declare(
+  "int connect(int fd, _In_ uint8_t *address, uint32_t length)",
+);
+/** @param fds `struct pollfd`s: an int of the descriptor, two shorts of events each. */
+export const poll: (fds: Uint8Array, count: bigint, timeoutMs: number) => number = declare(
+  "int poll(_Inout_ uint8_t *fds, unsigned long count, int timeout)",
+);
+/** close(2), for descriptors that Node has not opened: it complains of them in workers. */
+export const close: (fd: number) => number = declare("int close(int fd)");
+/** Sends a signal to one thread of a process. */
+export const tgkill: (pid: number, tid: number, signal: number) => number = declare(
+  "int tgkill(int pid, int tid, int signal)",
+);
+
 /** Any system call by its number. */
 export const syscall: (
   number: number,
@@ -144,6 +162,7 @@ const errorNames: Readonly<Record<number, string>> = {
   28: "no space left on device",
   38: "not supported by this kernel",
   95: "not supported",
+  111: "connection refused",
   122: "disk quota exceeded",
 };
 

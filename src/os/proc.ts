@@ -249,6 +249,11 @@ export class ProcessMemory {
     this.#transfer(`write ${bytes.length} bytes`, address, bytes, writeSync);
   }
 
+  /** The same; processors look for changes of text by themselves. */
+  writeText(address: bigint, bytes: Uint8Array): void {
+    this.write(address, bytes);
+  }
+
   /** Whether the image that this was opened for is still there, and not replaced by exec. */
   isThere(address: bigint): boolean {
     try {

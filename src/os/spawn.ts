@@ -39,7 +39,14 @@ const must = (result: number, doing: string): void => {
 };
 
 /** Starts `command`, which stops itself (SIGSTOP) before it becomes the program. */
-export function spawnStopped(command: readonly string[], options: SpawnOptions = {}): Pid {
+export const spawnStopped = (command: readonly string[], options: SpawnOptions = {}): Pid =>
+  spawnBy('kill -STOP $$; exec "$@"', command, options);
+
+/** Starts `command` as a child that Node does not know of. */
+export const spawnUnknown = (command: readonly string[], options: SpawnOptions = {}): Pid =>
+  spawnBy('exec "$@"', command, options);
+
+function spawnBy(script: string, command: readonly string[], options: SpawnOptions): Pid {
   const doing = `start ${command[0] ?? "nothing"}`;
   const actions = new Uint8Array(opaqueBytes);
   const attributes = new Uint8Array(opaqueBytes);
@@ -58,7 +65,6 @@ export function spawnStopped(command: readonly string[], options: SpawnOptions =
   must(spawnAttributesDefault(attributes, new Uint8Array(128).fill(0xff)), doing);
   must(spawnAttributesMask(attributes, new Uint8Array(128)), doing);
   const child = new Int32Array(1);
-  const script = 'kill -STOP $$; exec "$@"';
   const argv = ["/bin/sh", "-c", script, "sh", ...command, null];
   const env = Object.entries(options.env ?? process.env).map(([name, value]) => `${name}=${value}`);
   must(posixSpawn(child, "/bin/sh", actions, attributes, argv, [...env, null]), doing);

@@ -22,6 +22,23 @@ export function tscNow(): bigint {
   return callU64(entry);
 }
 
+/** Ticks of the emulated counter of AArch64 (CNTVCT_EL0) under qemu-user: every 16 ns. */
+const emulatedCounterNs = 16n;
+
+/**
+ * The clocks that generated code reads: the time stamp counter, which emulators pass on to
+ * programs of RISC-V too, and what AArch64 programs read under qemu-user.
+ */
+export type ClockName = "tsc" | "emulated-cntvct";
+
+const clocks: Readonly<Record<ClockName, () => bigint>> = {
+  tsc: tscNow,
+  "emulated-cntvct": () => process.hrtime.bigint() / emulatedCounterNs,
+};
+
+/** Reads the clock `name` now, in its ticks. */
+export const clockNow = (name: ClockName): (() => bigint) => clocks[name];
+
 /** The counter and the wall clock (ns since 1970) at one moment, as near as both can be read. */
 export type ClockReading = {
   readonly ticks: bigint;
@@ -30,13 +47,14 @@ export type ClockReading = {
 };
 
 /** Reads the clocks several times and keeps the reading that took least. */
-export function readClocks(): ClockReading {
+export function readClocks(name: ClockName): ClockReading {
+  const now = clockNow(name);
   let best: ClockReading | undefined;
   let bestSpan = 2n ** 63n;
   for (let attempt = 0; attempt < 20; attempt++) {
-    const before = tscNow();
+    const before = now();
     const monotonicNs = process.hrtime.bigint();
-    const after = tscNow();
+    const after = now();
     const span = after - before;
     if (span >= bestSpan) continue;
     bestSpan = span;
@@ -47,7 +65,7 @@ export function readClocks(): ClockReading {
 }
 
 /** Ticks in a second by two readings; more exact the further they are apart. */
-export const tscFrequency = (from: ClockReading, to: ClockReading): number =>
+export const ticksPerSecond = (from: ClockReading, to: ClockReading): number =>
   Math.round(
     (Number(to.ticks - from.ticks) * 1e9) / Math.max(1, Number(to.monotonicNs - from.monotonicNs)),
   );

@@ -1,9 +1,30 @@
 /** The clock of a trace, measured between two moments. */
-import { type ClockReading, readClocks, tscFrequency } from "../os/tsc.ts";
+import type { Machine } from "../elf/elf-file.ts";
+import { type ClockName, type ClockReading, readClocks, ticksPerSecond } from "../os/tsc.ts";
 import type { TraceClock } from "../trace/clock.ts";
 
-/** The clock by `from` and now. */
-export function measureClock(from: ClockReading): TraceClock {
-  const now = readClocks();
-  return { frequencyHz: tscFrequency(from, now), ticks: now.ticks, wallNs: now.wallNs };
+/** What generated code of a machine reads as its clock, on this machine or emulated on it. */
+export const clockOf = (machine: Machine): ClockName =>
+  machine === "aarch64" ? "emulated-cntvct" : "tsc";
+
+/** A clock that generated code reads, since a session began. */
+export class SessionClock {
+  readonly name: ClockName;
+  readonly #start: ClockReading;
+
+  constructor(name: ClockName) {
+    this.name = name;
+    this.#start = readClocks(name);
+  }
+
+  /** Since it was made, in ms. */
+  get ageMs(): number {
+    return Number(process.hrtime.bigint() - this.#start.monotonicNs) / 1e6;
+  }
+
+  /** The clock by its start and now. */
+  measure(): TraceClock {
+    const now = readClocks(this.name);
+    return { frequencyHz: ticksPerSecond(this.#start, now), ticks: now.ticks, wallNs: now.wallNs };
+  }
 }

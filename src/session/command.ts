@@ -45,12 +45,8 @@ function interpreterOf(file: string): string | undefined {
   return /^#![ \t]*([^\s\0]+)/.exec(new TextDecoder("latin1").decode(line))?.[1];
 }
 
-/**
- * Makes sure that `command` can be started: a program of this machine's kind, or a script.
- * @param path the PATH that it is looked for in.
- */
-export function checkCommand(command: readonly string[], path: string): void {
-  const [name = ""] = command;
+/** The file that a shell would start for `name`, which has to be there. */
+export function findProgram(name: string, path: string): string {
   const doing = `start ${name}`;
   const file = findCommand(name, path);
   if (file === undefined) {
@@ -59,6 +55,17 @@ export function checkCommand(command: readonly string[], path: string): void {
   if (!isExecutable(file)) {
     throw new PatchbayError({ code: "no-permission", doing, why: "it is not executable" });
   }
+  return file;
+}
+
+/**
+ * Makes sure that `command` can be started: a program of this machine's kind, or a script.
+ * @param path the PATH that it is looked for in.
+ */
+export function checkCommand(command: readonly string[], path: string): void {
+  const [name = ""] = command;
+  const doing = `start ${name}`;
+  const file = findProgram(name, path);
   const interpreter = withFiles(doing, () => interpreterOf(file));
   if (interpreter !== undefined) {
     if (isExecutable(interpreter)) return;
@@ -74,6 +81,6 @@ export function checkCommand(command: readonly string[], path: string): void {
     code: "wrong-architecture",
     doing,
     why: `it is a program for ${machine}`,
-    hint: "only x86-64 programs can be traced while they run",
+    hint: "start it with --qemu",
   });
 }

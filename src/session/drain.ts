@@ -9,7 +9,7 @@
 import { type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
 import { MappedFile } from "../os/mapped-file.ts";
 import { isThread, ProcessMemory, threadName } from "../os/proc.ts";
-import { tscNow } from "../os/tsc.ts";
+import { type ClockName, clockNow } from "../os/tsc.ts";
 import { type ArenaShape, control, pageBytes, ringOffset, ringStride } from "../ring/arena.ts";
 import { eventBytes, ringHeader, ringHeaderBytes } from "../ring/layout.ts";
 import { RingConsumer } from "../ring/ring-consumer.ts";
@@ -23,6 +23,8 @@ export type DrainStart = {
   readonly arenaFd: number;
   readonly shape: ArenaShape;
   readonly overwrite: boolean;
+  /** What events are stamped with. */
+  readonly clock: ClockName;
   /** Address of the thread table in the target. */
   readonly table: bigint;
   readonly path: string;
@@ -74,6 +76,7 @@ const headerWords = ({ buffer }: MappedFile): Uint32Array =>
 
 export class Drain {
   readonly #start: DrainStart;
+  readonly #now: () => bigint;
   readonly #trace: TraceDirectory;
   readonly #rings: RingState[] = [];
   /** The ring that is claimed next; mapped, to see when it is. */
@@ -87,6 +90,7 @@ export class Drain {
 
   constructor(start: DrainStart) {
     this.#start = start;
+    this.#now = clockNow(start.clock);
     this.#trace = createTraceDirectory(start.path, start.session);
     this.#memory = new ProcessMemory(toPid(start.pid));
     this.#control = new MappedFile(start.arenaFd, 0, pageBytes);
@@ -123,7 +127,7 @@ export class Drain {
       const waited = now - ring.lastTakenMs;
       if (overwrite) {
         if (waited < markMs) continue;
-        ring.consumer.mark(tscNow);
+        ring.consumer.mark(this.#now);
         ring.lastTakenMs = now;
         continue;
       }
@@ -169,7 +173,7 @@ export class Drain {
     if (tid === 0) return false;
     const name = threadName(toPid(this.#start.pid), toTid(tid)) ?? "";
     ring.owner = { tid: toTid(tid), stream: this.#trace.stream(tid), name };
-    ring.consumer.mark(tscNow);
+    ring.consumer.mark(this.#now);
     this.#threads++;
     return true;
   }
@@ -178,7 +182,7 @@ export class Drain {
   #drainRing(ring: RingState): void {
     const { owner, consumer, baseline } = ring;
     if (owner === undefined) return;
-    for (let taken = consumer.take(tscNow); taken; taken = consumer.take(tscNow)) {
+    for (let taken = consumer.take(this.#now); taken; taken = consumer.take(this.#now)) {
       const { chunks, lost, lostEntries, lostExits, begin, end, lossPlace } = taken;
       owner.stream.append(
         {

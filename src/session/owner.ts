@@ -78,6 +78,7 @@ export class Owner {
     try {
       await this.#server?.close();
       if (this.#launched === "held") await this.#worker.call("abandon");
+      await this.#worker.call("hangUp").catch(() => undefined);
       await this.#worker.end();
     } finally {
       this.#ownership.lock?.[Symbol.dispose]();

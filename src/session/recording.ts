@@ -5,11 +5,10 @@
 import { linkAddr } from "../base/brand.ts";
 import type { DispatchForm } from "../ftrace/dispatch.ts";
 import type { Handler } from "../ftrace/ops.ts";
-import type { ClockReading } from "../os/tsc.ts";
 import type { ChangeResult } from "../target/injection.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { SiteFilter } from "./catalogue.ts";
-import { measureClock } from "./clock.ts";
+import type { SessionClock } from "./clock.ts";
 import type { DrainTotals } from "./drain.ts";
 import type { DrainHandlers } from "./drain-worker.ts";
 import { type Cause, Lifetime } from "./lifetime.ts";
@@ -60,7 +59,7 @@ type Parts = {
   /** Whether returns are recorded, and can be. */
   readonly exits: boolean;
   readonly modules: readonly Module[];
-  readonly clock: ClockReading;
+  readonly clock: SessionClock;
 };
 
 export class Recording {
@@ -183,7 +182,7 @@ export class Recording {
       const removed = await seat.leave(exit.kind === "running");
       await this.#locating;
       const wallNs = BigInt(Date.now()) * 1_000_000n;
-      const totals = await drain.call("finish", { wallNs, reason, clock: measureClock(clock) });
+      const totals = await drain.call("finish", { wallNs, reason, clock: clock.measure() });
       const { changes, refused } = await seat.state();
       const { protocols, agentless, pauseMs } = changes;
       return {

@@ -7,10 +7,9 @@
  */
 import { hostname } from "node:os";
 import { type Pid, pid as toPid } from "../base/brand.ts";
+import type { Machine } from "../elf/elf-file.ts";
 import type { DispatchForm } from "../ftrace/dispatch.ts";
 import { commandLine, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
-import type { SpawnOptions } from "../os/spawn.ts";
-import { type ClockReading, readClocks } from "../os/tsc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
@@ -24,8 +23,7 @@ import {
   resolveFilter,
   type SiteFilter,
 } from "./catalogue.ts";
-import { measureClock } from "./clock.ts";
-import { checkCommand } from "./command.ts";
+import { clockOf, SessionClock } from "./clock.ts";
 import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
 import { meet, own } from "./meet.ts";
 import type { MoreSites } from "./more-sites.ts";
@@ -35,6 +33,7 @@ import { listModules, type Module, type ModuleList } from "./process-modules.ts"
 import { Recording } from "./recording.ts";
 import { RemoteHost } from "./remote-host.ts";
 import { type Seat, type SeatRequest, vacate } from "./seat.ts";
+import { checkProgram, type LaunchOptions, startProgram } from "./start-program.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
@@ -96,15 +95,15 @@ export async function attach(pid: number): Promise<Session> {
  */
 export async function launch(
   command: readonly string[],
-  options: SpawnOptions = {},
+  options: LaunchOptions = {},
 ): Promise<Session> {
-  checkCommand(command, (options.env ?? process.env)["PATH"] ?? "");
+  checkProgram(command, options);
   const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
   return orElse(
     () => worker.end(),
     async () => {
-      const pid = await worker.call("launch", command, options);
-      const about = describeProcess(pid, readStat(pid).startTime);
+      const { pid, list } = await startProgram(worker, command, options);
+      const about = describeProcess(pid, readStat(pid).startTime, list);
       const ownership = own(pid, about.startTime);
       return new Session(about, await Owner.of({ ...about, worker, ownership, launched: "held" }));
     },
@@ -131,8 +130,7 @@ type About = {
   readonly catalogue: CatalogueOf;
 };
 
-function describeProcess(pid: Pid, startTime: number): About {
-  const list = listModules(pid);
+function describeProcess(pid: Pid, startTime: number, list = listModules(pid)): About {
   const { modules } = list;
   return { pid, startTime, list, modules, catalogue: catalogueOf(pid, modules) };
 }
@@ -146,7 +144,8 @@ export class Session {
   readonly modules: ModuleList;
   readonly #about: About;
   readonly #host: Owner | RemoteHost;
-  readonly #clock: ClockReading;
+  readonly #clock: SessionClock;
+  readonly #architecture: Machine;
   /** The memory of the program as it is now; of the one that exec brings, nothing is seen there. */
   readonly #image: ProcessMemory;
   readonly #entry: bigint;
@@ -160,7 +159,8 @@ export class Session {
     this.modules = about.list;
     this.#about = about;
     this.#host = host;
-    this.#clock = readClocks();
+    this.#architecture = about.modules[0]?.program.elf.machine ?? "x86-64";
+    this.#clock = new SessionClock(clockOf(this.#architecture));
     this.#image = new ProcessMemory(about.pid);
     this.#entry = about.modules.map(({ program, bias }) => program.elf.entry + bias)[0] ?? 0n;
   }
@@ -270,6 +270,7 @@ export class Session {
         arenaFd,
         shape,
         overwrite,
+        clock: this.#clock.name,
         table,
         path: options.directory,
         session: await this.#describe(options),
@@ -318,7 +319,7 @@ export class Session {
       tool: "patchbay",
       command: commandLine(this.pid),
       pid: this.pid,
-      architecture: "x86-64",
+      architecture: this.#architecture,
       host: hostname(),
       clock: await this.#calibrate(),
       modules: this.#about.modules.map(({ path, program }) => ({
@@ -331,11 +332,11 @@ export class Session {
 
   /** The clock's speed since the session began, over at least `calibrationMs`. */
   async #calibrate(): Promise<TraceClock> {
-    const passed = Number(process.hrtime.bigint() - this.#clock.monotonicNs) / 1e6;
+    const passed = this.#clock.ageMs;
     if (passed < calibrationMs) {
       await new Promise((resolve) => setTimeout(resolve, calibrationMs - passed));
     }
-    return measureClock(this.#clock);
+    return this.#clock.measure();
   }
 
   /**

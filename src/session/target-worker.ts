@@ -6,12 +6,15 @@
 import { ensure } from "../base/assert.ts";
 import { type CodeAddr, codeAddr, type Pid, pid as toPid, tid as toTid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import { backEnds } from "../codegen/back-ends.ts";
 import { segmentType } from "../elf/constants.ts";
 import { kill } from "../os/libc.ts";
 import { readAuxv } from "../os/proc.ts";
 import { poll, signal } from "../os/ptrace.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { functionAt } from "../symbols/symbol-table.ts";
+import { type EmulatorOptions, launchEmulated } from "../target/gdb/launch-emulated.ts";
+import type { StubProcess } from "../target/gdb/stub-process.ts";
 import {
   type ChangeResult,
   Injection,
@@ -23,9 +26,10 @@ import {
 } from "../target/injection.ts";
 import type { Instance, InstanceRequest, Instances } from "../target/instances.ts";
 import { launchHeld } from "../target/launch.ts";
+import type { HeldThreads } from "../target/process.ts";
 import { PtraceProcess } from "../target/ptrace-process.ts";
-import type { StoppedThreads } from "../target/stop.ts";
-import { openProgramFile } from "./program-file.ts";
+import type { EmulatedImage } from "./emulated-modules.ts";
+import { openProgramFile, type ProgramFile } from "./program-file.ts";
 import { serve } from "./worker-rpc.ts";
 
 export type ExitStatus =
@@ -49,6 +53,13 @@ export type Injected = {
 export type TargetHandlers = {
   /** Starts a program and holds it before its first own instruction. */
   launch(command: readonly string[], options: SpawnOptions): Pid;
+  /** The same under an emulator, which runs programs of other machines; where its code is. */
+  launchEmulated(
+    command: readonly string[],
+    options: SpawnOptions & EmulatorOptions,
+  ): EmulatedImage;
+  /** Ends talking to a stub, whose program runs on. */
+  hangUp(): void;
   inject(pid: Pid, facts: TargetFacts, sites: SiteTable, options: InjectOptions): Injected;
   /** Makes rings and counters for one more user. */
   addInstance(request: InstanceRequest): Instance;
@@ -71,7 +82,8 @@ export type TargetHandlers = {
 
 let launched: Pid | undefined;
 let ended: ExitStatus | undefined;
-let held: StoppedThreads | undefined;
+let held: HeldThreads | undefined;
+let stub: StubProcess | undefined;
 /** The present one is the last; earlier ones are there until their rings are released. */
 let present: Injection | undefined;
 const injections = new Map<number, Injection>();
@@ -83,9 +95,7 @@ const auxEntry = 9;
  * Where a program's own code begins once its C library is up: the entry point of a dynamic
  * program (the loader has set the thread pointer by then), `main` of a static one.
  */
-function firstOwnInstruction(pid: Pid): CodeAddr {
-  const program = openProgramFile(`/proc/${pid}/exe`);
-  const entry = ensure(readAuxv(pid).get(auxEntry), "an entry point in the auxiliary vector");
+function firstOwnInstruction(program: ProgramFile, entry: bigint): CodeAddr {
   if (program.elf.segments.some((segment) => segment.type === segmentType.interp)) {
     return codeAddr(entry);
   }
@@ -100,6 +110,14 @@ function firstOwnInstruction(pid: Pid): CodeAddr {
     why: "it has no symbol `main`, so it isn't known where its own code begins",
     hint: "start it by itself and attach with -p",
   });
+}
+
+/** How often an emulated program's signals are looked for, which wait for us, in ms. */
+const attendMs = 2;
+
+/** Passes an emulated program's signals on to it, while nobody is held. */
+function attend(): void {
+  if (held === undefined) stub?.attend();
 }
 
 const getInjection = (): Injection => ensure(present, "inject comes first");
@@ -117,12 +135,28 @@ function sweep(): void {
 
 const handlers: TargetHandlers = {
   launch: (command, options) => {
-    held = launchHeld(command, options, firstOwnInstruction);
+    held = launchHeld(command, options, (pid) => {
+      const entry = ensure(readAuxv(pid).get(auxEntry), "an entry point in the auxiliary vector");
+      return firstOwnInstruction(openProgramFile(`/proc/${pid}/exe`), entry);
+    });
     launched = held.pid;
     return held.pid;
   },
+  launchEmulated: (command, options) => {
+    const path = command[0] ?? "";
+    const program = openProgramFile(path);
+    const backEnd = backEnds[program.elf.machine];
+    const emulated = launchEmulated(command, backEnd, options, (entry) =>
+      firstOwnInstruction(program, entry),
+    );
+    ({ process: stub, held } = emulated);
+    launched = stub.pid;
+    setInterval(attend, attendMs);
+    return { pid: stub.pid, path, entry: emulated.entry, sysroot: emulated.sysroot };
+  },
+  hangUp: () => stub?.hangUp(),
   inject: (pid, facts, sites, options) => {
-    present = Injection.into(new PtraceProcess(toPid(pid)), facts, sites, options, held);
+    present = Injection.into(stub ?? new PtraceProcess(toPid(pid)), facts, sites, options, held);
     injections.set(++presences, present);
     sweep();
     return { presence: presences, exits: present.exits };
@@ -140,6 +174,10 @@ const handlers: TargetHandlers = {
   },
   abandon: () => {
     if (held === undefined) return;
+    if (stub !== undefined) {
+      stub.abandon();
+      return;
+    }
     kill(held.pid, signal.kill);
     held.letGo();
     held = undefined;

@@ -14,7 +14,7 @@ import {
 } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
-import type { AgentCode, BackEnd, SyscallName } from "../codegen/back-end.ts";
+import type { AgentCode, SyscallName } from "../codegen/back-end.ts";
 import { holdWhileAlive, waitWhile, wake } from "../os/futex.ts";
 import { errorName } from "../os/libc.ts";
 import { MappedFile } from "../os/mapped-file.ts";
@@ -43,7 +43,7 @@ const stoppedMs = 500;
 
 export class Agent {
   readonly pid: Pid;
-  readonly #backEnd: BackEnd;
+  readonly #process: TargetProcess;
   readonly #shape: ArenaShape;
   readonly #mapped: MappedFile;
   readonly #words: Uint32Array;
@@ -52,9 +52,9 @@ export class Agent {
   /** The journal area that is in force: 0 none, 1 or 2. */
   #journal = 0;
 
-  private constructor({ pid, backEnd }: TargetProcess, shape: ArenaShape, arenaFd: number) {
-    this.pid = pid;
-    this.#backEnd = backEnd;
+  private constructor(process: TargetProcess, shape: ArenaShape, arenaFd: number) {
+    this.pid = process.pid;
+    this.#process = process;
     this.#shape = shape;
     this.#mapped = new MappedFile(arenaFd, 0, counterOffset(shape));
     this.#words = new Uint32Array(this.#mapped.buffer);
@@ -90,7 +90,7 @@ export class Agent {
       const tidWord = dataAddr(arena.at + BigInt(control.agentTid));
       const args = backEnd.cloneArguments(cloneFlags, stackTop - 128n, tidWord);
       const clone = codeAddr(code + BigInt(agentCode.clone));
-      remote.syscallAt("start the agent", clone, "clone", args);
+      remote.clone("start the agent", clone, args);
     } finally {
       mask(scratch + 8n, 0n);
     }
@@ -125,7 +125,7 @@ export class Agent {
 
   /** One system call in the target that has to succeed; its result. */
   syscall(doing: string, name: SyscallName, ...args: readonly bigint[]): bigint {
-    this.run(doing, new AgentProgram().syscall(this.#backEnd.syscalls[name], ...args));
+    this.run(doing, new AgentProgram().syscall(this.#process.backEnd.syscalls[name], ...args));
     return this.#result[0] ?? 0n;
   }
 
@@ -176,6 +176,7 @@ export class Agent {
           hint: "is the process stopped or frozen? continue it",
         });
       }
+      this.#process.attend();
       waitWhile(address, command, checkMs);
     }
   }

@@ -182,10 +182,11 @@ export function closeArena(caller: SystemCaller, { at, theirFd, shape }: Arena):
  */
 export function findTidOffset(
   remote: RemoteThread,
-  { memory, backEnd }: TargetProcess,
+  process: TargetProcess,
   scratch: DataAddr,
 ): number {
-  const thread = remote.registers.get(backEnd.registers.thread);
+  const { memory, backEnd } = process;
+  const thread = remote.threadPointer();
   const found = remote.rawSyscall("prctl", [prctlGetTidAddress, scratch]);
   const address = memory.readU64(scratch);
   memory.write(scratch, new Uint8Array(8));
@@ -195,12 +196,14 @@ export function findTidOffset(
     if (stored === BigInt(remote.tid)) return offset;
   }
   const [from, to] = backEnd.tidWithin;
-  const words = new Uint32Array(memory.read(thread + BigInt(from), to - from).buffer);
+  const mapping = process.maps().find(({ start, end }) => start <= thread && thread < end);
+  const room = Math.min(to, Number((mapping?.end ?? thread) - thread)) - from;
+  const words = new Uint32Array(memory.read(thread + BigInt(from), room & ~3).buffer);
   const index = words.indexOf(remote.tid);
   if (index >= 0 && words.lastIndexOf(remote.tid) === index) return from + index * 4;
   throw new PatchbayError({
     code: "unsupported",
-    doing: `tell the threads of process ${remote.tid} apart`,
+    doing: `tell the threads of process ${process.pid} apart`,
     why: "its C library does not keep a thread id beside the thread pointer",
     hint: "programs that start threads without glibc or musl are not supported yet",
   });

@@ -14,6 +14,8 @@ export type TargetMemory = {
   readU64(address: bigint): bigint;
   /** Writes `bytes` (borrowed), through page protections too. */
   write(address: bigint, bytes: Uint8Array): void;
+  /** The same where code stands that may have been executed; a thread is held meanwhile. */
+  writeText(address: bigint, bytes: Uint8Array): void;
 };
 
 /** A thread's general registers by name; a value of its own, not a view of the thread. */
@@ -69,4 +71,8 @@ export type TargetProcess = Disposable & {
   hold(tid: Tid): HeldThreads | undefined;
   /** A system call instruction that can be executed by a held thread. */
   syscallGate(): CodeAddr;
+  /** The thread pointer of a held thread. */
+  threadPointer(held: HeldThreads, tid: Tid): bigint;
+  /** Does what has to be done now and then while somebody waits for the process. */
+  attend(): void;
 };

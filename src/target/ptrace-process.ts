@@ -4,7 +4,7 @@ import { PatchbayError } from "../base/error.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import { backEnds } from "../codegen/back-ends.ts";
 import { listThreads, type Mapping, ProcessMemory, readMaps } from "../os/proc.ts";
-import type { TargetProcess } from "./process.ts";
+import type { HeldThreads, TargetProcess } from "./process.ts";
 import { StoppedThreads } from "./stop.ts";
 
 export class PtraceProcess implements TargetProcess {
@@ -54,6 +54,14 @@ export class PtraceProcess implements TargetProcess {
       why: "it has no vdso with a system call instruction",
       hint: "boot without vdso=0",
     });
+  }
+
+  threadPointer(held: HeldThreads, tid: Tid): bigint {
+    return held.readRegisters(tid).get(this.backEnd.registers.thread);
+  }
+
+  attend(): void {
+    // Nothing comes in between a process and its kernel.
   }
 
   [Symbol.dispose](): void {

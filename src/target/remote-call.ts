@@ -12,7 +12,7 @@ export class RemoteThread {
   readonly tid: Tid;
   readonly #process: TargetProcess;
   readonly #threads: HeldThreads;
-  readonly #syscallAt: CodeAddr;
+  readonly #gate: CodeAddr;
   readonly #original: RegisterFile;
 
   /** Borrows one held thread; disposing puts its registers back. */
@@ -20,9 +20,13 @@ export class RemoteThread {
     this.tid = tid;
     this.#process = process;
     this.#threads = threads;
-    this.#syscallAt = process.syscallGate();
+    this.#gate = process.syscallGate();
     this.#original = threads.readRegisters(tid);
     threads.blockSignals(tid);
+  }
+
+  threadPointer(): bigint {
+    return this.#process.threadPointer(this.#threads, this.tid);
   }
 
   /** Registers as the thread had them when it was stopped. */
@@ -30,11 +34,30 @@ export class RemoteThread {
     return this.#original;
   }
 
+  /** Carries out one system call; the raw result, negative for -errno. */
+  rawSyscall(name: SyscallName, args: readonly bigint[]): bigint {
+    return this.#syscallAt(this.#gate, "syscall", name, args);
+  }
+
+  /** Carries out one system call that has to succeed. */
+  syscall(doing: string, name: SyscallName, ...args: readonly bigint[]): bigint {
+    return this.#checked(doing, this.rawSyscall(name, args));
+  }
+
   /**
-   * Carries out one system call; the raw result, negative for -errno.
-   * @param at the system call instruction to use.
+   * Makes another thread by the system call instruction at `at`, where that one goes on; this one
+   * meets a trap behind it.
    */
-  rawSyscall(name: SyscallName, args: readonly bigint[], at: CodeAddr = this.#syscallAt): bigint {
+  clone(doing: string, at: CodeAddr, args: readonly bigint[]): bigint {
+    return this.#checked(doing, this.#syscallAt(at, "trap", "clone", args));
+  }
+
+  #syscallAt(
+    at: CodeAddr,
+    until: "syscall" | "trap",
+    name: SyscallName,
+    args: readonly bigint[],
+  ): bigint {
     const { registers: roles, syscalls } = this.#process.backEnd;
     const registers = this.#original.copy();
     registers.set(roles.syscallNumber, BigInt(syscalls[name])).set(roles.pc, at);
@@ -42,26 +65,17 @@ export class RemoteThread {
       registers.set(argument, args[index] ?? 0n);
     });
     const doing = `system call ${name}`;
-    const after = this.#threads.run(doing, this.tid, registers, "syscall", this.#original);
+    const after = this.#threads.run(doing, this.tid, registers, until, this.#original);
     return BigInt.asIntN(64, after.get(roles.syscallResult));
   }
 
-  /** Carries out one system call that has to succeed. */
-  syscall(doing: string, name: SyscallName, ...args: readonly bigint[]): bigint {
-    return this.syscallAt(doing, this.#syscallAt, name, args);
-  }
-
-  /** As `syscall`, by the system call instruction at `at`. */
-  syscallAt(doing: string, at: CodeAddr, name: SyscallName, args: readonly bigint[]): bigint {
-    const result = this.rawSyscall(name, args, at);
-    if (result >= -4095n && result < 0n) {
-      throw new PatchbayError({
-        code: "system",
-        doing: `${doing} in process ${this.#threads.pid}`,
-        why: errorName(Number(-result)),
-      });
-    }
-    return result;
+  #checked(doing: string, result: bigint): bigint {
+    if (result >= 0n || result < -4095n) return result;
+    throw new PatchbayError({
+      code: "system",
+      doing: `${doing} in process ${this.#threads.pid}`,
+      why: errorName(Number(-result)),
+    });
   }
 
   /**

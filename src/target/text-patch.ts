@@ -101,7 +101,7 @@ export function writeWindows(memory: TargetMemory, windows: Windows): void {
       const from = index * windowBytesMax;
       run.set(windows.bytes.subarray(from, from + (windows.size[index] ?? 0)), at);
     });
-    memory.write(BigInt(startOf(windows, first)), text);
+    memory.writeText(BigInt(startOf(windows, first)), text);
   });
 }
 

@@ -5,6 +5,7 @@ import {
   type DispatchForm,
   formatBytes,
   formatCount,
+  type LaunchOptions,
   launch,
   type MoreSites,
   PatchbayError,
@@ -29,6 +30,9 @@ type Options = Required<MoreSites> & {
   readonly ringSize?: number;
   readonly maxThreads?: number;
   readonly dispatch?: DispatchForm;
+  readonly qemu: boolean;
+  readonly emulator?: string;
+  readonly sysroot?: string;
   readonly quiet: boolean;
   readonly json: boolean;
 };
@@ -50,6 +54,13 @@ export function registerRecord(program: Command): void {
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
     .option("--max-threads <n>", "threads that record at the same time", parseCount)
     .addOption(dispatchOption())
+    .option(
+      "--qemu",
+      "run the program under qemu-user: it may be of another instruction set",
+      false,
+    )
+    .option("--emulator <command>", "the qemu-user to take for that")
+    .option("--sysroot <dir>", "where an emulated program's libraries are")
     .option("-q, --quiet", "say nothing while it records", false)
     .option("--json", "print the summary as JSON", false)
     .passThroughOptions()
@@ -66,7 +77,8 @@ async function run(command: readonly string[], options: Options): Promise<void> 
       hint: "patchbay record -p PID, or patchbay record -- COMMAND",
     });
   }
-  await using session = pid === undefined ? await launch(command) : await attach(pid);
+  await using session =
+    pid === undefined ? await launch(command, toLaunchOptions(options)) : await attach(pid);
   const summary = await recordUntilEnd(session, options);
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   else process.stderr.write(describe(summary));
@@ -106,6 +118,16 @@ async function announce(recording: Recording, { pid, joined }: Session): Promise
   process.stderr.write(
     `patchbay: recording ${formatCount(functions)} functions of process ${pid}${beside}\n`,
   );
+}
+
+function toLaunchOptions({ qemu, emulator, sysroot }: Options): LaunchOptions {
+  if (!qemu) return {};
+  return {
+    emulated: {
+      ...(emulator === undefined ? {} : { emulator }),
+      ...(sysroot === undefined ? {} : { sysroot }),
+    },
+  };
 }
 
 const toRecordOptions = (options: Options): RecordOptions => ({

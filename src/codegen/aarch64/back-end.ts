@@ -30,6 +30,8 @@ export const aarch64: BackEnd = {
   // svc #0
   syscallInstruction: Uint8Array.of(0x01, 0x00, 0x00, 0xd4),
   trapInstruction: breakpoint(),
+  // mrs x0, tpidr_el0
+  threadInstruction: Uint8Array.of(0x40, 0xd0, 0x3b, 0xd5),
   branchReach: 0x7ff_0000n,
   ...wordBackEnd(() => aarch64Machine(codeAddr(0n)), setBranch),
   thunkFrames: (start, size, delta) => thunkFrames(start, size, delta, undefined, aarch64Frames),

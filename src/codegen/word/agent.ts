@@ -72,6 +72,7 @@ function emitCall(m: Machine, n: Names, next: Label): void {
     m.load(register, at(n.pc, 16 + 8 * index), 8);
   });
   m.syscall();
+  m.store(n.result, at(n.arena, control.result), 8);
   m.addConstant(n.pc, n.pc, syscallBytes);
   // Results are addresses and small numbers, or errors, which are negative.
   m.shiftRight(n.work, n.result, 63);

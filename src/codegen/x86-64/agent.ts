@@ -23,7 +23,10 @@ import { agentOp } from "../agent-program.ts";
 export type AgentTemplate = {
   /** One hole, `arena`: the arena's address in the target. It can stand anywhere. */
   readonly code: Assembled;
-  /** Offset of a `syscall` behind which a child goes on as the agent (clone returns 0). */
+  /**
+   * Offset of a system call instruction behind which a child goes on as the agent (clone returns
+   * 0), and its parent meets a trap.
+   */
   readonly clone: number;
 };
 

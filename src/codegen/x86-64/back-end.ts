@@ -56,7 +56,7 @@ export const x8664: BackEnd = {
   trapInstruction: Uint8Array.of(0xcc),
   trapPcOffset: 1n,
   redZone: 128n,
-  tidWithin: [0, 128],
+  tidWithin: [0, 1024],
   cloneArguments: (flags, stackTop, tidWord) => [flags, stackTop, tidWord, tidWord, 0n],
   branchReach: 0x7fff_0000n,
   agentCode: (shape) => {

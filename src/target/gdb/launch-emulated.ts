@@ -1,0 +1,153 @@
+/**
+ * Starts a program of another instruction set under qemu-user, whose GDB stub holds it, and runs
+ * it to where it can be traced from its first own instruction on.
+ */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { type CodeAddr, codeAddr, type Pid, tid as toTid } from "../../base/brand.ts";
+import { PatchbayError } from "../../base/error.ts";
+import type { BackEnd } from "../../codegen/back-end.ts";
+import type { Machine } from "../../elf/elf-file.ts";
+import { kill } from "../../os/libc.ts";
+import { nap, poll, signal } from "../../os/ptrace.ts";
+import { type SpawnOptions, spawnUnknown } from "../../os/spawn.ts";
+import { StreamSocket } from "../../os/stream-socket.ts";
+import { GdbClient } from "./client.ts";
+import type { StubHeld } from "./stub-held.ts";
+import { StubProcess } from "./stub-process.ts";
+
+/** Longest wait for the emulator to listen, and for the program to come to its own code, in ms. */
+const startTimeoutMs = 60_000;
+const trapSignal = 5;
+
+export type EmulatorOptions = {
+  /** The emulator; `qemu-aarch64` and the like, looked for on the PATH, unless it is said. */
+  readonly emulator?: string;
+  /** Where the program's libraries are; a Debian cross compiler's, unless it is said. */
+  readonly sysroot?: string;
+};
+
+const emulators: Readonly<Record<Machine, string>> = {
+  "x86-64": "qemu-x86_64",
+  aarch64: "qemu-aarch64",
+  riscv64: "qemu-riscv64",
+};
+
+/** Where Debian's cross packages put the C library of a machine. */
+const sysroots: Readonly<Record<Machine, string>> = {
+  "x86-64": "/",
+  aarch64: "/usr/aarch64-linux-gnu",
+  riscv64: "/usr/riscv64-linux-gnu",
+};
+
+/** The emulator's path; fails in one line with what to install. */
+function findEmulator(machine: Machine, options: EmulatorOptions): string {
+  const name = options.emulator ?? emulators[machine];
+  const folders = name.includes("/") ? [""] : (process.env["PATH"] ?? "").split(delimiter);
+  const found = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
+  if (found !== undefined) return found;
+  throw new PatchbayError({
+    code: "missing-tool",
+    doing: `start a program for ${machine}`,
+    why: `${name} is missing`,
+    hint: "apt-get install qemu-user",
+  });
+}
+
+/** The sysroot, where there is any: static programs do without. */
+function findSysroot(machine: Machine, options: EmulatorOptions): string | undefined {
+  if (options.sysroot !== undefined) return options.sysroot;
+  const usual = process.env["QEMU_LD_PREFIX"] ?? sysroots[machine];
+  return existsSync(usual) ? usual : undefined;
+}
+
+/** A program that was started, held, and what has to be done when all is over. */
+export type Emulated = {
+  readonly process: StubProcess;
+  readonly held: StubHeld;
+  /** Where the program's entry point is. */
+  readonly entry: CodeAddr;
+  readonly sysroot: string | undefined;
+};
+
+/**
+ * Starts `command`, a program of `backEnd`'s, and holds it at the address that `stopAt` names.
+ * @param stopAt is told where the program was loaded to, by its auxiliary vector's entry point.
+ */
+export function launchEmulated(
+  command: readonly string[],
+  backEnd: BackEnd,
+  options: SpawnOptions & EmulatorOptions,
+  stopAt: (entry: CodeAddr) => CodeAddr,
+): Emulated {
+  const emulator = findEmulator(backEnd.name, options);
+  const sysroot = findSysroot(backEnd.name, options);
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-stub-"));
+  const place = join(folder, "stub");
+  const prefix = sysroot === undefined ? [] : ["-L", sysroot];
+  const pid = spawnUnknown([emulator, "-g", place, ...prefix, ...command], options);
+  try {
+    const client = new GdbClient(connectTo(place, pid, command[0] ?? ""));
+    const entry = codeAddr(client.auxiliaryVector().get(entryKey) ?? 0n);
+    const process = new StubProcess({ pid, kind: "emulator", client, backEnd, entry });
+    runTo(process, stopAt(entry), command[0] ?? "");
+    return { process, held: process.adopt(), entry, sysroot };
+  } catch (error) {
+    kill(pid, signal.kill);
+    throw error;
+  } finally {
+    // Connected sockets need their name no more.
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** AT_ENTRY (include/uapi/linux/auxvec.h). */
+const entryKey = 9;
+
+/** Connects as soon as the emulator listens. */
+function connectTo(place: string, pid: Pid, program: string): () => StreamSocket {
+  return () => {
+    const start = performance.now();
+    for (;;) {
+      try {
+        return new StreamSocket(place);
+      } catch (error) {
+        const isEarly = error instanceof PatchbayError && error.code === "system";
+        const ended = poll(toTid(pid));
+        if (ended !== undefined) {
+          throw new PatchbayError({
+            code: "target-exited",
+            doing: `start ${program}`,
+            why: "the emulator has ended before it began; it says why above",
+            hint: "a dynamic program needs its libraries: --sysroot DIR",
+          });
+        }
+        if (!isEarly || performance.now() - start > startTimeoutMs) throw error;
+        nap(2);
+      }
+    }
+  };
+}
+
+/** Runs the program up to `at`; signals that come before are its own. */
+function runTo(process: StubProcess, at: CodeAddr, program: string): void {
+  const { client, backEnd } = process;
+  const size = backEnd.syscallInstruction.length;
+  client.insertBreakpoint(at, size);
+  let deliver = 0;
+  for (;;) {
+    client.resume({ action: "continue", signal: deliver });
+    const stop = client.waitStop(startTimeoutMs);
+    if (stop?.kind === "stopped" && stop.signal === trapSignal) break;
+    if (stop?.kind !== "stopped") {
+      throw new PatchbayError({
+        code: "target-exited",
+        doing: `start ${program}`,
+        why: stop === undefined ? "it does not come to its own code" : "it ended before it began",
+      });
+    }
+    deliver = stop.signal;
+  }
+  client.removeBreakpoint(at, size);
+}

@@ -1,0 +1,259 @@
+/**
+ * A process under a GDB stub that runs on this machine: the stub holds and drives threads, while
+ * memory and descriptors are reached through /proc.
+ *
+ * Two kinds of stub. A debugger's (gdbserver) traces a process of this machine: when one thread
+ * stops, all do. An emulator's (qemu-user) stops the thread alone that a signal or a breakpoint
+ * has come to: the others run on; and it listens only while a thread is stopped. So here it holds
+ * one thread at a time, whichever is asked for, by sending SIGINT to it.
+ */
+import { ensure } from "../../base/assert.ts";
+import { type CodeAddr, type Pid, type Tid, pid as toPid, tid as toTid } from "../../base/brand.ts";
+import { PatchbayError } from "../../base/error.ts";
+import type { BackEnd } from "../../codegen/back-end.ts";
+import { kill, tgkill } from "../../os/libc.ts";
+import { listThreads, type Mapping, ProcessMemory, readMaps, readStatus } from "../../os/proc.ts";
+import { signal } from "../../os/ptrace.ts";
+import type { TargetMemory, TargetProcess } from "../process.ts";
+import type { GdbClient } from "./client.ts";
+import { linuxSignal, type StopReply } from "./stop-reply.ts";
+import { StubHeld } from "./stub-held.ts";
+
+/** Longest wait for a thread to stop, in ms. */
+const stopTimeoutMs = 10_000;
+const interruptSignal = 2;
+
+/** How a program under a stub has ended. */
+export type StubEnd = Extract<StopReply, { kind: "exited" | "killed" }>;
+
+export type StubKind = "emulator" | "debugger";
+
+export type StubParts = {
+  readonly pid: Pid;
+  readonly kind: StubKind;
+  readonly client: GdbClient;
+  readonly backEnd: BackEnd;
+  /** Code that is not executed any more once the program runs: its entry point. */
+  readonly entry: CodeAddr;
+};
+
+export class StubProcess implements TargetProcess {
+  readonly pid: Pid;
+  readonly kind: StubKind;
+  readonly backEnd: BackEnd;
+  readonly client: GdbClient;
+  readonly memory: TargetMemory;
+  /**
+   * An emulator keeps account of each page that its program maps: 4 GiB is what it bears with, and
+   * its stacks lie close to each other.
+   */
+  readonly mirrorWindowBits: number;
+  readonly #entry: CodeAddr;
+  readonly #memory: ProcessMemory;
+  #end: StubEnd | undefined;
+  #isHungUp = false;
+
+  constructor({ pid, kind, client, backEnd, entry }: StubParts) {
+    this.pid = pid;
+    this.kind = kind;
+    this.client = client;
+    this.backEnd = backEnd;
+    this.#entry = entry;
+    this.mirrorWindowBits = kind === "emulator" ? 32 : 41;
+    this.#memory = new ProcessMemory(pid);
+    this.memory = {
+      read: (address, length) => this.#memory.read(address, length),
+      readU64: (address) => this.#memory.readU64(address),
+      write: (address, bytes) => this.#memory.write(address, bytes),
+      writeText: (address, bytes) => this.#writeText(address, bytes),
+    };
+  }
+
+  /** How the program has ended, if it has and the stub has said so; with Linux' signal. */
+  get end(): StubEnd | undefined {
+    const end = this.#end;
+    return end?.kind === "killed" ? { ...end, signal: linuxSignal(end.signal) } : end;
+  }
+
+  /** An emulator keeps translated code: a breakpoint that comes and goes makes it look again. */
+  #writeText(address: bigint, bytes: Uint8Array): void {
+    if (this.kind === "debugger") {
+      this.client.writeMemory(address, bytes);
+      return;
+    }
+    this.#memory.write(address, bytes);
+    const step = this.backEnd.syscallInstruction.length;
+    for (let at = 0; at < bytes.length; at += step) {
+      this.client.insertBreakpoint(address + BigInt(at), step);
+      this.client.removeBreakpoint(address + BigInt(at), step);
+    }
+  }
+
+  maps(): readonly Mapping[] {
+    return readMaps(this.pid);
+  }
+
+  threads(): readonly Tid[] {
+    const all = listThreads(this.pid);
+    return this.kind === "debugger" ? all : all.filter((tid) => this.#isProgram(tid));
+  }
+
+  /** Whether a thread of the emulator runs the program: its own ones block most signals. */
+  #isProgram(tid: Tid): boolean {
+    try {
+      const blocked = readStatus(toPid(tid)).get("SigBlk") ?? "0";
+      return (BigInt(`0x${blocked}`) & (1n << BigInt(interruptSignal - 1))) === 0n;
+    } catch (error) {
+      if (error instanceof PatchbayError && error.code === "no-such-process") return false;
+      throw error;
+    }
+  }
+
+  holdAll(except?: Tid): StubHeld {
+    if (this.kind === "emulator") {
+      throw new PatchbayError({
+        code: "unsupported",
+        doing: `hold all threads of process ${this.pid}`,
+        why: "the emulator's stub holds one thread at a time",
+      });
+    }
+    return this.#stopAny(this.threads().filter((tid) => tid !== except));
+  }
+
+  holdOne(): StubHeld {
+    for (const tid of this.threads()) {
+      const held = this.hold(tid);
+      if (held !== undefined) return held;
+    }
+    throw this.#gone("hold a thread");
+  }
+
+  hold(tid: Tid): StubHeld | undefined {
+    if (this.kind === "debugger") return this.#stopAny([tid]);
+    this.attend();
+    if (this.#end !== undefined || tgkill(this.pid, tid, interruptSignal) !== 0) return undefined;
+    const deadline = performance.now() + stopTimeoutMs;
+    for (;;) {
+      const stop = this.#next(deadline - performance.now());
+      if (stop === undefined) {
+        throw new PatchbayError({
+          code: "system",
+          doing: `hold thread ${tid} of process ${this.pid}`,
+          why: `it did not stop within ${stopTimeoutMs / 1000} s`,
+          hint: "it may block SIGINT, by which the emulator's stub is asked to stop it",
+        });
+      }
+      if (stop.kind !== "stopped") return undefined;
+      if (stop.signal === interruptSignal && stop.thread?.thread === tid) {
+        return new StubHeld(this, stop.thread, [tid]);
+      }
+      this.client.resume({ action: "continue", signal: stop.signal });
+    }
+  }
+
+  /** All threads of a debugger's process stop together. */
+  #stopAny(tids: readonly Tid[]): StubHeld {
+    this.attend();
+    if (this.#end !== undefined) throw this.#gone("hold it");
+    this.client.interrupt();
+    const stop = this.#next(stopTimeoutMs);
+    if (stop?.kind !== "stopped") throw this.#gone("hold it");
+    const thread = this.client.threads().find(({ thread: id }) => id === tids[0]);
+    const named = thread ?? stop.thread ?? { process: undefined, thread: this.pid };
+    const signals = stop.signal === interruptSignal ? [] : [stop.signal];
+    return new StubHeld(this, named, tids, signals);
+  }
+
+  /** Takes over a thread that is stopped and stands for all: a program that was just started. */
+  adopt(): StubHeld {
+    const { stop } = this.client;
+    const stopped = stop?.kind === "stopped" ? stop.thread : undefined;
+    const thread = ensure(stopped ?? this.client.currentThread(), "a thread that is stopped");
+    return new StubHeld(this, thread, [toTid(thread.thread)]);
+  }
+
+  /** The next stop, its end noted if it is that. */
+  #next(timeoutMs: number): StopReply | undefined {
+    const stop = this.client.waitStop(Math.max(0, timeoutMs));
+    if (stop?.kind === "exited" || stop?.kind === "killed") this.#end = stop;
+    return stop;
+  }
+
+  /** Passes the program's own signals on to it. To be called now and then while nobody is held. */
+  attend(): void {
+    if (this.#isHungUp || this.#end !== undefined || this.client.stop !== undefined) return;
+    try {
+      for (let stop = this.#next(0); stop?.kind === "stopped"; stop = this.#next(0)) {
+        this.client.resume({ action: "continue", signal: stop.signal });
+      }
+    } catch (error) {
+      // Nobody is there any more who would wait for an answer.
+      if (!(error instanceof PatchbayError) || error.code !== "target-exited") throw error;
+      this.hangUp();
+    }
+  }
+
+  threadPointer(held: StubHeld, tid: Tid): bigint {
+    const { registers, threadInstruction } = this.backEnd;
+    const values = held.readRegisters(tid);
+    if (threadInstruction === undefined) return values.get(registers.thread);
+    const at = this.#entry + BigInt(this.backEnd.syscallInstruction.length);
+    const after = held.run(
+      "read the thread pointer",
+      tid,
+      values.copy().set(registers.pc, at),
+      "syscall",
+      values,
+    );
+    return after.get(registers.callResult);
+  }
+
+  /**
+   * The program's entry point, which nobody executes any more: a system call instruction and what
+   * reads the thread pointer stand there while a thread is driven.
+   */
+  syscallGate(): CodeAddr {
+    return this.#entry;
+  }
+
+  /** Puts the gate up, or what was there; what is to be put back. */
+  raiseGate(): Uint8Array {
+    const { syscallInstruction, threadInstruction = new Uint8Array(0) } = this.backEnd;
+    const gate = Uint8Array.from([...syscallInstruction, ...threadInstruction]);
+    const before = this.#memory.read(this.#entry, gate.length);
+    this.#writeText(this.#entry, gate);
+    return before;
+  }
+
+  lowerGate(before: Uint8Array): void {
+    this.#writeText(this.#entry, before);
+  }
+
+  /** Kills the program. */
+  abandon(): void {
+    kill(this.pid, signal.kill);
+  }
+
+  /** Sends signals, by GDB's numbers, once more to the program: a stub delivers one at a time. */
+  resend(signals: readonly number[]): void {
+    for (const number of signals) kill(this.pid, linuxSignal(number));
+  }
+
+  #gone(what: string): PatchbayError {
+    const doing = `${what} in process ${this.pid}`;
+    return new PatchbayError({ code: "target-exited", doing, why: "the process has ended" });
+  }
+
+  /** Ends talking to the stub; the program runs on. */
+  hangUp(): void {
+    if (this.#isHungUp) return;
+    this.#isHungUp = true;
+    this.#memory[Symbol.dispose]();
+    this.client[Symbol.dispose]();
+  }
+
+  /** Who has borrowed it gives it back: the stub is there for whoever comes next. */
+  [Symbol.dispose](): void {
+    this.attend();
+  }
+}
