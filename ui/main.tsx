@@ -3,23 +3,34 @@ import { signal } from "@preact/signals";
 import { type JSX, render } from "preact";
 import type { About } from "../src/server/api.ts";
 import { Keys } from "./keys.tsx";
+import { ProtocolsView } from "./protocols/protocols-view.tsx";
 import { getJson, readEvents, ServerError } from "./server.ts";
 import { switchTheme, theme } from "./theme.ts";
 import { TraceView } from "./trace/trace-view.tsx";
 
-type ViewName = "trace";
+type ViewName = "trace" | "protocols";
 
 const about = signal<About | string>("");
 const isThere = signal(true);
 const showsKeys = signal(false);
-const current = signal<ViewName>("trace");
+const chosen = signal<ViewName | undefined>(undefined);
 
-const titles: Readonly<Record<ViewName, string>> = { trace: "Trace" };
+const titles: Readonly<Record<ViewName, string>> = {
+  trace: "Trace",
+  protocols: "Protocols",
+};
+
+/** What there is to see here. */
+const viewsOf = ({ trace }: About): readonly ViewName[] => [
+  ...(trace === undefined ? [] : (["trace"] as const)),
+  "protocols",
+];
 
 function Page(): JSX.Element {
   const known = about.value;
   if (typeof known === "string") return <p class="note">{known}</p>;
-  const views: ViewName[] = ["trace"];
+  const views = viewsOf(known);
+  const current = chosen.value ?? views[0];
   return (
     <>
       <header class="top">
@@ -28,9 +39,10 @@ function Page(): JSX.Element {
           {views.map((name) => (
             <button
               key={name}
+              class="view-tab"
               type="button"
-              aria-current={current.value === name ? "page" : undefined}
-              onClick={() => (current.value = name)}
+              aria-current={current === name ? "page" : undefined}
+              onClick={() => (chosen.value = name)}
             >
               {titles[name]}
             </button>
@@ -55,8 +67,8 @@ function Page(): JSX.Element {
         </button>
       </header>
       {views.map((name) => (
-        <div key={name} class={current.value === name ? "view" : "view hidden"}>
-          <TraceView />
+        <div key={name} class={current === name ? "view" : "view hidden"}>
+          {name === "trace" ? <TraceView /> : <ProtocolsView />}
         </div>
       ))}
       {showsKeys.value ? <Keys onClose={() => (showsKeys.value = false)} /> : null}

@@ -2,6 +2,7 @@
  * What server and page say to each other: the types of the answers' JSON. The page's sources import
  * them too, so nothing but types is in here.
  */
+import type { Trace as ProtocolTrace } from "../model/show/replay.ts";
 
 /** Any refusal or failure: one line for a person, and which kind of failure it is. */
 export type ApiError = { readonly error: string; readonly code: string };
@@ -161,4 +162,66 @@ export type ServerEvents = {
   readonly index: { readonly thread: number; readonly read: number; readonly depths: number };
   /** All threads have been read. */
   readonly indexed: { readonly ms: number };
+  /** A check is done. */
+  readonly checked: CheckOutcome;
+  /** How many checks are still to be done. */
+  readonly checking: { readonly left: number; readonly problem: string | undefined };
+};
+
+/** One way of patching, with the checks that say what it is worth. */
+export type ProtocolInfo = {
+  readonly id: string;
+  readonly title: string;
+  /** Lists of steps as text, a line each: see `src/patch/parse-steps.ts`. */
+  readonly steps: StepTexts;
+  readonly checks: readonly CheckInfo[];
+};
+
+export type StepTexts = {
+  readonly enable: string;
+  readonly disable: string;
+  /** Empty where `enable` serves. */
+  readonly modify: string;
+  readonly retire: string;
+};
+
+export type CheckInfo = {
+  readonly id: string;
+  readonly design: string;
+  readonly designSummary: string;
+  readonly machine: string;
+  readonly machineSummary: string;
+  readonly adversities: readonly string[];
+  readonly phase: number;
+  readonly expected: string;
+  readonly reason: string;
+};
+
+export type FamilyInfo = {
+  readonly id: string;
+  readonly title: string;
+  readonly source: string;
+  readonly protocols: readonly ProtocolInfo[];
+};
+
+/** What came out of a check. */
+export type CheckOutcome = {
+  readonly id: string;
+  readonly verdict: string;
+  readonly asExpected: boolean;
+  readonly states: number;
+  readonly depth: number;
+  readonly milliseconds: number;
+  readonly exhaustive: boolean;
+  /** What should have happened and never did: a verdict `vacuous` is about nothing. */
+  readonly missing: readonly string[];
+};
+
+/** A protocol that was edited, on the site and machine of a built-in check. */
+export type OwnProtocol = StepTexts & { readonly basis: string };
+
+export type OwnAnswer = {
+  readonly outcome: CheckOutcome;
+  /** A counterexample, where there is one. */
+  readonly trace: ProtocolTrace | undefined;
 };

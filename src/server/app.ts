@@ -7,6 +7,8 @@ import { PatchbayError } from "../base/error.ts";
 import type { About, ApiError } from "./api.ts";
 import type { EventStream } from "./event-stream.ts";
 import { refuseForeign, requireToken, withHeaders } from "./guard.ts";
+import { addProtocolRoutes } from "./protocol-routes.ts";
+import type { ProtocolService } from "./protocol-service.ts";
 import { addTraceRoutes } from "./trace-routes.ts";
 import type { TraceService } from "./trace-service.ts";
 
@@ -17,6 +19,7 @@ export type AppParts = {
   readonly about: About;
   readonly events: EventStream;
   readonly trace: TraceService | undefined;
+  readonly protocols: ProtocolService;
 };
 
 const pageFolder = fileURLToPath(new URL("../ui/", import.meta.url));
@@ -50,6 +53,7 @@ export function makeApp(parts: AppParts): Hono {
     context.body(parts.events.open(), 200, { "content-type": "text/event-stream" }),
   );
   addTraceRoutes(app, parts.trace);
+  addProtocolRoutes(app, parts.protocols);
   app.notFound((context) =>
     context.json({ error: "there is nothing here", code: "no-match" } satisfies ApiError, 404),
   );

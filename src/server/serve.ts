@@ -5,6 +5,7 @@ import { getRequestListener } from "@hono/node-server";
 import { PatchbayError } from "../base/error.ts";
 import { makeApp } from "./app.ts";
 import { EventStream } from "./event-stream.ts";
+import { ProtocolService } from "./protocol-service.ts";
 import { TraceService } from "./trace-service.ts";
 
 export type ServeOptions = {
@@ -30,16 +31,17 @@ export async function serveUi(options: ServeOptions): Promise<UiServer> {
     options.trace === undefined
       ? undefined
       : await TraceService.open(options.trace, (name, data) => events.send(name, data));
+  const protocols = new ProtocolService((name, data) => events.send(name, data));
   let port = 0;
   const about = { trace: options.trace, pid: undefined };
-  const app = makeApp({ token, port: () => port, about, events, trace });
+  const app = makeApp({ token, port: () => port, about, events, trace, protocols });
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const server = createServer((request, response) => void listener(request, response));
   const close = async (): Promise<void> => {
     events.close();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
-    await trace?.close();
+    await Promise.all([trace?.close(), protocols.close()]);
   };
   try {
     port = await listen(server, options.port ?? 0);

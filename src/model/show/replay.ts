@@ -9,6 +9,7 @@ import { checkId } from "../../patch/protocol.ts";
 import { violationTexts } from "../../patch/verdicts.ts";
 import { buildSystem, type Finding } from "../check.ts";
 import { STUCK } from "../explorer.ts";
+import type { Sight } from "../memory.ts";
 import { A, OFF, PATCHER_HART, readAction, THREAD, W, wordOf } from "../state.ts";
 import type { System } from "../system.ts";
 import { violationOf } from "../violations.ts";
@@ -24,6 +25,19 @@ export type CodeLine = { readonly at: string; readonly bytes: string; readonly t
 export type MemoryView = {
   readonly sites: readonly { readonly name: string; readonly lines: readonly CodeLine[] }[];
   readonly words: readonly { readonly name: string; readonly value: string }[];
+  /** What the harts that run the site may get when they fetch from it. */
+  readonly fetches: readonly FetchView[];
+};
+
+/** What one hart may still see of one site. */
+export type FetchView = {
+  readonly hart: Lane;
+  readonly site: string;
+  /** Parts that are fetched at one moment each, with every version that may come, oldest first. */
+  readonly parts: readonly {
+    readonly at: string;
+    readonly versions: readonly { readonly bytes: string; readonly stale: boolean }[];
+  }[];
 };
 
 export type TraceStep = {
@@ -146,7 +160,33 @@ function viewMemory(system: System, state: Int32Array): MemoryView {
     const value = wordValue(Uint8Array.from(parts.flatMap((part) => [...part])));
     return { name: word.name, value: nameValue(system, value) };
   });
-  return { sites, words };
+  return { sites, words, fetches: viewFetches(system, state) };
+}
+
+/** What each hart's next fetches may bring. */
+function viewFetches(system: System, state: Int32Array): readonly FetchView[] {
+  const harts = Array.from({ length: system.harts }, (_, hart) => hart);
+  return system.world.sites.flatMap((site, index) => {
+    const bank = ensure(system.world.banks[site.bank], "bank");
+    const id = system.bankState(state, site.bank);
+    const parts = [...bank.blocks.entries()].filter(([, b]) => b.at >= site.at && b.at < site.end);
+    return harts.map((hart) => ({
+      hart: laneOfHart(hart),
+      site: `site ${index + 1}`,
+      parts: parts.map(([block, { at }]) => ({
+        at: hex(at),
+        versions: versionsOf(bank.sights(id, hart, block)),
+      })),
+    }));
+  });
+}
+
+/** Each version once, though it may be seen in several ways. */
+function versionsOf(
+  sights: readonly Sight[],
+): readonly { readonly bytes: string; readonly stale: boolean }[] {
+  const found = new Map(sights.map(({ bytes, stale }) => [hexBytes(bytes), stale]));
+  return [...found].map(([bytes, stale]) => ({ bytes, stale }));
 }
 
 function nameValue(system: System, value: bigint): string {
