@@ -57,11 +57,11 @@ function parseStep(line: string): Step | undefined {
   return undefined;
 }
 
-function parseWrite([, where = "", what = "", any]: readonly string[]): Step | undefined {
+function parseWrite([, where = "", what = "", loose]: readonly string[]): Step | undefined {
   const span = parseSpan(where.trim());
   const content = parseContent(what.trim());
   if (span === undefined || content === undefined) return undefined;
-  return { op: "write", span, content, store: any === undefined ? "single" : "pieces" };
+  return { op: "write", span, content, store: loose === undefined ? "single" : "pieces" };
 }
 
 function parseMaintenance([, op, where = ""]: readonly string[]): Step | undefined {

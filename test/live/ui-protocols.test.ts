@@ -1,4 +1,4 @@
-/** The protocols view in a real browser: verdicts, a counterexample that plays, an edited protocol. */
+/** The protocols view in a real browser: verdicts, a counterexample that plays, edited steps. */
 import { describe, expect, it } from "vitest";
 import { ask, openPage, startBrowser, startUi } from "./browser.ts";
 import { patchbay } from "./harness.ts";
