@@ -1,19 +1,73 @@
-/** The values of calls as text, with the names of parameters where the trace has them. */
+/**
+ * The values of calls as text, with what the trace knows of them: names of parameters, names of
+ * enumerations' values, what pointers point to.
+ */
 import type { LongPayload } from "../trace/call-stack.ts";
-import type { FunctionTable } from "../trace/functions.ts";
+import type { FunctionTable, TracedFunction } from "../trace/functions.ts";
 import { formatValues } from "../trace/values.ts";
 
 /** Arguments as people write them: `fd=3, "a text"`; `values` as `formatValues` gives them. */
-export function formatArguments(
+export const formatArguments = (
   functions: FunctionTable,
   site: number,
   values: readonly string[],
-): string {
-  const names = functions.find(site)?.parameters ?? [];
-  return values
-    .map((value, i) => (names[i] === undefined ? value : `${names[i]}=${value}`))
+): string =>
+  namedArguments(functions, site, values)
+    .map(([name, value]) => (name === undefined ? value : `${name}=${value}`))
     .join(", ");
+
+/** Arguments with the parameters' names, where they are known. */
+export function namedArguments(
+  functions: FunctionTable,
+  site: number,
+  values: readonly string[],
+): readonly (readonly [name: string | undefined, value: string])[] {
+  const f = functions.find(site);
+  return values.map((value, i) => [
+    f?.parameters?.[i],
+    typedValue(f, f?.parameterTypes?.[i], value),
+  ]);
 }
+
+/** Results by their types. */
+export function typedResults(
+  functions: FunctionTable,
+  site: number,
+  values: readonly string[],
+): readonly string[] {
+  const f = functions.find(site);
+  return values.map((value, i) => typedValue(f, f?.resultTypes?.[i], value));
+}
+
+/** Results as people write them. */
+export const formatResults = (
+  functions: FunctionTable,
+  site: number,
+  values: readonly string[],
+): string => typedResults(functions, site, values).join(", ");
+
+/** Pointers to what has a name: `const struct server *`; not to numbers and functions. */
+const namedTarget = /^(?:const |volatile )*((?:struct|class|union) [^*&]+?) ?[*&]+$/;
+
+function typedValue(
+  f: TracedFunction | undefined,
+  type: string | undefined,
+  value: string,
+): string {
+  if (type === undefined) return value;
+  const named = f?.enumerations?.[type]?.[value];
+  if (named !== undefined) return named;
+  if (!/^0x[0-9a-f]+$/.test(value)) return value;
+  if (value === "0x0") return "NULL";
+  const target = namedTarget.exec(type)?.[1];
+  return target === undefined ? value : `${target}@${value}`;
+}
+
+/** What a call was called with, and what came of it. */
+export type CallTexts = {
+  readonly arguments: string | undefined;
+  readonly result: string | undefined;
+};
 
 /** Keeps the values of a thread's open calls for exporters that write a call when it ends. */
 export class CallValues {
@@ -32,12 +86,10 @@ export class CallValues {
     this.#pending = formatValues(payload);
   }
 
-  /** A call begins; its arguments. */
-  enter(site: number, index: number): string | undefined {
-    if (this.#pending === undefined && this.#open.length <= index) return undefined;
-    const text = this.#takeArguments(site);
-    this.#open[index] = text;
-    return text;
+  /** A call begins. */
+  enter(site: number, index: number): void {
+    if (this.#pending === undefined && this.#open.length <= index) return;
+    this.#open[index] = this.#takeArguments(site);
   }
 
   /** The arguments of a call that is told of as a point. */
@@ -45,10 +97,11 @@ export class CallValues {
     return this.#takeArguments(site);
   }
 
-  /** A call ends: what it was called with, and what came of it. */
-  leave(index: number): CallTexts {
-    const result = this.#pending?.join(", ");
+  /** A call ends. */
+  leave(site: number, index: number): CallTexts {
+    const values = this.#pending;
     this.#pending = undefined;
+    const result = values === undefined ? undefined : formatResults(this.#functions, site, values);
     const args = this.#open[index];
     if (this.#open.length > index) this.#open.length = index;
     return { arguments: args, result };
@@ -60,8 +113,3 @@ export class CallValues {
     return values === undefined ? undefined : formatArguments(this.#functions, site, values);
   }
 }
-
-export type CallTexts = {
-  readonly arguments: string | undefined;
-  readonly result: string | undefined;
-};

@@ -7,7 +7,9 @@ import { type CallEnd, callEnd } from "../trace/call-stack.ts";
 import type { Trace } from "../trace/trace.ts";
 import type { TraceThread } from "../trace/trace-reader.ts";
 import { ByteWriter, utf8 } from "./byte-writer.ts";
+import { type CallTexts, CallValues } from "./call-values.ts";
 import { type ExportOptions, type ExportVisitor, exportThreads, shownSites } from "./export.ts";
+import { endNames } from "./graph-json.ts";
 import { tickNs } from "./summary.ts";
 
 /** Pieces of the file; 10 million events a second. */
@@ -30,14 +32,12 @@ export function* exportChrome(trace: Trace, options: ExportOptions): Generator<U
   yield out.take();
 }
 
-/** What is said of ends that are no return. */
-const remarks: Readonly<Record<CallEnd, string>> = {
-  [callEnd.returned]: "",
-  [callEnd.unwound]: ',"args":{"end":"unwound"}',
-  [callEnd.left]: ',"args":{"end":"left"}',
-  [callEnd.lost]: ',"args":{"end":"lost"}',
-  [callEnd.open]: ',"args":{"end":"open"}',
-};
+/** What is said of a call beside its name and times: how it ended, if it did not return; values. */
+function argsOf(how: CallEnd, texts: CallTexts): string {
+  const end = how === callEnd.returned ? undefined : endNames[how];
+  if (end === undefined && texts.arguments === undefined && texts.result === undefined) return "";
+  return `,"args":${JSON.stringify({ end, ...texts })}`;
+}
 
 function chromeVisitor(
   trace: Trace,
@@ -47,6 +47,7 @@ function chromeVisitor(
 ): ExportVisitor {
   const us = tickNs(trace) / 1000;
   const shows = shownSites(trace, options);
+  const values = new CallValues(trace.functions);
   const names = new Map<number, Uint8Array>();
   const prefix = `,\n{"ph":"X","pid":${first.pid},"tid":${first.tid},"name":`;
   const head = (site: number): Uint8Array => {
@@ -64,20 +65,24 @@ function chromeVisitor(
     out.text("}");
   };
   return {
-    enter: () => undefined,
-    leave: (site, start, end, _self, _index, how) => {
+    values: (payload) => values.announce(payload),
+    enter: (site, _time, index) => values.enter(site, index),
+    leave: (site, start, end, _self, index, how) => {
+      const texts = values.leave(site, index);
       if (!shows(site)) return;
       out.bytes(head(site));
       out.thousandths(start * us);
       out.bytes(dur);
       out.thousandths((end - start) * us);
-      if (how !== callEnd.returned) out.text(remarks[how]);
+      const args = argsOf(how, texts);
+      if (args !== "") out.text(args);
       out.byte(0x7d);
     },
     point: (site, time) => {
-      if (shows(site)) instant(trace.functions.name(site), time, {});
+      const args = values.point(site);
+      if (shows(site)) instant(trace.functions.name(site), time, { arguments: args });
     },
-    orphan: () => undefined,
+    orphan: (site, _time, index) => void values.leave(site, index),
     gap: (lost, from) => instant("events lost", from, { count: lost }),
     finish: () => undefined,
   };

@@ -61,9 +61,9 @@ function tableVisitor(
   const bare = { startNs: undefined, endNs: undefined, selfNs: undefined };
   return {
     values: (payload) => values.announce(payload),
-    enter: (site, _time, depth) => void values.enter(site, depth),
+    enter: (site, _time, depth) => values.enter(site, depth),
     leave: (site, start, end, self, depth, how) => {
-      const texts = values.leave(depth);
+      const texts = values.leave(site, depth);
       if (!shows(site)) return;
       const times = { startNs: ns(start), endNs: ns(end), selfNs: ns(Math.max(0, self)) };
       const isKnown = isComplete(how);
@@ -76,7 +76,7 @@ function tableVisitor(
       calls.add(thread, { ...call, ending: unrecorded });
     },
     orphan: (site, time, depth, how) => {
-      const { result } = values.leave(depth);
+      const { result } = values.leave(site, depth);
       if (!shows(site)) return;
       const texts = { arguments: undefined, result };
       const call = { ...bare, site, depth, endNs: ns(time), isComplete: false, texts };

@@ -9,8 +9,11 @@ import { wallNsAt } from "../trace/clock.ts";
 import { sessionClock } from "../trace/session.ts";
 import type { Trace } from "../trace/trace.ts";
 import { type TraceThread, traceOrigin, traceThreads } from "../trace/trace-reader.ts";
+import { formatValues } from "../trace/values.ts";
 import { ByteWriter } from "./byte-writer.ts";
+import { formatResults, namedArguments } from "./call-values.ts";
 import { type ExportOptions, type ExportVisitor, exportThreads, shownSites } from "./export.ts";
+import { endNames } from "./graph-json.ts";
 import { Message } from "./protobuf.ts";
 import { tickNs } from "./summary.ts";
 
@@ -133,15 +136,27 @@ function threadVisitor(
 ): ExportVisitor {
   const track = new ThreadTrack(trace, writer, origin, thread);
   const shows = shownSites(trace, options);
+  let values: readonly string[] = [];
+  const taken = (): readonly string[] => {
+    const found = values;
+    values = none;
+    return found;
+  };
   return {
+    values: (payload) => {
+      values = formatValues(payload);
+    },
     enter: (site, time) => {
-      if (shows(site)) track.begin(site, time);
+      const args = taken();
+      if (shows(site)) track.begin(site, time, args);
     },
     leave: (site, _start, end, _self, _index, how) => {
-      if (shows(site)) track.end(end, how);
+      const results = taken();
+      if (shows(site)) track.end(site, end, how, results);
     },
     point: (site, time) => {
-      if (shows(site)) track.instant(site, time);
+      const args = taken();
+      if (shows(site)) track.instant(site, time, args);
     },
     orphan: () => undefined,
     gap: (lost, _from, to) => track.lost(lost, to),
@@ -149,13 +164,7 @@ function threadVisitor(
   };
 }
 
-const endings: Readonly<Record<CallEnd, string>> = {
-  [callEnd.returned]: "",
-  [callEnd.unwound]: "unwound",
-  [callEnd.left]: "left",
-  [callEnd.lost]: "lost",
-  [callEnd.open]: "open",
-};
+const none: readonly string[] = [];
 
 class ThreadTrack {
   readonly #trace: Trace;
@@ -181,24 +190,29 @@ class ThreadTrack {
     return this.#uuid + 1;
   }
 
-  begin(site: number, time: number): void {
-    this.#slice(eventType.begin, site, time);
+  begin(site: number, time: number, values: readonly string[]): void {
+    this.#slice(eventType.begin, site, time, values);
   }
 
-  instant(site: number, time: number): void {
-    this.#slice(eventType.instant, site, time);
+  instant(site: number, time: number, values: readonly string[]): void {
+    this.#slice(eventType.instant, site, time, values);
   }
 
-  end(time: number, how: CallEnd): void {
+  end(site: number, time: number, how: CallEnd, values: readonly string[]): void {
     const { event } = this.#writer;
     event.number(trackEvent.type, eventType.end);
-    if (how !== callEnd.returned) {
-      event.message(trackEvent.debugAnnotations, (annotation) => {
-        annotation.text(debugAnnotation.name, "end");
-        annotation.text(debugAnnotation.stringValue, endings[how]);
-      });
+    if (how !== callEnd.returned) this.#annotate("end", endNames[how]);
+    if (values.length > 0) {
+      this.#annotate("result", formatResults(this.#trace.functions, site, values));
     }
     this.#finishEvent(time);
+  }
+
+  #annotate(name: string, value: string): void {
+    this.#writer.event.message(trackEvent.debugAnnotations, (annotation) => {
+      annotation.text(debugAnnotation.name, name);
+      annotation.text(debugAnnotation.stringValue, value);
+    });
   }
 
   /** The counter of lost events goes up; by one where nobody knows how many they were. */
@@ -211,7 +225,7 @@ class ThreadTrack {
     this.#finishEvent(time);
   }
 
-  #slice(type: number, site: number, time: number): void {
+  #slice(type: number, site: number, time: number, values: readonly string[]): void {
     const known = this.#ids.get(site);
     const id = known ?? this.#ids.size + 1;
     if (known === undefined) {
@@ -220,11 +234,18 @@ class ThreadTrack {
     }
     const { event } = this.#writer;
     event.number(trackEvent.type, type);
+    for (const [i, [name, value]] of this.#named(site, values).entries()) {
+      this.#annotate(name ?? `argument ${i + 1}`, value);
+    }
     event.number(trackEvent.nameId, id);
     if (this.#trace.functions.find(site)?.file !== undefined) {
       event.number(trackEvent.sourceLocationId, id);
     }
     this.#finishEvent(time);
+  }
+
+  #named(site: number, values: readonly string[]): ReturnType<typeof namedArguments> {
+    return values.length === 0 ? [] : namedArguments(this.#trace.functions, site, values);
   }
 
   /** The name goes into the packet that mentions it first. */

@@ -1,6 +1,7 @@
 /** Lines of a graph for programs: one JSON object each. Part of the `--json` contract. */
 import { type CallEnd, callEnd } from "../trace/call-stack.ts";
 import type { Trace } from "../trace/trace.ts";
+import { namedArguments, typedResults } from "./call-values.ts";
 import type { GraphCall, GraphEnd, GraphSink } from "./graph-visitor.ts";
 import { tickNs } from "./summary.ts";
 
@@ -45,7 +46,7 @@ export class JsonGraph {
         // Of calls that did not return these are lower bounds.
         durationNs: (end.end - call.start) * this.#ns,
         selfNs: end.self * this.#ns,
-        result: end.values,
+        result: end.values && typedResults(this.#trace.functions, call.site, end.values),
       });
     return {
       open: () => undefined,
@@ -71,12 +72,17 @@ export class JsonGraph {
   }
 
   #call(call: GraphCall): Readonly<Record<string, unknown>> {
+    const { functions } = this.#trace;
+    const named = call.values && namedArguments(functions, call.site, call.values);
     return {
       function: this.#trace.functions.name(call.site),
       site: call.site,
       level: call.level,
       startNs: call.start * this.#ns,
-      arguments: call.values,
+      arguments: named?.map(([, value]) => value),
+      parameters: named?.some(([name]) => name !== undefined)
+        ? named.map(([name]) => name ?? null)
+        : undefined,
     };
   }
 }

@@ -2,7 +2,7 @@
 import { callEnd } from "../trace/call-stack.ts";
 import type { Trace } from "../trace/trace.ts";
 import { traceThreads } from "../trace/trace-reader.ts";
-import { formatArguments } from "./call-values.ts";
+import { formatArguments, formatResults } from "./call-values.ts";
 import type { GraphCall, GraphEnd, GraphSink } from "./graph-visitor.ts";
 import { tickNs } from "./summary.ts";
 import type { Paint } from "./table.ts";
@@ -65,7 +65,8 @@ export class TextGraph {
       close: (call, ending) =>
         line(end(ending, call.start), ending.end, call.level, `}${this.#closing(call, ending)}`),
       leaf: (call, ending) => {
-        const text = `${this.#call(call)}${result(ending)};${this.#remark(ending)}`;
+        const result = this.#result(call.site, ending);
+        const text = `${this.#call(call)}${result};${this.#remark(ending)}`;
         line(end(ending, call.start), call.start, call.level, text);
       },
       point: (call) => line("", call.start, call.level, `${this.#call(call)};`),
@@ -95,7 +96,12 @@ export class TextGraph {
 
   #closing(call: GraphCall, ending: GraphEnd): string {
     const about = `${this.#name(call.site)}${remarks[ending.how]}`;
-    return `${result(ending)}${result(ending) === "" ? "" : ";"} ${this.#dim(`/* ${about} */`)}`;
+    const result = this.#result(call.site, ending);
+    return `${result}${result === "" ? "" : ";"} ${this.#dim(`/* ${about} */`)}`;
+  }
+
+  #result(site: number, { values = [] }: GraphEnd): string {
+    return values.length === 0 ? "" : ` = ${formatResults(this.#trace.functions, site, values)}`;
   }
 
   #remark(ending: GraphEnd): string {
@@ -146,9 +152,6 @@ export class TextGraph {
     return `#${`${clock}${"duration".padStart(durationWidth)} ${tid} |  function`.slice(1)}`;
   }
 }
-
-const result = (ending: GraphEnd): string =>
-  ending.values === undefined || ending.values.length === 0 ? "" : ` = ${ending.values.join(", ")}`;
 
 /** What is said of a call's end, by how it ended. */
 const remarks: Readonly<Record<GraphEnd["how"], string>> = {

@@ -165,6 +165,25 @@ describe("a graph", () => {
       "} /* main */",
     ]);
   });
+
+  it("shows values by what their types are called", () => {
+    const long = (base: 0 | 1, time: number, types: number, words: bigint[]): bigint[] =>
+      encodeLongEvent({ base, form: longForm.values, time: BigInt(time), site: 0, types, words });
+    const { i32, pointer } = valueType;
+    const slots = [
+      ...long(longBase.entry, 2, i32 + 16 * pointer + 256 * pointer, [7n, 0x1234n, 0n]),
+      ...long(longBase.exit, 5, i32, [2n]),
+    ];
+    const work = functionNamed(0, "work", {
+      parameters: ["color", "server", "next"],
+      parameterTypes: ["enum color", "const struct server *", "struct server *"],
+      resultTypes: ["enum color"],
+      enumerations: { "enum color": { "7": "GREEN" } },
+    });
+    const trace = traceOf([{ tid: 1, packets: [{ slots, begin: 1n, end: 10n }] }], [work]);
+    const line = graph(trace)[2]?.split(" |  ")[1];
+    expect(line).toBe("work(color=GREEN, server=struct server@0x1234, next=NULL) = 2;");
+  });
 });
 
 /** The calls that a graph has to show, by the same rules on the true calls. */

@@ -11,6 +11,9 @@ const describePlace = ({ caller, source }: InlinePlace): string => {
   return source === undefined ? into : `${into} (${source.file}:${source.line})`;
 };
 
+const describeSignature = ({ text, values }: { text: string; values: string }): string =>
+  values === "" ? text : `${text}; values: ${values}`;
+
 const placesShown = 3;
 
 function describeCalls({ places, count }: InlinedCalls): string {
@@ -47,12 +50,13 @@ function describeWhere({ name, source, module }: OwnAnswer): string {
 function describeOwnCode(answer: OwnAnswer): string {
   switch (answer.kind) {
     case "traceable": {
-      const { inlined } = answer;
+      const { inlined, signature } = answer;
       const but =
         inlined === undefined
           ? ""
           : `; but not where it was inlined: into ${describeCalls(inlined)}`;
-      return `can be traced (${answer.layout} at 0x${answer.address.toString(16)})${but}`;
+      const what = signature === undefined ? "" : `: ${describeSignature(signature)}`;
+      return `can be traced (${answer.layout} at 0x${answer.address.toString(16)})${but}${what}`;
     }
     case "filtered":
       return `can be traced, but ${answer.why}`;

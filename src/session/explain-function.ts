@@ -4,6 +4,7 @@
 import { hexBytes, type LinkAddr, pid } from "../base/brand.ts";
 import { nameAt } from "../elf/string-table.ts";
 import { symbolEntry, symbolSections } from "../elf/symbol-section.ts";
+import { valuesText } from "../ftrace/auto-values.ts";
 import { ProcessMemory } from "../os/proc.ts";
 import { siteOptions } from "../patch/no-sites.ts";
 import { checkSite, describeRefusal, type RefusedSite, type SiteCandidate } from "../patch/site.ts";
@@ -17,6 +18,7 @@ import {
 } from "../symbols/function-name.ts";
 import { compileGlob, compileGlobs, type NameTest, nearestNames } from "../symbols/glob.ts";
 import { functionAt, indexContaining, symbolName } from "../symbols/symbol-table.ts";
+import { findSignaturesOf } from "./auto-values.ts";
 import { functionName } from "./demangle.ts";
 import { type MoreSites, siteLists } from "./more-sites.ts";
 import { addressIn, type Module } from "./process-modules.ts";
@@ -45,6 +47,8 @@ export type FunctionAnswer =
   | (Place & {
       readonly kind: "traceable";
       readonly layout: string;
+      /** Its parameters, and which values of its calls can be recorded, where that is known. */
+      readonly signature: { readonly text: string; readonly values: string } | undefined;
       /** Calls that are not seen all the same. */
       readonly inlined: InlinedCalls | undefined;
     })
@@ -169,13 +173,23 @@ function answerAt(
     if (changed !== undefined) return { ...place, kind: "refused", why: changed };
     const filtered = whyFiltered(name, question.options);
     if (filtered !== undefined) return { ...place, kind: "filtered", why: filtered };
-    return { ...place, kind: "traceable", layout: site.layout.id, inlined: undefined };
+    const layout = site.layout.id;
+    const signature = signatureAt(module, addr, name);
+    return { ...place, kind: "traceable", layout, signature, inlined: undefined };
   }
   const refused = index.byRefusal.get(addr);
   if (refused !== undefined) {
     return { ...place, kind: "refused", why: describeRefusal(refused) };
   }
   return { ...place, kind: "no-site", ...whyNoSite(module, addr, name.symbol) };
+}
+
+function signatureAt(module: Module, addr: LinkAddr, name: FunctionName) {
+  const shown = lastComponent(displayName(name));
+  const wanted = [{ module, symbol: name.symbol, name: shown, addr }];
+  const found = findSignaturesOf(wanted).get(0);
+  if (found === undefined) return undefined;
+  return { text: found.text, values: valuesText(found.values) };
 }
 
 /** Answers for the functions of `module` that have code of their own. */

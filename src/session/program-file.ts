@@ -19,6 +19,7 @@ import { findSites, type SiteList } from "../patch/site.ts";
 import { DebugInfo } from "../symbols/dwarf/debug-info.ts";
 import { type DebugNames, findInlining, type InliningFacts } from "../symbols/dwarf/inlining.ts";
 import type { SourceLine } from "../symbols/dwarf/line-table.ts";
+import { findSignatures, type Signatures } from "../symbols/dwarf/signatures.ts";
 import { SourceLines } from "../symbols/source-lines.ts";
 import { readSymbolTable, type SymbolTable } from "../symbols/symbol-table.ts";
 import { readMiniDebugInfo } from "./mini-debug-info.ts";
@@ -50,6 +51,11 @@ export type ProgramFile = {
    * none. Reads all of it: for one question, not for many.
    */
   inlining(isWanted: (names: DebugNames) => boolean): Inlining | undefined;
+  /**
+   * Parameters and results of the functions that begin at `addresses`, where debug information
+   * has them; undefined when there is none.
+   */
+  signatures(addresses: ReadonlySet<number>): Signatures | undefined;
 };
 
 /** One place that a function was inlined at. */
@@ -180,6 +186,9 @@ function orUndefined<T>(read: () => T): T | undefined {
 const inflate = (bytes: Uint8Array, size: number): Uint8Array =>
   inflateSync(bytes, { maxOutputLength: Math.max(1, size) });
 
+const readSignatures = (info: DebugInfo, addresses: ReadonlySet<number>): Signatures | undefined =>
+  info.units().length === 0 ? undefined : findSignatures(info, addresses);
+
 /** The debug information in the file itself, else in its debug file. */
 function debugInfoOf(elf: ElfFile, debug: ElfFile | undefined): DebugInfo {
   const own = findSection(elf, ".debug_info") !== undefined;
@@ -236,6 +245,7 @@ export function programFileOf(
     sourceLine: (addr) => orUndefined(() => lines().find(addr)),
     producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
     inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),
+    signatures: (addresses) => orUndefined(() => readSignatures(info(), addresses)),
   };
 }
 

@@ -33,7 +33,14 @@ export type TracedFunction = {
   readonly entriesOnly?: boolean | undefined;
   /** Names of its parameters, in order, for values that were recorded. */
   readonly parameters?: readonly string[] | undefined;
+  /** Their types as in the source, and those of the results: `enum color`, `struct server *`. */
+  readonly parameterTypes?: readonly string[] | undefined;
+  readonly resultTypes?: readonly string[] | undefined;
+  /** What values of these types are called: the names by decimal numbers, by type. */
+  readonly enumerations?: Enumerations | undefined;
 };
+
+export type Enumerations = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 /** The functions of a trace, by site. */
 export type FunctionTable = {
@@ -67,6 +74,9 @@ function decodeFunction(value: Json | undefined): TracedFunction | undefined {
     ...location(object),
     entriesOnly: object["entriesOnly"] === true ? true : undefined,
     parameters: asStrings(object["parameters"]),
+    parameterTypes: asStrings(object["parameterTypes"]),
+    resultTypes: asStrings(object["resultTypes"]),
+    enumerations: enumerations(object["enumerations"]),
   };
 }
 
@@ -74,6 +84,20 @@ const location = (object: JsonObject): Pick<TracedFunction, "file" | "line"> => 
   file: asString(object["file"]),
   line: asCount(object["line"]),
 });
+
+/** What is not of this shape is left out. */
+function enumerations(value: Json | undefined): Enumerations | undefined {
+  const object = asObject(value);
+  if (object === undefined) return undefined;
+  const types = Object.entries(object).map(([type, names]) => {
+    const found = Object.entries(asObject(names) ?? {}).flatMap(([number, name]) => {
+      const text = asString(name);
+      return text === undefined ? [] : [[number, text] as const];
+    });
+    return [type, Object.fromEntries(found)] as const;
+  });
+  return Object.fromEntries(types);
+}
 
 /** Reads the functions' file; lines that are not finished or make no sense are passed over. */
 export function parseFunctions(text: string): TracedFunction[] {

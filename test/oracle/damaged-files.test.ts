@@ -14,6 +14,7 @@ import { explainNoSites } from "../../src/patch/no-sites.ts";
 import { findSites } from "../../src/patch/site.ts";
 import { DebugInfo } from "../../src/symbols/dwarf/debug-info.ts";
 import { findInlining } from "../../src/symbols/dwarf/inlining.ts";
+import { findSignatures } from "../../src/symbols/dwarf/signatures.ts";
 import { SourceLines } from "../../src/symbols/source-lines.ts";
 import { functionAt, readSymbolTable, symbolName } from "../../src/symbols/symbol-table.ts";
 import { compile, hasTool, outputOf } from "../support/compile.ts";
@@ -44,6 +45,15 @@ function readLines(elf: ElfFile): void {
 }
 
 /** Everything that is ever read of a file. */
+/** Signatures of all functions, and what they are called by. */
+function readSignatures(elf: ElfFile): void {
+  const addresses = readSymbolTable(elf).addrs;
+  const { bySite, enumerators } = findSignatures(new DebugInfo(elf, inflate), new Set(addresses));
+  for (const { parameters } of bySite.values()) {
+    for (const { type } of parameters) if (type.kind === "enum") enumerators(type.at);
+  }
+}
+
 function readAll(bytes: Uint8Array): void {
   attempt(() => {
     const elf = parseElf(bytes);
@@ -52,6 +62,7 @@ function readAll(bytes: Uint8Array): void {
     attempt(() => explainNoSites(elf));
     attempt(() => findSites(elf));
     attempt(() => readLines(elf));
+    attempt(() => readSignatures(elf));
   });
 }
 

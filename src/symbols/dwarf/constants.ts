@@ -3,25 +3,53 @@
 
 /** DW_TAG */
 export const tag = {
+  arrayType: 0x01,
+  classType: 0x02,
+  enumerationType: 0x04,
+  formalParameter: 0x05,
+  member: 0x0d,
+  pointerType: 0x0f,
+  referenceType: 0x10,
   compileUnit: 0x11,
+  structureType: 0x13,
+  typedef: 0x16,
+  unionType: 0x17,
+  unspecifiedParameters: 0x18,
+  inheritance: 0x1c,
   inlinedSubroutine: 0x1d,
+  subrangeType: 0x21,
+  baseType: 0x24,
+  constType: 0x26,
+  enumerator: 0x28,
   subprogram: 0x2e,
+  volatileType: 0x35,
+  restrictType: 0x37,
   partialUnit: 0x3c,
+  rvalueReferenceType: 0x42,
+  atomicType: 0x47,
   skeletonUnit: 0x4a,
 } as const;
 
 /** DW_AT */
 export const attribute = {
   name: 0x03,
+  byteSize: 0x0b,
   stmtList: 0x10,
   lowPc: 0x11,
   highPc: 0x12,
   compDir: 0x1b,
+  constValue: 0x1c,
   inline: 0x20,
   producer: 0x25,
+  upperBound: 0x2f,
   abstractOrigin: 0x31,
+  callingConvention: 0x36,
+  count: 0x37,
+  memberLocation: 0x38,
   declaration: 0x3c,
+  encoding: 0x3e,
   specification: 0x47,
+  type: 0x49,
   ranges: 0x55,
   callFile: 0x58,
   callLine: 0x59,
@@ -32,6 +60,21 @@ export const attribute = {
   mipsLinkageName: 0x2007,
   gnuAddrBase: 0x2133,
 } as const;
+
+/** DW_ATE: what a base type's bits mean */
+export const baseEncoding = {
+  address: 1,
+  boolean: 2,
+  float: 4,
+  signed: 5,
+  signedChar: 6,
+  unsigned: 7,
+  unsignedChar: 8,
+  utf: 0x10,
+} as const;
+
+/** DW_CC: of a function whose parameters are not where they should be; of types in calls */
+export const callingConvention = { noCall: 3, passByReference: 4, passByValue: 5 } as const;
 
 /** DW_FORM */
 export const form = {

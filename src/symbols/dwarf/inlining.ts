@@ -7,6 +7,7 @@
 import { attribute, form, inlined, tag } from "./constants.ts";
 import { type Abbreviation, type DebugInfo, readUnitRoot, type Unit } from "./debug-info.ts";
 import type { DwarfReader } from "./reader.ts";
+import { referenceTarget } from "./types.ts";
 
 /** A function by the names that debug information has for it. */
 export type DebugNames = {
@@ -99,18 +100,6 @@ function skipEntry(reader: DwarfReader, unit: Unit, { attributes }: Abbreviation
   for (let i = 1; i < attributes.length; i += 3) reader.value(attributes[i] ?? 0, unit);
 }
 
-/** A reference as an offset in `.debug_info`; -1 for one into another file. */
-function referenceTarget(kind: number, value: number, unit: Unit): number {
-  if (kind === form.refAddr) return value;
-  const isLocal =
-    kind === form.ref1 ||
-    kind === form.ref2 ||
-    kind === form.ref4 ||
-    kind === form.ref8 ||
-    kind === form.refUdata;
-  return isLocal ? unit.offset + value : -1;
-}
-
 function setAttribute(entry: Entry, name: number, kind: number, value: number, unit: Unit): void {
   switch (name) {
     case attribute.name:
@@ -122,7 +111,7 @@ function setAttribute(entry: Entry, name: number, kind: number, value: number, u
       break;
     case attribute.abstractOrigin:
     case attribute.specification:
-      entry.origin = referenceTarget(kind, value, unit);
+      entry.origin = referenceTarget(kind, value, unit) ?? -1;
       break;
     case attribute.lowPc:
     case attribute.ranges:
@@ -226,7 +215,8 @@ class NameReader {
       attributes.get(attribute.linkageName) ?? attributes.get(attribute.mipsLinkageName);
     const origin =
       attributes.get(attribute.abstractOrigin) ?? attributes.get(attribute.specification);
-    const target = origin === undefined ? -1 : referenceTarget(origin.form, origin.value, unit);
+    const target =
+      origin === undefined ? -1 : (referenceTarget(origin.form, origin.value, unit) ?? -1);
     const from = target < 0 ? undefined : this.names(target, hops + 1);
     return {
       name: this.text(unit, attributes.get(attribute.name)) ?? from?.name,

@@ -64,24 +64,37 @@ function rangeListAt(info: DebugInfo, root: Root, index: number): number {
 }
 
 /** What the unit's own entry says, with the addresses that it covers. */
-export function readUnit(info: DebugInfo, unit: Unit): UnitRoot {
+export function readUnit(info: DebugInfo, unit: Unit): UnitRoot & Root {
   const root = readUnitRoot(info, unit);
-  const low = root.attributes.get(attribute.lowPc);
-  const base = low === undefined ? 0 : info.address(low.form, low.value, root);
-  const list = root.attributes.get(attribute.ranges);
+  return { ...root, ranges: readRanges(info, root, root.attributes) };
+}
+
+/** The addresses that an entry with `attributes` covers, in a unit of that `root`. */
+export function readRanges(
+  info: DebugInfo,
+  root: Root,
+  attributes: Root["attributes"],
+): readonly Range[] {
+  const start = (from: Root["attributes"]): number | undefined => {
+    const low = from.get(attribute.lowPc);
+    return low === undefined ? undefined : info.address(low.form, low.value, root);
+  };
+  const list = attributes.get(attribute.ranges);
   if (list !== undefined) {
-    if (unit.version < 5) return { ...root, ranges: readOldRanges(info, root, list.value, base) };
+    const base = start(root.attributes) ?? 0;
+    if (root.unit.version < 5) return readOldRanges(info, root, list.value, base);
     const isIndex = list.form === form.rnglistx;
     const at = isIndex ? rangeListAt(info, root, list.value) : list.value;
-    return { ...root, ranges: readRangeList(info, root, at, base) };
+    return readRangeList(info, root, at, base);
   }
-  const high = root.attributes.get(attribute.highPc);
-  if (low === undefined || high === undefined) return { ...root, ranges: [] };
+  const low = start(attributes);
+  const high = attributes.get(attribute.highPc);
+  if (low === undefined || high === undefined) return [];
   // A constant counts from low_pc, an address does not (DWARF 5, section 2.17.2).
   const to = isAddressForm(high.form)
     ? info.address(high.form, high.value, root)
-    : base + high.value;
-  return { ...root, ranges: [[base, to]] };
+    : low + high.value;
+  return [[low, to]];
 }
 
 /** Unit offsets by address, from `.debug_aranges` where it covers a unit, else from the unit. */
