@@ -12,7 +12,6 @@ import {
   Running,
   run,
   startCommand,
-  startRecording,
   Target,
   tempDir,
   tracePath,
@@ -120,21 +119,6 @@ describe("a process that can't be attached to", () => {
     expectRefused(await refused(target.pid), 1, pattern);
     debuggerOf.child.kill("SIGINT");
     await debuggerOf.ended;
-  });
-
-  it("is being recorded", async () => {
-    const target = await waiting();
-    const directory = tracePath();
-    const tracer = await startRecording("-p", String(target.pid), "-o", directory);
-    const second = await patchbay("record", "-p", String(target.pid), "-o", tracePath());
-    expectRefused(second, 1, new RegExp(`patchbay process ${tracer.pid} is tracing it`));
-    target.send("begin");
-    const own = await target.numbers();
-    tracer.child.kill("SIGINT");
-    expect((await tracer.ended).status).toBe(0);
-    const leaf = countTrace(directory).functions.get("traced_leaf");
-    expect(leaf?.entries).toBe(own["traced_leaf"]);
-    expect(changedTextBytes(target.pid)).toBe(0);
   });
 });
 
