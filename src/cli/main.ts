@@ -3,6 +3,7 @@
  * The command line: one file per verb in `verbs/`, registered here. Exit status: 0 done, 1 the
  * answer is no or the work failed, 2 the call was wrong.
  */
+import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
 import { registerDemo } from "./verbs/demo.ts";
@@ -43,9 +44,16 @@ const verbs: readonly ((program: Command) => void)[] = [
   registerVerify,
 ];
 
+/** The package's version, from the manifest that stands beside `dist/`. */
+function version(): string {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return JSON.parse(manifest).version;
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   const program = new Command("patchbay")
     .description("ftrace for programs in user space, with model-checked patching protocols")
+    .version(version(), "-V, --version", "print the version")
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
