@@ -133,6 +133,12 @@ export type BackEnd = {
    */
   syncCode(program: AgentProgram, start: number, end: number): void;
 
+  /**
+   * What the dynamic linker's empty function for debuggers jumps to while somebody waits for
+   * libraries; absent where they are not waited for. It can stand anywhere.
+   */
+  loaderGate?(arena: DataAddr): Uint8Array;
+
   /** CALL_OPS; absent where no site calls with a literal beside it. */
   readonly callOps?: CallOpsBackEnd;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseFilter } from "./filter.ts";
-import { append, emptyHash, resolve, type Selection, wants } from "./hash.ts";
+import { append, emptyHash, isWaiting, learn, resolve, type Selection, wants } from "./hash.ts";
 
 const functions = [
   { site: 0, names: ["main"], module: "prog" },
@@ -35,6 +35,22 @@ describe("filters", () => {
   for (const [text, sites] of cases) {
     it(`takes ${text} as ${sites.join(" ")}`, () => expect(named(text)).toEqual(sites));
   }
+
+  it("waits for libraries that come later, and names their functions then", () => {
+    const parsed = parseFilter("*:mod:libplugin !plug_off main");
+    if (!parsed.ok) throw new Error(parsed.error.problem);
+    const terms: Selection = parsed.value.filter((term) => term.kind !== "trigger");
+    expect(isWaiting(terms, functions)).toBe(true);
+    const hash = resolve(terms, functions);
+    const later = ["plug_on", "plug_off"].map((name, index) => ({
+      site: 4 + index,
+      names: [name],
+      module: "libplugin.so.2",
+    }));
+    learn(hash, later, functions.length);
+    expect([...hash.sites]).toEqual([0, 4]);
+    expect(isWaiting(terms, [...functions, ...later])).toBe(false);
+  });
 
   it("reads triggers with their counts", () => {
     const parsed = parseFilter("main:traceoff:0x10 !main:stacktrace");

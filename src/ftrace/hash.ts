@@ -20,9 +20,11 @@ export type Selection = readonly Exclude<FilterTerm, { kind: "trigger" }>[];
 
 export type FtraceHash = {
   readonly terms: Selection;
-  readonly sites: ReadonlySet<number>;
+  /** Grows when libraries come: see `learn`. */
+  readonly sites: Set<number>;
 };
 
+/** The hash of no terms: none is ever added to it. */
 export const emptyHash: FtraceHash = { terms: [], sites: new Set() };
 
 type Test = (one: TraceableFunction, index: number) => boolean;
@@ -44,17 +46,34 @@ function compileTerm(term: Selection[number]): Test {
 
 /** What `terms` name among `functions`, which are in the order of the functions' list. */
 export function resolve(terms: Selection, functions: readonly TraceableFunction[]): FtraceHash {
-  const sites = new Set<number>();
+  const hash = { terms, sites: new Set<number>() };
+  learn(hash, functions, 0);
+  return hash;
+}
+
+/** Adds what the hash's terms name among functions that come behind `first` others in the list. */
+export function learn(
+  { terms, sites }: FtraceHash,
+  functions: readonly TraceableFunction[],
+  first: number,
+): void {
   for (const term of terms) {
     const test = compileTerm(term);
     functions.forEach((one, index) => {
-      if (!test(one, index)) return;
+      if (!test(one, first + index)) return;
       if (term.remove) sites.delete(one.site);
       else sites.add(one.site);
     });
   }
-  return { terms, sites };
 }
+
+/** Whether a term names a library that none of `functions` is of: it may come yet. */
+export const isWaiting = (terms: Selection, functions: readonly TraceableFunction[]): boolean =>
+  terms.some((term) => {
+    if (term.kind !== "module" || term.remove || term.outside) return false;
+    const inModule = compileGlob(term.module);
+    return !functions.some(({ module }) => stems(module).some(inModule));
+  });
 
 /** `>>`: more terms behind those that are there. `>` is `resolve` of the new terms alone. */
 export const append = (

@@ -88,6 +88,12 @@ export class Registry {
     return this.#update(new Set());
   }
 
+  /** Sites that were disabled and whose code is there again; who wants them gets them. */
+  enableSites(sites: Iterable<number>): Update {
+    for (const site of sites) this.#records[site] = this.record(site) & ~flag.disabled;
+    return this.#update(new Set());
+  }
+
   /** Sites whose code is gone or must not be touched: nothing is done to them any more. */
   disableSites(sites: Iterable<number>): void {
     for (const site of sites) {

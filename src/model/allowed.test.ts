@@ -11,7 +11,7 @@ import {
   x86JumpCovered,
 } from "../patch/designs/x86-64.ts";
 import type { Check } from "../patch/protocol.ts";
-import { liveCallOpsCover, liveCallOpsStore } from "../patch/protocols/live.ts";
+import { liveCallOpsCover, liveCallOpsStore } from "../patch/protocols/live-call-ops.ts";
 import type { MachineName } from "../patch/verdicts.ts";
 import { longNops } from "../patch/x86-64-layouts.ts";
 import { allowedProtocols, type LiveRule, liveRules } from "./allowed.ts";

@@ -28,6 +28,24 @@ export function waitWhile(address: bigint, value: number, timeoutMs: number): vo
   syscall(sysFutex, address, futexWait, BigInt(value), timespec.address, 0n, 0n);
 }
 
+/**
+ * The same without keeping the calling thread: for waits that are long. One at a time: it has one
+ * place for the time.
+ */
+export class BackgroundWait {
+  readonly #time = allocate();
+
+  /** Waits while the u32 at `address` is `value`, at most `timeoutMs`. May end early. */
+  waitWhile(address: bigint, value: number, timeoutMs: number): Promise<void> {
+    this.#time.words[0] = BigInt(Math.floor(timeoutMs / 1000));
+    this.#time.words[1] = BigInt(Math.round((timeoutMs % 1000) * 1e6));
+    const time = this.#time.address;
+    return new Promise((resolve) => {
+      syscall.async(sysFutex, address, futexWait, BigInt(value), time, 0n, 0n, () => resolve());
+    });
+  }
+}
+
 const pageBytes = 4096;
 
 /** A page of this process' memory at a fixed place; kept for good. */

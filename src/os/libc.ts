@@ -116,8 +116,7 @@ export const tgkill: (pid: number, tid: number, signal: number) => number = decl
   "int tgkill(int pid, int tid, int signal)",
 );
 
-/** Any system call by its number. */
-export const syscall: (
+type Syscall = (
   number: number,
   a: bigint,
   b: bigint,
@@ -125,7 +124,13 @@ export const syscall: (
   d: bigint,
   e: bigint,
   f: bigint,
-) => number = declare(
+) => number;
+
+/** Any system call by its number. */
+export const syscall: Syscall & {
+  /** The same on a thread of the pool, for calls that wait; never for ptrace. */
+  readonly async: (...args: [...Parameters<Syscall>, done: (error: unknown) => void]) => void;
+} = declare(
   "long syscall(long n, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, " +
     "uintptr_t f)",
 );

@@ -64,6 +64,8 @@ export type Design = {
   readonly scratch: readonly string[];
   /** Instructions that no state has and that may be met on the way, since they do nothing. */
   readonly harmless?: readonly Harmless[];
+  /** The function does nothing: its window may return to the caller by itself. */
+  readonly returns?: boolean;
   /** What returns from traps and interrupts do to a pc inside of the window. */
   readonly trapReturn?: TrapReturn;
 };

@@ -53,6 +53,12 @@ export const control = {
   result: 160,
   /** u64: times that the agent ran a journal because its tracer was gone. */
   rescues: 152,
+  /** u32, futex: times that the loader has told of libraries that come or go; by the target. */
+  loaderEvents: 168,
+  /** u32, futex: how many of them the tracer has seen; a thread waits for its own to be. */
+  loaderSeen: 172,
+  /** u32: 1 while the tracer wants threads to wait. */
+  loaderArmed: 176,
 } as const;
 
 /** In `control.nextRing`: every ring has an owner, until the drain says otherwise. */

@@ -8,6 +8,7 @@ import { PatchbayError } from "../base/error.ts";
 import { type FilterTerm, parseFilter } from "../ftrace/filter.ts";
 import {
   type FtraceHash,
+  isWaiting,
   resolve,
   type Selection,
   type TraceableFunction,
@@ -44,9 +45,10 @@ export type CataloguedFunction = {
 };
 
 export type Catalogue = {
-  readonly functions: readonly CataloguedFunction[];
+  /** By their ids. Libraries that come later are added behind: see `addModule`. */
+  readonly functions: CataloguedFunction[];
   /** The same as filters see them. */
-  readonly traceable: readonly TraceableFunction[];
+  readonly traceable: TraceableFunction[];
 };
 
 /** What would make functions traceable, for whoever has none. */
@@ -56,7 +58,7 @@ const howToGetSites =
   "or with -pg -mfentry -mnop-mcount -mrecord-mcount (gcc)";
 
 /**
- * Catalogues the functions of `modules`. Fails where there are none, and says how to get some.
+ * Catalogues the functions of `modules`.
  * @param more sites that are asked for beside those that compilers left.
  */
 export function makeCatalogue(
@@ -64,23 +66,9 @@ export function makeCatalogue(
   modules: readonly Module[],
   more: MoreSites = {},
 ): Catalogue {
-  const found: Omit<CataloguedFunction, "id">[] = [];
-  for (const { module, lists } of siteLists(modules, more)) {
-    for (const site of lists.flatMap(({ sites }) => sites)) {
-      const name = site.symbol ?? `sub_${site.functionAddr.toString(16)}`;
-      const at = addressIn(module, site.addr);
-      const noLiteral = whyNoLiteral(literalFacts(site, module));
-      found.push({ at, name, demangled: demangle(name), site, module, noLiteral });
-    }
-  }
-  if (found.length === 0) {
-    throw new PatchbayError({
-      code: "no-sites",
-      doing,
-      why: "neither the program nor its libraries have patchable functions",
-      hint: howToGetSites,
-    });
-  }
+  const found = siteLists(modules, more).flatMap(({ module, lists }) =>
+    lists.flatMap(({ sites }) => sites.map((site) => toFunction(site, module))),
+  );
   if (found.length > siteCountMax) {
     throw new PatchbayError({
       code: "unsupported",
@@ -93,14 +81,61 @@ export function makeCatalogue(
   return { functions, traceable: functions.map(toTraceable) };
 }
 
-/** A process' catalogue, with those sites beside the compilers' own. */
-export type CatalogueOf = (more: MoreSites) => Catalogue;
+function toFunction(site: SiteCandidate, module: Module): Omit<CataloguedFunction, "id"> {
+  const name = site.symbol ?? `sub_${site.functionAddr.toString(16)}`;
+  const at = addressIn(module, site.addr);
+  const noLiteral = whyNoLiteral(literalFacts(site, module));
+  return { at, name, demangled: demangle(name), site, module, noLiteral };
+}
+
+/**
+ * Adds the functions of a library that has come; these.
+ * @param room how many more there can be.
+ */
+export function addModule(
+  { functions, traceable }: Catalogue,
+  module: Module,
+  more: MoreSites,
+  room: number,
+): readonly CataloguedFunction[] {
+  // What the program calls in its libraries is the program's own.
+  const lists = siteLists([module], { ...more, libcalls: false }).flatMap((one) => one.lists);
+  const sites = lists.flatMap((list) => list.sites).slice(0, room);
+  const added = sites.map((site, index) => ({
+    ...toFunction(site, module),
+    id: siteId(functions.length + index),
+  }));
+  functions.push(...added);
+  traceable.push(...added.map(toTraceable));
+  return added;
+}
+
+/** Gives functions of a library that has come again the addresses that they have now. */
+export function moveFunctions(
+  { functions }: Catalogue,
+  ids: readonly number[],
+  module: Module,
+): readonly CataloguedFunction[] {
+  return ids.flatMap((id) => {
+    const before = functions[id];
+    if (before === undefined) return [];
+    const now = { ...before, module, at: addressIn(module, before.site.addr) };
+    functions[id] = now;
+    return [now];
+  });
+}
+
+/**
+ * A process' catalogue, with those sites beside the compilers' own; `isFresh`: made anew, because
+ * other libraries are there.
+ */
+export type CatalogueOf = (more: MoreSites, isFresh?: boolean) => Catalogue;
 
 /** Catalogues a process when somebody wants to know, and keeps the last catalogue. */
 export function catalogueOf(pid: number, modules: readonly Module[]): CatalogueOf {
   let last: { readonly more: MoreSites; readonly catalogue: Catalogue } | undefined;
-  return (more) => {
-    if (last === undefined || !isSame(last.more, more)) {
+  return (more, isFresh = false) => {
+    if (last === undefined || isFresh || !isSame(last.more, more)) {
       const doing = `trace functions of process ${pid}`;
       last = { more, catalogue: makeCatalogue(doing, modules, more) };
     }
@@ -141,18 +176,31 @@ const badFilter = (doing: string, word: string, why: string): PatchbayError =>
 
 export type FilterHashes = { readonly filter: FtraceHash; readonly notrace: FtraceHash };
 
-/** The hashes for a filter. Fails where it names nothing, and suggests what it may have meant. */
+/**
+ * The hashes for a filter. Fails where it names nothing, and suggests what it may have meant; but
+ * for libraries that may come yet.
+ */
 export function resolveFilter(
   doing: string,
   { functions, traceable }: Catalogue,
   { include, exclude }: SiteFilter,
 ): FilterHashes {
-  const filter = resolve(parseTerms(doing, include), traceable);
+  const terms = parseTerms(doing, include);
+  const filter = resolve(terms, traceable);
   const notrace = resolve(parseTerms(doing, exclude), traceable);
   const named = include.length === 0 ? functions.map(({ id }) => id) : [...filter.sites];
   if (named.some((site) => !notrace.sites.has(site))) return { filter, notrace };
   if (named.length > 0) {
     throw new PatchbayError({ code: "no-match", doing, why: "every function is excluded" });
+  }
+  if (isWaiting(terms, traceable)) return { filter, notrace };
+  if (functions.length === 0) {
+    throw new PatchbayError({
+      code: "no-sites",
+      doing,
+      why: "neither the program nor its libraries have patchable functions",
+      hint: howToGetSites,
+    });
   }
   const names = functions.map(({ name, demangled }) => demangled ?? name);
   const near = [...new Set(include.flatMap((glob) => nearestNames(glob, names)))].slice(0, 3);
@@ -177,11 +225,15 @@ function literalFacts({ literal, addr, fileOffset, layout }: SiteCandidate, modu
   };
 }
 
-/** The catalogue as the target layer keeps it. */
-export function toSiteTable({ functions }: Catalogue): SiteTable {
-  const count = functions.length;
+/**
+ * Functions as the target layer keeps them.
+ * @param room rows behind them, for libraries that come later.
+ */
+export function toSiteTable(functions: readonly CataloguedFunction[], room = 0): SiteTable {
+  const count = functions.length + room;
   const table = {
     count,
+    later: functions.length,
     at: new Float64Array(count),
     size: new Uint8Array(count),
     compiled: new Uint8Array(count * windowBytesMax),

@@ -12,8 +12,9 @@ import { eventBytes } from "../ring/layout.ts";
 import { statisticsSlots } from "../ring/statistics.ts";
 import type { RemoveResult } from "../target/injection.ts";
 import { type Catalogue, type CatalogueOf, toSiteTable } from "./catalogue.ts";
+import { LaterLibraries, laterFunctionsMax } from "./later-libraries.ts";
 import { hasAll, type MoreSites } from "./more-sites.ts";
-import type { Module } from "./process-modules.ts";
+import { type Module, ModuleWatch } from "./process-modules.ts";
 import { type Announce, LocalSeat, type Seat, type SeatRequest } from "./seat.ts";
 import { targetFacts } from "./target-facts.ts";
 import type { Injected, TargetHandlers } from "./target-worker.ts";
@@ -22,7 +23,8 @@ import type { WorkerClient } from "./worker-rpc.ts";
 
 type Parts = {
   readonly pid: Pid;
-  readonly modules: readonly Module[];
+  /** Kept in step with what is mapped. */
+  readonly modules: Module[];
   readonly target: WorkerClient<TargetHandlers>;
   readonly catalogue: CatalogueOf;
 };
@@ -33,6 +35,7 @@ type Presence = {
   readonly catalogue: Catalogue;
   readonly more: MoreSites;
   readonly injected: Injected;
+  readonly libraries: LaterLibraries;
 };
 
 /** The rules of this machine's vendor; Hygon makes AMD's processors. */
@@ -58,6 +61,9 @@ export class Host {
   readonly #parts: Parts;
   readonly #seats = new Set<LocalSeat>();
   #presence: Presence | undefined;
+  #modules: ModuleWatch | undefined;
+  /** Whether the catalogue may hold libraries that were there once. */
+  #hadPresence = false;
   /** Users come and go one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -94,17 +100,24 @@ export class Host {
 
   async #bringIn({ more, vendorRules, dispatch }: SeatRequest): Promise<Presence> {
     const { pid, modules, target } = this.#parts;
-    const catalogue = this.#parts.catalogue(more);
+    const watch = (this.#modules ??= new ModuleWatch(pid, modules));
+    const catalogue = this.#catalogueOf(more, watch);
     const options = { programBytes, rules: vendorRules ?? machineRules() };
-    const sites = toSiteTable(catalogue);
+    const sites = toSiteTable(catalogue.functions, laterFunctionsMax);
     const injected = await target.call("inject", pid, targetFacts(modules), sites, options);
     const { presence } = injected;
-    return {
-      tracing: new Tracing({ pid, target, catalogue, presence, dispatch }),
-      catalogue,
-      more,
-      injected,
-    };
+    const tracing = new Tracing({ pid, target, catalogue, presence, dispatch });
+    const seats = (): Iterable<LocalSeat> => this.#seats;
+    const parts = { pid, modules, watch, target, tracing, catalogue, more, seats };
+    return { tracing, catalogue, more, injected, libraries: await LaterLibraries.of(parts) };
+  }
+
+  /** What there is now: libraries may have come and gone while nobody traced. */
+  #catalogueOf(more: MoreSites, watch: ModuleWatch): Catalogue {
+    const { came, went } = watch.look();
+    const isFresh = this.#hadPresence || came.length + went.length > 0;
+    this.#hadPresence = true;
+    return this.#parts.catalogue(more, isFresh);
   }
 
   async #seat(
@@ -115,7 +128,8 @@ export class Host {
     const { target } = this.#parts;
     const { presence, exits } = injected;
     if (request.dispatch !== undefined) await tracing.setDispatch(request.dispatch);
-    const siteCount = catalogue.functions.length;
+    // Functions that later libraries have brought are among the first ones then, to be sure.
+    const siteCount = catalogue.functions.length + laterFunctionsMax;
     const counterBytes = pageBytes * Math.ceil((siteCount * 8) / pageBytes);
     const rings = request.rings === "statistics" ? statisticsRings(siteCount) : request.rings;
     const shape = { ...rings, programBytes: 0, counterBytes };
@@ -146,7 +160,9 @@ export class Host {
     this.#seats.delete(seat);
     if (!isRunning) {
       // There is nothing left that could be put back.
-      if (this.#seats.size === 0) this.#presence = undefined;
+      if (this.#seats.size > 0) return undefined;
+      await this.#presence?.libraries.end();
+      this.#presence = undefined;
       return undefined;
     }
     if (this.#seats.size === 0) return this.#takeOut();
@@ -163,7 +179,8 @@ export class Host {
 
   /** Takes everything out of the process; undefined when that has ended. */
   async #takeOut(): Promise<RemoveResult | undefined> {
-    ensure(this.#presence, "something is there to take out");
+    const { libraries } = ensure(this.#presence, "something is there to take out");
+    await libraries.end();
     this.#presence = undefined;
     try {
       return await this.#parts.target.call("remove");

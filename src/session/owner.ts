@@ -14,7 +14,8 @@ import type { WorkerClient } from "./worker-rpc.ts";
 
 type Parts = {
   readonly pid: Pid;
-  readonly modules: readonly Module[];
+  /** Kept in step with what is mapped. */
+  readonly modules: Module[];
   readonly catalogue: CatalogueOf;
   readonly worker: WorkerClient<TargetHandlers>;
   readonly ownership: Ownership;

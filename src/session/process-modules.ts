@@ -24,7 +24,7 @@ export type Module = {
 export type SkippedModule = { readonly path: string; readonly why: string };
 
 export type ModuleList = {
-  readonly modules: readonly Module[];
+  readonly modules: Module[];
   readonly skipped: readonly SkippedModule[];
 };
 
@@ -55,15 +55,20 @@ function mappedBuildId(memory: ProcessMemory, program: ProgramFile, bias: bigint
   return undefined;
 }
 
-/** The module whose text `mapping` is, or why it can't be used. */
+/**
+ * The module whose text `mapping` is, or why it can't be used.
+ * @param known the file, where it has been read already.
+ */
 function openModule(
   pid: Pid,
   memory: ProcessMemory,
   mapping: Mapping,
   isExecutable: boolean,
+  known?: ProgramFile,
 ): Module | SkippedModule {
   const path = mapping.path.replace(deletedSuffix, "");
-  const program = openProgramFile(openablePath(pid, mapping, isExecutable), { knownAs: path });
+  const program =
+    known ?? openProgramFile(openablePath(pid, mapping, isExecutable), { knownAs: path });
   const bias = findLoadBias(program.elf, mapping.start, mapping.offset);
   if (bias === undefined) return { path, why: "the file on disk is not what is mapped" };
   const mapped = mappedBuildId(memory, program, bias);
@@ -99,4 +104,83 @@ export function listModules(pid: Pid): ModuleList {
   }
   modules.sort((a, b) => Number(b.isExecutable) - Number(a.isExecutable));
   return { modules, skipped };
+}
+
+/** Libraries that have come and gone since somebody looked last. */
+export type ModuleChange = { readonly came: readonly Module[]; readonly went: readonly Module[] };
+
+/** Keeps a list of modules in step with what is mapped. */
+export class ModuleWatch {
+  readonly #pid: Pid;
+  /** Of whoever made it; changed by every look. */
+  readonly #modules: Module[];
+  /** By the first mapping of their text. */
+  readonly #known = new Map<string, Module | undefined>();
+  /** Libraries that come again are not read again. */
+  readonly #files = new Map<string, ProgramFile>();
+
+  /** @param modules what is there now. */
+  constructor(pid: Pid, modules: Module[]) {
+    this.#pid = pid;
+    this.#modules = modules;
+    const byPath = new Map(modules.map((module) => [module.path, module]));
+    for (const [key, { path }] of this.#mapped()) {
+      this.#known.set(key, byPath.get(path.replace(deletedSuffix, "")));
+    }
+  }
+
+  /** What has changed since the last look. A library that can't be read does not come. */
+  look(): ModuleChange {
+    const mapped = this.#mapped();
+    const went: Module[] = [];
+    for (const [key, module] of this.#known) {
+      if (mapped.has(key)) continue;
+      this.#known.delete(key);
+      if (module === undefined) continue;
+      went.push(module);
+      this.#modules.splice(this.#modules.indexOf(module), 1);
+    }
+    const came: Module[] = [];
+    for (const [key, mapping] of mapped) {
+      if (this.#known.has(key)) continue;
+      const module = this.#open(mapping);
+      this.#known.set(key, module);
+      if (module !== undefined) came.push(module);
+    }
+    this.#modules.push(...came);
+    return { came, went };
+  }
+
+  #open(mapping: Mapping): Module | undefined {
+    const file = `${mapping.inode}:${mapping.path}`;
+    using memory = new ProcessMemory(this.#pid);
+    try {
+      const known = this.#files.get(file);
+      let found = openModule(this.#pid, memory, mapping, false, known);
+      // Another file in the same place.
+      if (!("program" in found) && known !== undefined) {
+        found = openModule(this.#pid, memory, mapping, false);
+      }
+      if (!("program" in found)) return undefined;
+      this.#files.set(file, found.program);
+      return found;
+    } catch (error) {
+      if (error instanceof PatchbayError) return undefined;
+      throw error;
+    }
+  }
+
+  /** The first executable mapping of each file. */
+  #mapped(): ReadonlyMap<string, Mapping> {
+    const mapped = new Map<string, Mapping>();
+    const seen = new Set<string>();
+    for (const mapping of readMaps(this.#pid)) {
+      const { path, inode, start } = mapping;
+      if (!mapping.executable || inode === 0 || seen.has(path)) continue;
+      if (path.startsWith("/memfd:")) continue;
+      seen.add(path);
+      mapped.set(`${path}:${start.toString(16)}:${inode}`, mapping);
+    }
+    return mapped;
+  }
 }

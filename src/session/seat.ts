@@ -6,7 +6,8 @@
 import type { SiteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { DispatchForm } from "../ftrace/dispatch.ts";
-import { type Handler, makeOps, type Ops } from "../ftrace/ops.ts";
+import { learn, type TraceableFunction } from "../ftrace/hash.ts";
+import { type Handler, makeOps, type Ops, opsWants } from "../ftrace/ops.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import type { ArenaShape } from "../ring/arena.ts";
 import type { ChangeResult, RemoveResult } from "../target/injection.ts";
@@ -146,12 +147,29 @@ export class LocalSeat implements Seat {
   readonly #parts: Parts;
   readonly #ops = new Map<number, Ops>();
   readonly #announced = new Set<number>();
+  /** Ops that have been made and are not registered yet. */
+  readonly #coming = new Set<Ops>();
   #isOn = true;
   #next = 1;
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.rings = parts.rings;
+  }
+
+  /** Lets his filters name functions that have come; they are behind `first` others. */
+  async learn(functions: readonly TraceableFunction[], first: number): Promise<void> {
+    for (const ops of new Set([...this.ops, ...this.#coming])) {
+      learn(ops.filter, functions, first);
+      learn(ops.notrace, functions, first);
+    }
+    const wanted = (site: number): boolean => this.ops.some((ops) => opsWants(ops, site));
+    await this.#announce(functions.map(({ site }) => site).filter(wanted));
+  }
+
+  /** Whether he asked for more sites than compilers left. */
+  get wantsMore(): boolean {
+    return !hasAll({}, this.#parts.request.more);
   }
 
   get ops(): readonly Ops[] {
@@ -167,6 +185,7 @@ export class LocalSeat implements Seat {
     if (this.#isOn) await this.#parts.tracing.exchange(`register ${name}`, [], [ops]);
     const id = this.#next++;
     this.#ops.set(id, ops);
+    this.#coming.delete(ops);
     return { id, name, handler, filter };
   }
 
@@ -182,6 +201,7 @@ export class LocalSeat implements Seat {
     const doing = `change the filter of ${one.name}`;
     if (this.#isOn) await this.#parts.tracing.modify(doing, before, after);
     this.#ops.set(one.id, after);
+    this.#coming.delete(after);
     return { ...one, filter };
   }
 
@@ -226,6 +246,7 @@ export class LocalSeat implements Seat {
     const hashes = tracing.resolve(filter, !hasAll({}, request.more));
     const label = request.name === name ? name : `${request.name}/${name}`;
     const ops = makeOps(label, handler, hashes, instance);
+    this.#coming.add(ops);
     await this.#announce(tracing.sitesOf(ops));
     return ops;
   }

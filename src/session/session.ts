@@ -126,7 +126,8 @@ type About = {
   /** In clock ticks since boot: tells it from a namesake. */
   readonly startTime: number;
   readonly list: ModuleList;
-  readonly modules: readonly Module[];
+  /** Kept in step with what is mapped. */
+  readonly modules: Module[];
   readonly catalogue: CatalogueOf;
 };
 

@@ -69,6 +69,15 @@ export type TargetHandlers = {
   releaseInstance(presence: number, instance: number): void;
   /** Lets functions do other work than before. */
   change(changes: SiteChanges): ChangeResult;
+  /** A library has come: its sites take these rows. */
+  addSites(sites: Uint32Array, part: SiteTable): void;
+  /** A library has gone: nothing is written to its sites any more. */
+  forgetSites(sites: Uint32Array): void;
+  /**
+   * Lets threads wait in the loader's function for debuggers, at `at`; the descriptor of the arena
+   * with the loader's words, or undefined where they can't wait.
+   */
+  watchLoader(at: bigint): number | undefined;
   /** Calls counted so far in an instance, by site. */
   counters(presence: number, instance: number): Float64Array;
   /** Lets a launched program go. */
@@ -165,6 +174,9 @@ const handlers: TargetHandlers = {
   silenceInstance: (presence, instance) => instancesOf(presence).silence(instance),
   releaseInstance: (presence, instance) => instancesOf(presence).release(instance),
   change: (changes) => getInjection().change(changes),
+  addSites: (sites, part) => getInjection().addSites(sites, part),
+  forgetSites: (sites) => getInjection().forget(sites),
+  watchLoader: (at) => (getInjection().watchLoader(at) ? getInjection().arenaFd : undefined),
   counters: (presence, instance) =>
     ensure(injections.get(presence), `presence ${presence}`).counters(instance),
   release: () => {

@@ -20,6 +20,7 @@ import {
   type FilterHashes,
   resolveFilter,
   type SiteFilter,
+  toSiteTable,
   withoutMoved,
 } from "./catalogue.ts";
 import { worksOf } from "./ops-work.ts";
@@ -96,6 +97,36 @@ export class Tracing {
         })),
       );
     });
+  }
+
+  /**
+   * Lets functions of a library that has come be traced by whoever wants them.
+   * @param isNew whether they come for the first time: their ids are the next ones.
+   */
+  arrive(functions: readonly CataloguedFunction[], isNew: boolean): Promise<void> {
+    return this.#inTurn("trace a library that has come", async () => {
+      const ids = Uint32Array.from(functions, ({ id }) => id);
+      await this.#parts.target.call("addSites", ids, toSiteTable(functions));
+      return ok(isNew ? this.#registry.addSites(ids.length) : this.#registry.enableSites(ids));
+    });
+  }
+
+  /** Leaves functions alone whose library has gone. Comes between changes: see `pause`. */
+  async depart(sites: readonly number[]): Promise<void> {
+    this.#registry.disableSites(sites);
+    await this.#parts.target.call("forgetSites", Uint32Array.from(sites));
+  }
+
+  /** Lets no change begin until what it gives is called; it waits for the one under way. */
+  async pause(): Promise<() => void> {
+    let resume = (): void => undefined;
+    const paused = new Promise<void>((resolve) => {
+      resume = resolve;
+    });
+    const before = this.#last;
+    this.#last = before.then(() => paused);
+    await before;
+    return resume;
   }
 
   /** Functions that are enabled, by how they reach their ops. */
@@ -179,9 +210,12 @@ export class Tracing {
   }
 
   /** Decides on a change and carries it out, after those that came before. */
-  #inTurn(doing: string, decide: () => Result<Update, Conflict>): Promise<void> {
+  #inTurn(
+    doing: string,
+    decide: () => Result<Update, Conflict> | Promise<Result<Update, Conflict>>,
+  ): Promise<void> {
     const turn = this.#last.then(async () => {
-      const result = decide();
+      const result = await decide();
       if (result.ok) return this.#apply(result.value);
       const why = describeConflict(result.error, (site) => this.#nameOf(site));
       throw new PatchbayError({ code: "unsupported", doing, why });

@@ -10,7 +10,7 @@ import { prot } from "./bootstrap.ts";
 import { passGrace } from "./grace.ts";
 import { type OpsParts, OpsStore } from "./ops-store.ts";
 import type { TargetMemory, TargetProcess } from "./process.ts";
-import type { SiteStates } from "./sites.ts";
+import { byAddress, type SiteStates } from "./sites.ts";
 import { findDiffering, type Literals, windowBytesMax } from "./text-patch.ts";
 
 const notCalling = -1;
@@ -46,6 +46,11 @@ export class CalledSites {
     this.ops = new OpsStore({ ...parts, store: (at, value) => this.#store(at, value) });
     this.#states = states;
     this.#opsOf = new Int16Array(states.table.count).fill(notCalling);
+  }
+
+  /** The text of `sites` is new, or gone. */
+  forget(sites: Uint32Array): void {
+    for (const site of sites) this.#opsOf[site] = notCalling;
   }
 
   /** Whether the site's window holds a call. */
@@ -89,7 +94,7 @@ export class CalledSites {
       const ops = work === undefined ? notCalling : this.#numberOf(work);
       if (ops !== this.#opsOf[site]) next.set(site, ops);
     }
-    const changed = Uint32Array.from(next.keys());
+    const changed = byAddress(this.#states.table, Uint32Array.from(next.keys()));
     for (const [site, ops] of next) this.#opsOf[site] = ops;
     const literals = this.#states.literals(changed, (site) =>
       encodeLiteral(site, Math.max(this.#opsOf[site] ?? notCalling, nopOps)),

@@ -21,32 +21,29 @@ import {
   type Arena,
   closeArena,
   enableSync,
-  findTidOffset,
   type InjectOptions,
-  Mapper,
-  mapAgentStack,
-  mapArena,
   mapFlag,
   mapMirror,
   prot,
   type Range,
   type SystemCaller,
-  startAgent,
 } from "./bootstrap.ts";
+import { bringInAgent, onHeldThread } from "./bring-in.ts";
 import { CalledSites, type Naming } from "./called-sites.ts";
 import { isInRegion } from "./code-region.ts";
 import { Instances, type SystemWork } from "./instances.ts";
+import { LoaderGate } from "./loader-gate.ts";
 import { repairStacks } from "./mirror-repair.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
 import { Semaphores } from "./semaphores.ts";
 import { findRestorers, findSignalFrames } from "./signal-frames.ts";
 import { planForms, type SiteChanges } from "./site-forms.ts";
-import { SiteStates, type SiteTable } from "./sites.ts";
+import { byAddress, placeSites, SiteStates, type SiteTable } from "./sites.ts";
 import { stepOut } from "./step-out.ts";
 import { findDiffering } from "./text-patch.ts";
 import { type FindCopy, TextWriter, type WriteResult } from "./text-writer.ts";
-import { thunkRangesBytes, unwinderTableOffset } from "./thunk-ranges.ts";
+import { unwinderTableOffset } from "./thunk-ranges.ts";
 import { ThunkStore } from "./thunk-store.ts";
 import { type TargetFacts, UnwinderLink } from "./unwinder-link.ts";
 
@@ -99,6 +96,7 @@ export class Injection {
   readonly #semaphores: Semaphores;
   /** Sites that call; undefined without an agent, which alone stores words whole. */
   readonly #called: CalledSites | undefined;
+  #gate: LoaderGate | undefined;
   /** By site: the number of the work whose thunk it jumps to; 0 where it jumps to none. */
   readonly #kinds: Uint16Array;
   readonly #unwinders: UnwinderLink;
@@ -119,7 +117,10 @@ export class Injection {
     this.#agent = agent.ok ? agent.agent : undefined;
     const findCopy: FindCopy = (site, pc) => this.#thunks.findCopy(site, pc);
     this.#semaphores = new Semaphores(process.memory, sites);
-    const addToJournal = (program: AgentProgram): void => this.#semaphores.addToJournal(program);
+    const addToJournal = (program: AgentProgram): void => {
+      this.#semaphores.addToJournal(program);
+      this.#gate?.addToJournal(program);
+    };
     const hooks = { findCopy, addToJournal };
     this.#writer = new TextWriter(process, this.#states, agent, parts.rules, hooks, held);
     const { facts, mirror } = parts;
@@ -158,7 +159,7 @@ export class Injection {
     held?: HeldThreads,
   ): Injection {
     try {
-      const first = bootstrap(process, options, held);
+      const first = bringInAgent(process, options, held);
       const { arena, ranges, tidOffset, stack, mapped, maps } = first;
       const { rules } = options;
       const agent = enableSync(first.agent);
@@ -194,10 +195,45 @@ export class Injection {
     this.#unwinders.released();
   }
 
+  /**
+   * Takes the rows of `part` for `sites`: a library has come. Rows that were another library's, or
+   * this one's before it went, are forgotten.
+   */
+  addSites(sites: Uint32Array, part: SiteTable): void {
+    const { sites: table } = this.#parts;
+    const moved = sites.filter((site, index) => table.at[site] !== part.at[index]);
+    placeSites(table, sites, part);
+    this.#thunks.forget(moved);
+    this.forget(sites);
+  }
+
+  /** The text of `sites` is gone: nothing is written there any more. */
+  forget(sites: Uint32Array): void {
+    for (const site of sites) this.#kinds[site] = 0;
+    this.#called?.forget(sites);
+    this.#writer.forget(sites);
+  }
+
+  /** Lets the loader, whose function for debuggers is at `at`, wait; whether it does. */
+  watchLoader(at: bigint): boolean {
+    if (this.#agent === undefined) return false;
+    const { process, arena } = this.#parts;
+    const map = (start: bigint, bytes: number): void => this.#map(start, bytes);
+    this.#gate = LoaderGate.install({ process, agent: this.#agent, arena, map }, at);
+    this.#writer.forget(new Uint32Array(0));
+    return this.#gate !== undefined;
+  }
+
+  /** The arena's descriptor in this process: its control page has the loader's words. */
+  get arenaFd(): number {
+    return this.#parts.arena.fd;
+  }
+
   /** Lets sites do other work than before; exits are left out where returns can't be hooked. */
   change(changes: SiteChanges): ChangeResult {
     const { process } = this.#parts;
-    const { sites, list } = changes;
+    const { list } = changes;
+    const sites = byAddress(this.#parts.sites, changes.sites.slice());
     if (list !== undefined) this.#called?.ops.setList(list);
     const { workOf, calls } = planForms(changes, {
       table: this.#parts.sites,
@@ -259,12 +295,15 @@ export class Injection {
   /** Whether `pc` is in code that Patchbay brought. */
   #isGenerated(pc: bigint): boolean {
     const isInThunks = this.#thunks.regions.some((region) => isInRegion(region, pc));
-    return isInThunks || this.#called?.ops.isInside(pc) === true;
+    if (isInThunks || this.#called?.ops.isInside(pc) === true) return true;
+    const gate = this.#gate?.range;
+    return gate !== undefined && pc >= gate.start && pc < gate.start + gate.bytes;
   }
 
   /** All mappings of generated code. */
   get #codeRanges(): readonly Range[] {
-    return [...this.#thunks.ranges, ...(this.#called?.ops.ranges ?? [])];
+    const gate = this.#gate === undefined ? [] : [this.#gate.range];
+    return [...this.#thunks.ranges, ...(this.#called?.ops.ranges ?? []), ...gate];
   }
 
   #map(start: bigint, bytes: number, protection: number = prot.read | prot.exec): void {
@@ -287,6 +326,7 @@ export class Injection {
   /** Takes everything away: text, return addresses, mappings. The process runs on. */
   remove(): RemoveResult {
     this.#semaphores.release();
+    this.#gate?.remove();
     this.#writer.restore();
     const { left, pauseMs } = this.#vacate();
     if (left !== undefined) return { left, pauseMs };
@@ -355,44 +395,5 @@ export class Injection {
     this.instances[Symbol.dispose]();
     this.#parts.process[Symbol.dispose]();
     closeSync(this.#parts.arena.fd);
-  }
-}
-
-/** What has to happen while a thread is held: memory for the agent, and the agent. */
-function bootstrap(
-  process: TargetProcess,
-  { programBytes }: InjectOptions,
-  held: HeldThreads | undefined,
-) {
-  const mapped: Range[] = [];
-  const shape = { ringCount: 0, slotCount: 0, programBytes, counterBytes: 0 };
-  const maps = process.maps();
-  // Assembled before anybody waits for it.
-  const agentCode = process.backEnd.agentCode(shape);
-  return onHeldThread(process, held, (remote) => {
-    const mapper = new Mapper(remote, mapped);
-    const agentStack = mapAgentStack(mapper);
-    const arena = mapArena(mapper, process, agentStack, { shape, overwrite: false });
-    const bytes = BigInt(thunkRangesBytes);
-    const ranges = dataAddr(mapper.map("map the list of thunks", 0n, bytes, prot.read));
-    const tidOffset = findTidOffset(remote, process, agentStack);
-    const stack = remote.registers.get(process.backEnd.registers.sp);
-    const agent = startAgent(remote, mapper, process, agentStack, arena, agentCode);
-    return { arena, ranges, tidOffset, stack, agent, mapped, maps };
-  });
-}
-
-/** Runs `work` on the back of a thread: of `held`, or of one that is held meanwhile. */
-function onHeldThread<T>(
-  process: TargetProcess,
-  held: HeldThreads | undefined,
-  work: (remote: RemoteThread) => T,
-): T {
-  const threads = held ?? process.holdOne();
-  try {
-    using remote = new RemoteThread(process, threads, threads.quietest);
-    return work(remote);
-  } finally {
-    if (held === undefined) threads.letGo();
   }
 }

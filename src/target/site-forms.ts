@@ -13,7 +13,7 @@ import type { ThunkStore } from "./thunk-store.ts";
 
 /** Sites and what is to be done at each from now on. */
 export type SiteChanges = {
-  /** Ascending. */
+  /** In any order. */
   readonly sites: Uint32Array;
   /** The works that occur. */
   readonly works: readonly Work[];

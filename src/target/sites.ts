@@ -6,9 +6,14 @@ import type { BackEnd } from "../codegen/back-end.ts";
 import { literalBytes } from "../patch/literal.ts";
 import { type Literals, type Windows, windowBytesMax } from "./text-patch.ts";
 
-/** Sites in ascending order of address; a site's id is its index. Owned by whoever made it. */
+/**
+ * Sites in ascending order of address, but for those of libraries that came later; a site's id is
+ * its index. Rows whose size is 0 are room for such. Owned by whoever made it.
+ */
 export type SiteTable = {
   readonly count: number;
+  /** The first row of libraries that come later; they may go, too. */
+  readonly later: number;
   readonly at: Float64Array;
   /** Window sizes in bytes, up to 16. */
   readonly size: Uint8Array;
@@ -33,6 +38,31 @@ export type SiteTable = {
   /** What the compiler left in the literals' places: 8 bytes a site. */
   readonly literals: Uint8Array;
 };
+
+/** Puts the rows of `part` in the places of `sites` of `table`. */
+export function placeSites(table: SiteTable, sites: Uint32Array, part: SiteTable): void {
+  for (const [index, site] of sites.entries()) {
+    table.at[site] = part.at[index] ?? 0;
+    table.size[site] = part.size[index] ?? 0;
+    table.several[site] = part.several[index] ?? 0;
+    table.moved[site] = part.moved[index] ?? 0;
+    table.entriesOnly[site] = part.entriesOnly[index] ?? 0;
+    table.inside[site] = part.inside[index] ?? 0;
+    table.semaphore[site] = part.semaphore[index] ?? 0;
+    table.literal[site] = part.literal[index] ?? 0;
+    table.compiled.set(slot(part.compiled, index), site * windowBytesMax);
+    const from = index * literalBytes;
+    table.literals.set(part.literals.subarray(from, from + literalBytes), site * literalBytes);
+  }
+}
+
+/** Sites in the order of their addresses; a table that has grown has others behind. */
+export function byAddress({ at }: SiteTable, sites: Uint32Array): Uint32Array {
+  const isSorted = sites.every(
+    (site, i) => i === 0 || (at[sites[i - 1] ?? 0] ?? 0) <= (at[site] ?? 0),
+  );
+  return isSorted ? sites : sites.sort((a, b) => (at[a] ?? 0) - (at[b] ?? 0));
+}
 
 /** What stands in the windows, as far as we put it there. */
 export class SiteStates {
@@ -127,14 +157,25 @@ export class SiteStates {
     return slot(this.bytes, site).every((byte, i) => byte === compiled[i]);
   }
 
-  /** Sites that are not as compiled, ascending. */
+  /** Nothing of ours stands at `sites` any more: their text is new, or gone. */
+  forget(sites: Uint32Array): void {
+    for (const site of sites) {
+      this.bytes.set(slot(this.table.compiled, site), site * windowBytesMax);
+      this.several[site] = this.table.several[site] ?? 0;
+      this.touched[site] = 0;
+      this.named[site] = 0;
+      this.refused[site] = 0;
+    }
+  }
+
+  /** Sites that are not as compiled, by address. */
   touchedSites(): Uint32Array {
     const sites = new Uint32Array(this.table.count);
     let count = 0;
     for (let site = 0; site < sites.length; site++) {
       if (this.touched[site] === 1) sites[count++] = site;
     }
-    return sites.slice(0, count);
+    return byAddress(this.table, sites.slice(0, count));
   }
 
   /** An idle window: the compiler's own no-op where it is one instruction, else one no-op. */

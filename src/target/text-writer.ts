@@ -13,7 +13,7 @@ import type { Naming } from "./called-sites.ts";
 import { drainThreads, leaveWindows } from "./drain.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { findRestorers } from "./signal-frames.ts";
-import type { SiteStates } from "./sites.ts";
+import { byAddress, type SiteStates } from "./sites.ts";
 import {
   noProtocol,
   type ProtocolCounts,
@@ -92,6 +92,22 @@ export class TextWriter {
   /** The held thread is about to be let go. */
   released(): void {
     this.#held = undefined;
+  }
+
+  /** The text of `sites` is new, or gone: what stood there is forgotten, and not put back. */
+  forget(sites: Uint32Array): void {
+    this.#states.forget(sites);
+    const { table } = this.#states;
+    const columns = {
+      count: sites.length,
+      at: Float64Array.from(sites, (site) => table.at[site] ?? 0),
+      size: Uint8Array.from(sites, (site) => table.size[site] ?? 0),
+      moved: Uint8Array.from(sites, (site) => table.moved[site] ?? 0),
+    };
+    const back = this.#planner.choose(columns, new Uint8Array(sites.length));
+    for (const [index, site] of sites.entries())
+      this.#protocolBack[site] = back[index] ?? noProtocol;
+    this.#setJournal(() => true);
   }
 
   /** Whether words are stored while everybody runs. */
@@ -256,21 +272,31 @@ export class TextWriter {
       }
       return several[site] === 0 && isKnown(site);
     };
-    const [program = new AgentProgram(1)] = this.#planRestore(isDue).programs;
+    // A library that has just gone ends the program: its own functions come last.
+    const [program = new AgentProgram(1)] = this.#planRestore(
+      (site) => site < table.later && isDue(site),
+    ).programs;
+    const [later] = this.#planRestore((site) => site >= table.later && isDue(site)).programs;
     this.#hooks.addToJournal(program);
-    this.#agent?.setJournal(program.append(this.#planLiteralsBack()));
+    program.append(this.#planLiteralsBack((site) => site < table.later));
+    if (later !== undefined) program.append(later);
+    program.append(this.#planLiteralsBack((site) => site >= table.later));
+    this.#agent?.setJournal(program);
   }
 
   /** Literals as the compiler left them. They name no ops: nobody has to be waited for. */
-  #planLiteralsBack(): AgentProgram {
+  #planLiteralsBack(isDue: (site: number) => boolean = () => true): AgentProgram {
     const { mprotect } = this.#process.backEnd.syscalls;
-    return planLiterals(this.#states.compiledLiterals(this.#namedSites()), mprotect);
+    return planLiterals(this.#states.compiledLiterals(this.#namedSites().filter(isDue)), mprotect);
   }
 
   #namedSites(): Uint32Array {
     const { named } = this.#states;
     const sites = Uint32Array.from(named.keys());
-    return sites.filter((site) => named[site] === 1);
+    return byAddress(
+      this.#states.table,
+      sites.filter((site) => named[site] === 1),
+    );
   }
 
   #planRestore(isDue: (site: number) => boolean): TextChange {

@@ -82,6 +82,14 @@ export class ThunkStore {
     return this.#of(work)[site] ?? 0;
   }
 
+  /** The code of `sites` has moved: their thunks lead to where it was. */
+  forget(sites: Uint32Array): void {
+    for (const site of sites) {
+      this.#copies[site] = 0;
+      for (const thunks of this.#thunks.values()) thunks[site] = 0;
+    }
+  }
+
   /** Where the instruction at `pc`, in the window of `site`, was copied to. */
   findCopy(site: number, pc: bigint): bigint | undefined {
     const copy = this.#copies[site] ?? 0;

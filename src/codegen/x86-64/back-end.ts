@@ -7,6 +7,7 @@ import { thunkFrames } from "../frame-description.ts";
 import { agentBytes, agentTemplate } from "./agent.ts";
 import { listedFunction, makeTrampolines, opsFunction, walkFunction } from "./call-ops.ts";
 import { fillThunks, thunkStride } from "./fill-thunks.ts";
+import { loaderGate } from "./loader-gate.ts";
 import { makeThunk, thunkRoutines } from "./thunk.ts";
 
 /** `call rel32` and `jmp rel32`. */
@@ -74,6 +75,7 @@ export const x8664: BackEnd = {
   thunkRoutines,
   thunkFrames,
   syncCode: () => undefined,
+  loaderGate,
   callOps: {
     makeTrampolines,
     opsFunction,

@@ -1,6 +1,7 @@
 /** What a thread finds where control arrives: the site, its body, a trampoline, or nothing. */
 import { ensure } from "../../base/assert.ts";
 import { hex } from "../../base/brand.ts";
+import { callerReturn } from "../places.ts";
 import { markBit } from "../violations.ts";
 import type { World, WorldSite } from "../world.ts";
 import { bad, type Draft, draft, outside } from "./local.ts";
@@ -33,6 +34,10 @@ export function land(
     return draft({ at: "site", site: index, pc, cpu, called, trail }, text, more);
   }
   if (pc === site.end) return runBody(world, from, cpu, more);
+  if (pc === callerReturn && world.design.returns === true) {
+    const marks = (more.marks ?? 0) | markBit("passed");
+    return draft(outside, `${text}: returns`, { ...more, marks });
+  }
   const code = world.code.get(pc);
   const ended = trail === "" ? "" : `${trail}${code?.name ?? "nowhere"}`;
   if (code === undefined) {

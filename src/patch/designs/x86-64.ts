@@ -166,6 +166,18 @@ export const x86JumpSpinning: Design = {
   harmless: [{ offset: 0, bytes: [0xeb, 0xfe] }],
 };
 
+/** A function that only returns, with padding behind it: the dynamic linker's. */
+export const x86ReturnSite: Design = {
+  ...x86Jump,
+  id: "x86-64/return-jump",
+  summary: "ret and padding <-> jmp rel32",
+  returns: true,
+  states: {
+    ...x86Jump.states,
+    idle: { window: () => Uint8Array.of(0xc3, 0x66, 0x66, 0x2e, 0x0f) },
+  },
+};
+
 /** `jmp +3` over the tail as the idle state, as XRay's sleds have it. */
 export const x86ShortJumpIdle: Design = {
   ...x86Call,
