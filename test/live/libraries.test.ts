@@ -42,14 +42,20 @@ describe("libraries that come and go", { timeout: isSoak ? 1_800_000 : 180_000 }
     const target = await start(library(shared), library(withLiteral));
     const before = stateOf(target.pid).threads;
     await using session = await api.attach(target.pid);
-    const observation = await session.observe({ filter: { include: ["plug_*:mod:plugin-*"] } });
+    const recording = await session.record({
+      directory: tracePath(),
+      filter: { include: ["main"] },
+      flightRecorder: true,
+      ringBytes: 64 << 10,
+    });
+    await recording.register("count", { kind: "count" }, { include: ["plug_*:mod:plugin-*"] });
     const own = await ask(target, `cycle ${cycles} 10`);
     const counts: Record<string, number> = {};
-    for (const { name, calls } of await observation.counts()) {
+    for (const { name, calls } of await recording.counts()) {
       counts[name] = (counts[name] ?? 0) + calls;
     }
     expectCounts(counts, own);
-    const { left } = await observation.stop();
+    const { left } = await recording.stop();
     expect(left).toBeUndefined();
     expect([changedTextBytes(target.pid), stateOf(target.pid).threads]).toEqual([0, before]);
     await target.finish();
