@@ -9,7 +9,10 @@ const safeChecks = (family: typeof p5, id: string, few: number) =>
     .filter((c) => c.protocol.id === id && c.expected === "safe" && c.adversities.length <= few)
     .filter((c) => !c.adversities.includes("free"));
 
-describe("tryWithoutEach", () => {
+/** A busy machine is no failure. */
+const timeoutMs = 60_000;
+
+describe("tryWithoutEach", { timeout: timeoutMs }, () => {
   it("finds each step of the guarded scheme needed, and why", () => {
     const checks = safeChecks(p5, replay.id, 2);
     const kinds = tryWithoutEach(replay, checks).map(({ without }) => without.kind);
@@ -31,7 +34,7 @@ describe("tryWithoutEach", () => {
   });
 });
 
-describe("minimise", () => {
+describe("minimise", { timeout: timeoutMs }, () => {
   it("takes out what is too much, and nothing else", () => {
     const steps = [...replay.enable.slice(0, 3), storeBarrier, sync, ...replay.enable.slice(3)];
     const wordy = { ...replay, enable: steps, disable: steps };
