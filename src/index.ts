@@ -148,6 +148,7 @@ export {
   type TreeTextOptions,
 } from "./report/tree-text.ts";
 export { formatBytes, formatCount, formatDuration, parseDurationNs } from "./report/units.ts";
+export { type BuildFixOptions, type BuiltFix, buildFix } from "./session/build-fix.ts";
 export type { CataloguedFunction, SiteFilter } from "./session/catalogue.ts";
 export { describeAnswer } from "./session/describe-answer.ts";
 export { type Diagnosis, diagnose } from "./session/doctor.ts";

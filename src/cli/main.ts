@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
+import { registerBuildFix } from "./verbs/build-fix.ts";
 import { registerDemo } from "./verbs/demo.ts";
 import { registerDiff } from "./verbs/diff.ts";
 import { registerDoctor } from "./verbs/doctor.ts";
@@ -25,6 +26,7 @@ import { registerUi } from "./verbs/ui.ts";
 import { registerVerify } from "./verbs/verify.ts";
 
 const verbs: readonly ((program: Command) => void)[] = [
+  registerBuildFix,
   registerDemo,
   registerDoctor,
   registerDiff,

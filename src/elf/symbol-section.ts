@@ -52,6 +52,12 @@ function countByGnuHash(elf: ElfFile, addr: number): number {
 
 /** The symbols that the loader knows; undefined where there is nothing to be loaded. */
 export function dynamicSymbols(elf: ElfFile): SymbolSection | undefined {
+  const section = elf.sections.find(({ type }) => type === sectionType.dynsym);
+  // Without sections the hash table has to tell how many there are, which counts no undefined ones.
+  return section === undefined ? fromDynamic(elf) : fromSection(elf, section);
+}
+
+function fromDynamic(elf: ElfFile): SymbolSection | undefined {
   const entries = dynamicEntries(elf);
   const symbolsAddr = entries.get(dynamicTag.symtab);
   const stringsAddr = entries.get(dynamicTag.strtab);
@@ -76,7 +82,7 @@ export function symbolSections(elf: ElfFile): readonly SymbolSection[] {
     elf.sections.filter((s) => s.type === type).map((s) => fromSection(elf, s)),
   );
   if (tables.length > 0) return tables;
-  const dynamic = dynamicSymbols(elf);
+  const dynamic = fromDynamic(elf);
   return dynamic === undefined ? [] : [dynamic];
 }
 

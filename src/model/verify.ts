@@ -8,6 +8,7 @@ import type { Adversity, Verdict } from "../patch/verdicts.ts";
 import { type Computation, computeAll } from "./arithmetic.ts";
 import { type Finding, historyOf, runCheck } from "./check.ts";
 import { type Claim, claims } from "./claims.ts";
+import { computeSwitches, switchFamily } from "./consistency.ts";
 import { machines } from "./machine.ts";
 import { type OrderRow, tabulateOrders } from "./orders.ts";
 
@@ -93,6 +94,7 @@ export function selectChecks(
   const all = from.flatMap(({ id, checks }) => checks.map((check) => ({ family: id, check })));
   if (names.length === 0) return all;
   const isKnown = (name: string): boolean =>
+    name.toUpperCase() === switchFamily ||
     all.some(({ family, check }) => selects(name, family, check.protocol.id));
   if (!names.every(isKnown)) return undefined;
   return all.filter(({ family, check }) =>
@@ -114,7 +116,9 @@ export function verify(options: VerifyOptions): VerifyReport {
   const isAll = options.names.length === 0 && !own;
   const wanted = (id: string): boolean =>
     isAll || options.names.some((name) => id.toLowerCase().startsWith(`${name.toLowerCase()}/`));
-  const computations = own ? [] : computeAll().filter(({ id }) => wanted(id));
+  const computations = own
+    ? []
+    : [computeAll, computeSwitches].flatMap((compute) => compute()).filter(({ id }) => wanted(id));
   const orders = !own && wanted("P5/orders") ? tabulateOrders() : [];
   const settled = own ? [] : settleClaims(rows, computations, orders);
   const ok =

@@ -308,12 +308,15 @@ function planReferences(context: Context, module: Module): FixPlan["references"]
   const symbols = findSymbols(module.program.elf, (name) => wanted.has(name));
   return fix.looseEnds.flatMap(({ name, isWeak, words }) => {
     const meant = fix.references.get(name) ?? { name, source: undefined };
-    const found = (symbols.get(meant.name) ?? []).filter(
-      ({ source }) => meant.source === undefined || source === undefined || source === meant.source,
-    );
+    const all = symbols.get(meant.name) ?? [];
+    const isMeant = ({ source }: NamedSymbol): boolean => source === meant.source;
+    const found = all.length > 1 && meant.source !== undefined ? all.filter(isMeant) : all;
     const [symbol, ...more] = found;
     if (symbol === undefined) {
-      if (!fix.references.has(name)) return [];
+      if (!fix.references.has(name)) {
+        refuseNowhere(context, name, isWeak);
+        return [];
+      }
       throw refusal(context, `${module.path} has no symbol ${meant.name}, which the fix uses`);
     }
     // What the loader finds by itself is its business.
@@ -338,6 +341,19 @@ function planReferences(context: Context, module: Module): FixPlan["references"]
       value: BigInt.asUintN(64, address + BigInt(addend)),
     }));
   });
+}
+
+/** Weak symbols that every shared library has and that may well be missing. */
+const optional = /^(__gmon_start__|_ITM_.*|__cxa_finalize|_Jv_RegisterClasses)$/;
+
+/** Refuses a weak symbol that nothing in the process defines: a call of it would go nowhere. */
+function refuseNowhere(context: Context, name: string, isWeak: boolean): void {
+  if (!isWeak || optional.test(name)) return;
+  const isThere = context.modules.some(({ program }) =>
+    findSymbols(program.elf, (symbol) => symbol === name).has(name),
+  );
+  if (!isThere)
+    throw refusal(context, `the fix uses ${name}, which nothing in the process defines`);
 }
 
 /** Whether the process has a dynamic loader at all. */

@@ -17,6 +17,7 @@ import { findProbeSites } from "../patch/probe-sites.ts";
 import { findPrologueSites } from "../patch/prologue-sites.ts";
 import { findSites, type SiteList } from "../patch/site.ts";
 import { DebugInfo } from "../symbols/dwarf/debug-info.ts";
+import { type Declarations, readDeclarations } from "../symbols/dwarf/declarations.ts";
 import { type DebugNames, findInlining, type InliningFacts } from "../symbols/dwarf/inlining.ts";
 import type { SourceLine } from "../symbols/dwarf/line-table.ts";
 import { findSignatures, type Signatures } from "../symbols/dwarf/signatures.ts";
@@ -56,6 +57,8 @@ export type ProgramFile = {
    * has them; undefined when there is none.
    */
   signatures(addresses: ReadonlySet<number>): Signatures | undefined;
+  /** Functions that `isWanted` names and all structures; undefined as above. Reads all of it. */
+  declarations(isWanted: (name: string) => boolean): Declarations | undefined;
 };
 
 /** One place that a function was inlined at. */
@@ -246,6 +249,11 @@ export function programFileOf(
     producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
     inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),
     signatures: (addresses) => orUndefined(() => readSignatures(info(), addresses)),
+    declarations: (isWanted) =>
+      orUndefined(() => {
+        const isThere = info().units().length > 0;
+        return isThere ? readDeclarations(info(), isWanted) : undefined;
+      }),
   };
 }
 

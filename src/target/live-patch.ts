@@ -7,6 +7,8 @@
  * inside of the version that is left keep to it, and are looked at one by one until they are out
  * of it. The protocol and what it promises: `patch/protocols/consistency.ts`.
  */
+
+import { ensure } from "../base/assert.ts";
 import { codeAddr, hex, type Tid, pid as toPid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import {
@@ -16,24 +18,20 @@ import {
   versionSwitch,
 } from "../codegen/x86-64/version-switch.ts";
 import { type Mapping, readStat, threadName } from "../os/proc.ts";
-import { nap } from "../os/ptrace.ts";
-import { leaveWindows } from "./drain.ts";
+import { turning, turningAtOnce, type Version } from "../patch/protocols/consistency.ts";
 import {
   bytesOf,
-  changedText,
   describeFix,
   type FixPlan,
-  hexOf,
   jumpBytes,
   parse,
   toRange,
-  toWindow,
 } from "./fix-description.ts";
+import { rewriteFunctions } from "./fix-text.ts";
 import { type LibraryParts, type Loader, loadLibrary, unloadLibrary } from "./library.ts";
 import { type FoundPatch, type PatchRecord, readHolding } from "./patch-record.ts";
-import { findPointerInto, stacksOf } from "./pointer-scan.ts";
+import { findPointerInto } from "./pointer-scan.ts";
 import type { HeldThreads, RegisterFile, TargetMemory, TargetProcess } from "./process.ts";
-import { findRestorers } from "./signal-frames.ts";
 import { type HeldUp, StackWalker, type WalkModule } from "./stack-walk.ts";
 import { stepOut } from "./step-out.ts";
 import type { TextRange } from "./unwinder-registration.ts";
@@ -42,7 +40,6 @@ import {
   type FixRegion,
   fillRegion,
   mapRegion,
-  moveWindow,
   onOneThread,
   unmapRegion,
   writeRecord,
@@ -56,7 +53,8 @@ export type LivePatchParts = {
 };
 
 const stackShown = 12;
-const removalTries = 200;
+/** Bytes of the loader's own record of a library, with room to spare. */
+const linkMapBytes = 1280n;
 /** Slack for the addresses that a record gets after it was sized, in bytes. */
 const addressSlack = 64;
 
@@ -125,7 +123,7 @@ export class LivePatch {
   }
 
   /** Which version threads run that do not hold. */
-  get mode(): "old" | "new" {
+  get mode(): Version {
     return this.#memory.read(this.#base + BigInt(versionSwitch.mode), 1)[0] === 0 ? "old" : "new";
   }
 
@@ -171,92 +169,59 @@ export class LivePatch {
     expected: (one: PatchRecord["functions"][number]) => Uint8Array,
     next: readonly Uint8Array[],
   ): void {
-    const { process } = this.#parts;
-    const { pid, memory } = process;
-    const { functions } = this.record;
-    const restorers = findRestorers(memory, process.maps());
-    for (let tries = 0; ; tries++) {
-      using threads = process.holdAll();
-      const maps = process.maps();
-      for (const one of functions) {
-        const bytes = expected(one);
-        const now = memory.read(parse(one.at), bytes.length);
-        if (hexOf(now) !== hexOf(bytes)) throw changedText(pid, one.name, one.at, now);
-      }
-      for (const tid of threads.tids) this.#stepOut(threads, tid);
-      const walker = this.#walker(maps);
-      const isInside = (pc: bigint): boolean => this.#isOurCode(pc);
-      // A handler interrupted a stub: its frame keeps an address of ours, until it returns.
-      const isBusy = threads.tids.some((tid) =>
-        walker.walk(threads.readRegisters(tid)).frames.some(isInside),
-      );
-      if (!isBusy) {
-        leaveWindows(process, threads, maps, restorers, (pc) => this.#wayOut(pc));
-        functions.forEach(({ at }, index) => {
-          memory.write(parse(at), next[index] ?? new Uint8Array());
-        });
-        this.#stacks = stacksOf(threads, maps);
-        return;
-      }
-      threads.letGo();
-      if (tries > removalTries) {
-        throw new PatchbayError({
-          code: "system",
-          doing: `change functions of process ${pid}`,
-          why: "a signal handler that interrupted one's entry has not returned",
-          hint: "try again",
-        });
-      }
-      nap(2);
-    }
-  }
-
-  /** Where a thread goes on that stands inside of a window. */
-  #wayOut(pc: bigint): bigint | undefined {
-    const { functions } = this.record;
-    for (const [index, one] of functions.entries()) {
-      const at = parse(one.at);
-      const displaced = bytesOf(one.displaced);
-      if (pc <= at || pc >= at + BigInt(Math.max(displaced.length, one.original.length / 2))) {
-        continue;
-      }
-      if (one.displaced === "") return at + BigInt(one.original.length / 2);
-      const to = copyAt(this.#region, functions.length, this.#recordBytes, index);
-      const window = toWindow(one);
-      const moved = moveWindow(window, to);
-      const copy = moved.ok ? moved.value.moves.find(({ from }) => from === pc)?.to : undefined;
-      if (copy !== undefined) return copy;
-      throw new PatchbayError({
-        code: "bad-site",
-        doing: `change ${one.name}`,
-        why: `a thread stands at ${hex(pc)}, where no instruction of it begins`,
-      });
-    }
-    return undefined;
+    this.#stacks = rewriteFunctions(
+      {
+        process: this.#parts.process,
+        functions: this.record.functions,
+        copyAt: (index) =>
+          copyAt(this.#region, this.record.functions.length, this.#recordBytes, index),
+        isOurCode: (address) => this.#isOurCode(address),
+        walker: (maps) => this.#walker(maps),
+      },
+      expected,
+      next,
+    );
   }
 
   /**
    * Turns the switch. Threads that are inside of the version that is left keep to it.
    * @param immediate nobody keeps to anything: versions may mix on one thread's stack.
    */
-  turn(mode: "old" | "new", immediate: boolean): readonly HeldUp[] {
-    const { process } = this.#parts;
-    using threads = process.holdAll();
-    for (const tid of threads.tids) this.#stepOut(threads, tid);
-    const walker = this.#walker(process.maps());
-    const found = immediate
-      ? []
-      : threads.tids.flatMap(
-          (tid) => this.#look(walker, tid, threads.readRegisters(tid), mode) ?? [],
-        );
-    if (found.length > switchThreadsMax) {
-      throw new PatchbayError({
-        code: "unsupported",
-        doing: `switch process ${process.pid} to other versions`,
-        why: `${found.length} threads are inside of functions that change`,
-        hint: "--immediate does not wait for them",
-      });
+  turn(mode: Version, immediate: boolean): readonly HeldUp[] {
+    let threads: HeldThreads | undefined;
+    let found: readonly HeldUp[] = [];
+    try {
+      for (const step of immediate ? turningAtOnce(mode) : turning(mode)) {
+        if (step.kind === "holdAll") threads = this.#parts.process.holdAll();
+        const held = ensure(threads, "all threads are held while the switch is turned");
+        if (step.kind === "leaveStubs") for (const tid of held.tids) this.#stepOut(held, tid);
+        if (step.kind === "listInside") found = this.#findInside(held, step.version);
+        if (step.kind === "turn") this.#write(step.to, found);
+        if (step.kind === "letGo") held.letGo();
+      }
+    } finally {
+      threads?.letGo();
     }
+    return found;
+  }
+
+  /** The threads that are inside of `version`. */
+  #findInside(threads: HeldThreads, version: Version): readonly HeldUp[] {
+    const walker = this.#walker(this.#parts.process.maps());
+    const found = threads.tids.flatMap(
+      (tid) => this.#look(walker, tid, threads.readRegisters(tid), version) ?? [],
+    );
+    if (found.length <= switchThreadsMax) return found;
+    throw new PatchbayError({
+      code: "unsupported",
+      doing: `switch process ${threads.pid} to other versions`,
+      why: `${found.length} threads are inside of functions that change`,
+      hint: "--immediate does not wait for them",
+    });
+  }
+
+  /** Sets the version, and who keeps to the other one. */
+  #write(mode: Version, found: readonly HeldUp[]): void {
     const { list, listEntryBytes, holds } = versionSwitch;
     const view = new DataView(new ArrayBuffer((found.length + 1) * listEntryBytes));
     found.forEach(({ tid }, index) => {
@@ -267,14 +232,13 @@ export class LivePatch {
     // One write: a tracer that dies leaves the old state or the new one, not half of each.
     const bytes = Uint8Array.of(mode === "new" ? 1 : 0, found.length > 0 ? 1 : 0);
     this.#memory.write(this.#base + BigInt(versionSwitch.mode), bytes);
-    return found;
   }
 
   /** Looks at the threads that hold, and lets those go over that are out; who still holds. */
   look(): readonly HeldUp[] {
     const { process } = this.#parts;
     const { list, listEntryBytes, holds } = versionSwitch;
-    const { mode } = this;
+    const version = this.mode === "new" ? "old" : "new";
     const left: HeldUp[] = [];
     const holding = readHolding(this.#memory, this.#base);
     for (const { tid, index } of holding) {
@@ -283,7 +247,7 @@ export class LivePatch {
       if (threads !== undefined) {
         this.#stepOut(threads, tid);
         const walker = this.#walker(process.maps());
-        const found = this.#look(walker, tid, threads.readRegisters(tid), mode);
+        const found = this.#look(walker, tid, threads.readRegisters(tid), version);
         if (found !== undefined) {
           left.push(found);
           continue;
@@ -310,18 +274,18 @@ export class LivePatch {
     return new StackWalker(this.#memory, this.#walkModules, maps);
   }
 
-  /** Whether a held thread is inside of what `mode` leaves. */
+  /** Whether a held thread is inside of `version`. */
   #look(
     walker: StackWalker,
     tid: Tid,
     registers: RegisterFile,
-    mode: "old" | "new",
+    version: Version,
   ): HeldUp | undefined {
     const { functions, text } = this.record;
     const [textStart, textEnd] = text.map(parse);
     const inside = (pc: bigint): string | undefined => {
       if (this.#isOurCode(pc)) return "the switch itself";
-      if (mode === "old") {
+      if (version === "new") {
         return pc >= (textStart ?? 0n) && pc < (textEnd ?? 0n) ? walker.describe(pc) : undefined;
       }
       return functions.find(({ oldCode }) =>
@@ -362,7 +326,8 @@ export class LivePatch {
     const { process } = this.#parts;
     const { text, data, mapped } = this.record;
     // Stacks were walked, which tells more than what is left over on them.
-    const ignored = [toRange(mapped), ...this.#stacks];
+    const ofLoader = { start: handle, end: handle + linkMapBytes };
+    const ignored = [toRange(mapped), ofLoader, ...this.#stacks];
     const pointer = findPointerInto(process, [text, ...data].map(toRange), ignored);
     if (pointer !== undefined) {
       return `the program keeps a pointer into the fix at ${hex(pointer)}: it stays loaded`;

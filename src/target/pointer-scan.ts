@@ -31,9 +31,9 @@ export function findPointerInto(
           const high = words[i + 1] ?? 0;
           if (high === 0 || !highs.has(high)) continue;
           const value = (BigInt(high) << 32n) | BigInt(words[i] ?? 0);
-          if (ranges.some((one) => value >= one.start && value < one.end)) {
-            return page + BigInt(i * 4);
-          }
+          const at = page + BigInt(i * 4);
+          const isPointer = ranges.some((one) => value >= one.start && value < one.end);
+          if (isPointer && !isIgnored(at)) return at;
         }
       }
     }

@@ -257,6 +257,18 @@ describe("what can't be is refused, and nothing has changed", () => {
       [],
       /undefined symbol: nowhere/,
     ],
+    [
+      "another signature",
+      "int patchbay_fix_step(long v) { return v; }",
+      [],
+      /step has another signature: int \(long int\) instead of int \(int\)/,
+    ],
+    [
+      "another layout of a structure",
+      "struct sockaddr_in { long more; } s; int patchbay_fix_step(int v) { return v; }",
+      [],
+      /struct sockaddr_in is laid out otherwise: 8 bytes: more long int at 0 instead of 16 bytes/,
+    ],
     ["no function at all", "int other(int v) { return v; }", [], /says of no function/],
     [
       "a map to nothing",
@@ -272,7 +284,7 @@ describe("what can't be is refused, and nothing has changed", () => {
     const folder = tempDir("fix");
     const path = join(folder, "fix.so");
     writeFileSync(join(folder, "fix.c"), source);
-    run("gcc", ["-O2", "-shared", "-fPIC", join(folder, "fix.c"), "-o", path]);
+    run("gcc", ["-O2", "-g", "-shared", "-fPIC", join(folder, "fix.c"), "-o", path]);
     const { status, stderr } = await patching(target.pid, path, ...options).finish();
     expect(stderr).toMatch(message);
     expect(stderr.trimEnd().split("\n")).toHaveLength(1);

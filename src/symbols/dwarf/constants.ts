@@ -12,6 +12,7 @@ export const tag = {
   referenceType: 0x10,
   compileUnit: 0x11,
   structureType: 0x13,
+  subroutineType: 0x15,
   typedef: 0x16,
   unionType: 0x17,
   unspecifiedParameters: 0x18,
