@@ -171,7 +171,12 @@ export {
   revertPatch,
 } from "./session/live-patching.ts";
 export type { MoreSites } from "./session/more-sites.ts";
-export type { FunctionStatistics, Observation, ObservationSummary } from "./session/observation.ts";
+export type {
+  DurationBucket,
+  FunctionStatistics,
+  Observation,
+  ObservationSummary,
+} from "./session/observation.ts";
 export { openTrace } from "./session/open-trace.ts";
 export { writeParquet } from "./session/parquet-directory.ts";
 export type { Module, ModuleList, SkippedModule } from "./session/process-modules.ts";

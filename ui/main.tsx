@@ -3,28 +3,45 @@ import { signal } from "@preact/signals";
 import { type JSX, render } from "preact";
 import type { About } from "../src/server/api.ts";
 import { Keys } from "./keys.tsx";
+import { LiveView } from "./live/live-view.tsx";
 import { ProtocolsView } from "./protocols/protocols-view.tsx";
-import { getJson, readEvents, ServerError } from "./server.ts";
+import { getJson, listen, readEvents, ServerError } from "./server.ts";
 import { switchTheme, theme } from "./theme.ts";
 import { TraceView } from "./trace/trace-view.tsx";
 
-type ViewName = "trace" | "protocols";
+type ViewName = "trace" | "live" | "protocols";
 
 const about = signal<About | string>("");
+/** Counts traces that were opened since. */
+const opened = signal(0);
 const isThere = signal(true);
 const showsKeys = signal(false);
 const chosen = signal<ViewName | undefined>(undefined);
 
 const titles: Readonly<Record<ViewName, string>> = {
   trace: "Trace",
+  live: "Live",
   protocols: "Protocols",
 };
 
 /** What there is to see here. */
-const viewsOf = ({ trace }: About): readonly ViewName[] => [
+const viewsOf = ({ trace, pid }: About): readonly ViewName[] => [
+  ...(pid === undefined ? [] : (["live"] as const)),
   ...(trace === undefined ? [] : (["trace"] as const)),
   "protocols",
 ];
+
+function viewOf(name: ViewName): JSX.Element {
+  switch (name) {
+    case "trace":
+      // Another trace is another view.
+      return <TraceView key={opened.value} />;
+    case "live":
+      return <LiveView />;
+    default:
+      return <ProtocolsView />;
+  }
+}
 
 function Page(): JSX.Element {
   const known = about.value;
@@ -68,7 +85,7 @@ function Page(): JSX.Element {
       </header>
       {views.map((name) => (
         <div key={name} class={current === name ? "view" : "view hidden"}>
-          {name === "trace" ? <TraceView /> : <ProtocolsView />}
+          {viewOf(name)}
         </div>
       ))}
       {showsKeys.value ? <Keys onClose={() => (showsKeys.value = false)} /> : null}
@@ -85,6 +102,12 @@ window.addEventListener("keydown", (event) => {
 
 const root = document.getElementById("page");
 if (root !== null) render(<Page />, root);
+listen("opened", ({ trace }) => {
+  if (typeof about.value === "string") return;
+  about.value = { ...about.value, trace };
+  opened.value++;
+  chosen.value = "trace";
+});
 void readEvents((there) => {
   isThere.value = there;
 });

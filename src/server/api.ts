@@ -3,6 +3,7 @@
  * them too, so nothing but types is in here.
  */
 import type { Trace as ProtocolTrace } from "../model/show/replay.ts";
+import type { LiveSample } from "./live-api.ts";
 
 /** Any refusal or failure: one line for a person, and which kind of failure it is. */
 export type ApiError = { readonly error: string; readonly code: string };
@@ -164,6 +165,10 @@ export type ServerEvents = {
   readonly indexed: { readonly ms: number };
   /** A check is done. */
   readonly checked: CheckOutcome;
+  /** How the process is. */
+  readonly live: LiveSample;
+  /** Another trace is open now, the one that was recorded here. */
+  readonly opened: { readonly trace: string };
   /** How many checks are still to be done. */
   readonly checking: { readonly left: number; readonly problem: string | undefined };
 };

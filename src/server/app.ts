@@ -7,6 +7,8 @@ import { PatchbayError } from "../base/error.ts";
 import type { About, ApiError } from "./api.ts";
 import type { EventStream } from "./event-stream.ts";
 import { refuseForeign, requireToken, withHeaders } from "./guard.ts";
+import { addLiveRoutes } from "./live-routes.ts";
+import type { LiveService } from "./live-service.ts";
 import { addProtocolRoutes } from "./protocol-routes.ts";
 import type { ProtocolService } from "./protocol-service.ts";
 import { addTraceRoutes } from "./trace-routes.ts";
@@ -16,9 +18,12 @@ export type AppParts = {
   readonly token: string;
   /** The port that the server listens on, once it does. */
   readonly port: () => number;
-  readonly about: About;
+  readonly about: () => About;
   readonly events: EventStream;
-  readonly trace: TraceService | undefined;
+  readonly trace: () => TraceService | undefined;
+  /** Opens another trace in place of the one that is open. */
+  readonly openTrace: (path: string) => Promise<void>;
+  readonly live: LiveService | undefined;
   readonly protocols: ProtocolService;
 };
 
@@ -48,12 +53,13 @@ export function makeApp(parts: AppParts): Hono {
   );
   app.use(requireToken(parts.token));
   app.get("/", (context) => sendFile(context, "index.html"));
-  app.get("/api/about", (context) => context.json(parts.about));
+  app.get("/api/about", (context) => context.json(parts.about()));
   app.get("/api/events", (context) =>
     context.body(parts.events.open(), 200, { "content-type": "text/event-stream" }),
   );
   addTraceRoutes(app, parts.trace);
   addProtocolRoutes(app, parts.protocols);
+  addLiveRoutes(app, parts.live, parts.openTrace);
   app.notFound((context) =>
     context.json({ error: "there is nothing here", code: "no-match" } satisfies ApiError, 404),
   );

@@ -13,10 +13,10 @@ const threadsMax = 10_000;
 /** Tiles in one request; more than a screen has. */
 const tilesMax = 64;
 
-export function addTraceRoutes(app: Hono, service: TraceService | undefined): void {
+export function addTraceRoutes(app: Hono, service: () => TraceService | undefined): void {
   const get = (path: string, answer: (trace: TraceService, context: Context) => unknown): void => {
     app.get(path, async (context) => {
-      const answered = await answer(getTrace(service), context);
+      const answered = await answer(getTrace(service()), context);
       return answered instanceof Response ? answered : context.json(answered);
     });
   };

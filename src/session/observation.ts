@@ -7,11 +7,13 @@ import { ensure } from "../base/assert.ts";
 import { type Pid, siteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { listThreads, ProcessMemory } from "../os/proc.ts";
+import { lowest } from "../ring/histogram.ts";
 import { StatisticsReader, type StatisticsSnapshot } from "../target/statistics.ts";
 import type { SiteFilter } from "./catalogue.ts";
 import { type Cause, Lifetime } from "./lifetime.ts";
-import type { AnnouncedFunction, CallCount, RegisteredOps, Seat } from "./seat.ts";
+import type { AnnouncedFunction, CallCount, RegisteredOps, Seat, SeatState } from "./seat.ts";
 import type { ExitStatus } from "./target-worker.ts";
+import type { EnabledFunction } from "./tracing.ts";
 
 /**
  * A function and what its calls took, in nanoseconds. A call within a call of the same function
@@ -29,6 +31,13 @@ export type FunctionStatistics = CallCount & {
   /** Right to 6 %. */
   readonly p50Ns?: number;
   readonly p99Ns?: number;
+};
+
+/** Calls that took from `fromNs` on and less than `toNs`. */
+export type DurationBucket = {
+  readonly fromNs: number;
+  readonly toNs: number;
+  readonly calls: number;
 };
 
 type ProcessStatistics = {
@@ -118,6 +127,32 @@ export class Observation {
   /** Statistics so far of each function that was called, most calls first. */
   async statistics(): Promise<readonly FunctionStatistics[]> {
     return (await this.#read()).functions;
+  }
+
+  /** What is enabled now, for whomever, as ftrace's enabled_functions lists it. */
+  enabledFunctions(): Promise<readonly EnabledFunction[]> {
+    return this.#parts.seat.enabledFunctions();
+  }
+
+  /** All changes in the process so far, whoever wanted them. */
+  async changes(): Promise<SeatState["changes"]> {
+    return (await this.#parts.seat.state()).changes;
+  }
+
+  /**
+   * How long a function's calls took: buckets with the least duration that falls into each, in
+   * nanoseconds; empty ones are left out. None where times are not measured.
+   */
+  async histogram(site: number): Promise<readonly DurationBucket[]> {
+    if (this.#reader === undefined || this.#final !== undefined) return [];
+    const ns = await this.#parts.tickNs();
+    if (this.#final !== undefined) return [];
+    const counts = this.#reader.histogram(site);
+    return Array.from(counts, (count, bucket) => ({
+      fromNs: round(lowest(bucket) * ns),
+      toNs: round(lowest(bucket + 1) * ns),
+      calls: count,
+    })).filter(({ calls }) => calls > 0);
   }
 
   async #read(): Promise<ProcessStatistics> {

@@ -93,6 +93,12 @@ export class StatisticsReader {
     return snapshot;
   }
 
+  /** How many calls of a function have taken how long: a number for each bucket. */
+  histogram(site: number): Float64Array {
+    this.#findTables();
+    return site < this.#siteCount ? this.#row(site).buckets : new Float64Array(bucketCount);
+  }
+
   /** Gives tables of threads that have ended to others. */
   reap(memory: Pick<TargetMemory, "read" | "write">, isAlive: (tid: Tid) => boolean): void {
     this.#findTables();

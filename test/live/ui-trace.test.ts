@@ -1,15 +1,21 @@
 /** The trace view in a real browser: what it shows is what the command line says of the trace. */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { openPage, startBrowser, startUi } from "./browser.ts";
-import { compile, patchbay, tempDir, tracePath } from "./harness.ts";
+import { compile, patchbay, tempDir } from "./harness.ts";
 
 type ReportRow = { readonly name: string; readonly calls: number };
 
+type Recorded = { readonly trace: string; readonly rows: readonly ReportRow[] };
+
+let recorded: Promise<Recorded> | undefined;
 /** A recording of a program that counts its own calls, and the report that we make of it. */
-async function record(): Promise<{ trace: string; rows: readonly ReportRow[] }> {
-  const trace = tracePath();
+const record = (): Promise<Recorded> => (recorded ??= makeRecording());
+
+async function makeRecording(): Promise<Recorded> {
+  const trace = join(tempDir(), "trace");
   const program = [compile("count.c"), "threads=2", "calls=20000", "depth=5", "wait=0"];
   const { status } = await patchbay("record", "-q", "-o", trace, "--", ...program);
   expect(status).toBe(0);

@@ -1,14 +1,18 @@
 /** `patchbay ui`: the view in the browser. */
 import { type Command, InvalidArgumentError } from "commander";
+import { PatchbayError } from "../../index.ts";
 import { serveUi } from "../../server/serve.ts";
+import { parsePid } from "../units.ts";
 
-type Options = { readonly port?: number };
+type Options = { readonly pid?: string; readonly output: string; readonly port?: number };
 
 export function registerUi(program: Command): void {
   program
     .command("ui")
-    .description("show a trace in the browser, served on 127.0.0.1")
+    .description("show a trace, a running process or the protocols in a browser, on 127.0.0.1")
     .argument("[dir]", "trace directory")
+    .option("-p, --pid <pid>", "look into this running process")
+    .option("-o, --output <dir>", "where recordings of the process go", "patchbay-trace")
     .option("--port <n>", "port to listen on, instead of any that is free", parsePort)
     .action(run);
 }
@@ -20,7 +24,13 @@ function parsePort(text: string): number {
 }
 
 async function run(trace: string | undefined, options: Options): Promise<void> {
-  const server = await serveUi({ trace, port: options.port });
+  const pid = parsePid(options.pid);
+  if (trace !== undefined && pid !== undefined) {
+    const why = "both a trace and a process were given";
+    throw new PatchbayError({ code: "bad-usage", doing: "show the view", why });
+  }
+  const { port, output: directory } = options;
+  const server = await serveUi({ trace, pid, directory, port });
   process.stdout.write(`${server.url}\n`);
   process.stderr.write("patchbay: open this address in a browser; Ctrl-C ends\n");
   await new Promise<void>((resolve) => {
