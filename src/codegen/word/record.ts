@@ -11,6 +11,7 @@ import { ensure } from "../../base/assert.ts";
 import type { Label } from "../../isa/assembler.ts";
 import { threadTable } from "../../ring/arena.ts";
 import {
+  aloneBit,
   eventKind,
   ringHeader,
   ringHeaderBytes,
@@ -31,7 +32,9 @@ export type Routine = {
   readonly cold: Cold[];
 };
 
-export type RecordedKind = "entry" | "exit" | "unwound";
+/** What can be recorded; `alone`, an entry without an exit, has `aloneBit` in the site's id. */
+const recordedKinds = { ...eventKind, alone: eventKind.unwound } as const;
+export type RecordedKind = "entry" | "exit" | "alone";
 
 const entryShift = Math.log2(threadTable.entryBytes);
 const tableBits = Math.log2(threadTable.entries);
@@ -75,9 +78,13 @@ export function record({ m, plan, cold }: Routine, instance: number, kind: Recor
   m.clock(event);
   m.shiftLeft(event, event, 64 - timeBits);
   m.shiftRight(event, event, 64 - timeBits - timeShift);
-  m.shiftLeft(b, id, siteShift);
+  if (kind === "alone") {
+    m.constant(b, aloneBit);
+    m.or(b, b, id);
+    m.shiftLeft(b, b, siteShift);
+  } else m.shiftLeft(b, id, siteShift);
   m.or(event, event, b);
-  if (eventKind[kind] !== 0) m.addConstant(event, event, eventKind[kind]);
+  if (recordedKinds[kind] !== 0) m.addConstant(event, event, recordedKinds[kind]);
   const own = { bytes: 8, ordering: "relaxed" } as const;
   m.compareSwap(slot, { expected: a, wanted: event }, haveRing, own);
   m.addConstant(a, head, 1);
@@ -95,14 +102,18 @@ export function emitCold({ m, plan, cold }: Routine): void {
     const claim = claims.get(instance) ?? m.code.label();
     claims.set(instance, claim);
     m.code.bind(noRing);
-    m.constant(b, kind === "entry" ? 0 : 8);
+    m.constant(b, kind === "exit" ? 8 : 0);
     m.call(claim);
     m.ifNotZero(ring, haveRing);
     m.jump(done);
     m.code.bind(full);
-    const lost = kind === "entry" ? ringHeader.lostEntries : ringHeader.lostExits;
-    m.addConstant(slot, ring, lost);
-    m.increment(slot, a);
+    const { lostEntries, lostExits } = ringHeader;
+    // A reader that looked for the exit of a lost call would find it in another call's.
+    const counters = { entry: [lostEntries], exit: [lostExits], alone: [lostEntries, lostExits] };
+    for (const counter of counters[kind]) {
+      m.addConstant(slot, ring, counter);
+      m.increment(slot, a);
+    }
     m.jump(done);
   }
   for (const [instance, claim] of claims) {

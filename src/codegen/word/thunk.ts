@@ -27,7 +27,7 @@ import { counterOffset } from "../../ring/arena.ts";
 import { hooksReturn, type Work } from "../work.ts";
 import type { ThunkPlan } from "../x86-64/record.ts";
 import { at, type Machine } from "./machine.ts";
-import { emitCold, type RecordedKind, type Routine, record } from "./record.ts";
+import { emitCold, type Routine, record } from "./record.ts";
 import { rolesOf } from "./roles.ts";
 
 /** A thunk before its holes are filled: `body`, `enter` and `leave`. */
@@ -124,12 +124,12 @@ function refuse({ kind }: { readonly kind: string }): never {
   });
 }
 
-/** What is done at the entry. Clobbers what `record` does. */
-function emitEntries(routine: Routine, work: Work): void {
+/** What is done at the entry; `alone` where it is known that no exit will come by. */
+export function emitEntries(routine: Routine, work: Work, kind: "entry" | "alone" = "entry"): void {
   for (const action of work) {
     switch (action.kind) {
       case "record":
-        record(routine, action.instance, "entry");
+        record(routine, action.instance, action.exits ? kind : "entry");
         break;
       case "count":
         emitCount(routine, action.instance);
@@ -143,10 +143,10 @@ function emitEntries(routine: Routine, work: Work): void {
   }
 }
 
-/** What is done at the exit, or where it turns out that it will not come by. */
-function emitExits(routine: Routine, work: Work, kind: RecordedKind): void {
+/** What is done at the exit. */
+function emitExits(routine: Routine, work: Work): void {
   for (const action of work) {
-    if (action.kind === "record" && action.exits) record(routine, action.instance, kind);
+    if (action.kind === "record" && action.exits) record(routine, action.instance, "exit");
   }
 }
 
@@ -187,7 +187,7 @@ export function thunkRoutines(
   }
   code.bind(left);
   m.store(m.link, at(m.stack, m.frame.spare), 8);
-  emitExits(routine, work, "exit");
+  emitExits(routine, work);
   m.load(m.link, at(m.stack, m.frame.spare), 8);
   m.goBack();
   emitCold(routine);
@@ -226,8 +226,7 @@ function emitHookingEntry(routine: Routine, work: Work, places: ThunkPlaces): vo
   m.jump(hooked);
 
   code.bind(unmirrored);
-  emitEntries(routine, work);
-  emitExits(routine, work, "unwound");
+  emitEntries(routine, work, "alone");
   m.load(a, at(m.stack, frame.resume), 8);
   m.addConstant(a, a, places.bare - places.entered);
   m.store(a, at(m.stack, frame.resume), 8);
@@ -253,7 +252,7 @@ function emitTail(routine: Routine, places: ThunkPlaces): void {
 function emitLeave(routine: Routine, work: Work): void {
   const { m } = routine;
   const { event, slot } = rolesOf(m);
-  emitExits(routine, work, "exit");
+  emitExits(routine, work);
   mirrorSlot(routine);
   m.load(event, at(slot), 8);
   m.store(event, at(m.stack, m.frame.parent), 8);
