@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { codeAddr, dataAddr } from "../../src/base/brand.ts";
+import { codeAddr, dataAddr, hex } from "../../src/base/brand.ts";
 import { setBranch as setBranchAArch64 } from "../../src/codegen/aarch64/branch.ts";
 import { aarch64Machine } from "../../src/codegen/aarch64/machine.ts";
 import { setBranch as setBranchRiscv } from "../../src/codegen/riscv/branch.ts";
@@ -27,6 +27,7 @@ import {
 import { eventTime } from "../../src/ring/event.ts";
 import { ringHeader, ringHeaderBytes } from "../../src/ring/layout.ts";
 import { fixture, outputOf, scratchFolder } from "./compile.ts";
+import type { Patch, WordDesign } from "./word-designs.ts";
 
 export type WordIsa = {
   readonly name: "aarch64" | "riscv64";
@@ -53,8 +54,11 @@ export const wordIsas: readonly WordIsa[] = [
   },
 ];
 
-/** Compiles the harness; the path of the result. */
-export function compileHarness({ name, flags }: WordIsa): string {
+/** Compiles the harness; the path of the result. @param flags instead of the ISA's usual ones. */
+export function compileHarness(
+  { name, flags: usual }: WordIsa,
+  flags: readonly string[] = usual,
+): string {
   const output = join(scratchFolder(), "harness");
   const sources = [fixture("word/harness.c"), "-x", "assembler-with-cpp", fixture("word/probe.s")];
   outputOf(`${name}-linux-gnu-gcc`, ["-O2", "-static", ...flags, ...sources, "-o", output]);
@@ -106,13 +110,31 @@ export type Run = {
   readonly slotCount?: number;
   /** 0: nothing is to be recorded. */
   readonly room?: bigint;
+  /** Instances that actions can name; all of them are the same rings. */
+  readonly instances?: number;
+  /** Bytes of a window, for counting instructions; 8 unless said otherwise. */
+  readonly windowBytes?: number;
+  /** Instead of thunks; nothing is done at the sites for `idle`. */
+  readonly design?: WordDesign | "idle";
 };
 
 const u64 = (values: readonly bigint[]): Uint8Array =>
   new Uint8Array(new BigUint64Array(values).buffer);
 
 /** The thunks and routines at `places.code`, and the windows that go to them. */
-function codeOf(isa: WordIsa, run: Run, plan: ThunkPlan, sites: readonly SiteCandidate[]) {
+function codeOf(
+  isa: WordIsa,
+  run: Run,
+  plan: ThunkPlan,
+  sites: readonly SiteCandidate[],
+): readonly Patch[] {
+  if (run.design === "idle") return [];
+  if (run.design !== undefined) {
+    const data = dataAddr(places.code + 0x8000n);
+    const { code } = places;
+    const at = sites.map(({ addr }) => BigInt(addr));
+    return run.design.patches({ work: run.work, plan, code, data, sites: at });
+  }
   const template = makeThunk(isa.machine(), run.work);
   const routines = thunkRoutines(isa.machine(), run.work, plan, template);
   const thunksAt = places.code + 8192n;
@@ -139,8 +161,16 @@ function codeOf(isa: WordIsa, run: Run, plan: ThunkPlan, sites: readonly SiteCan
   return [{ at: places.code, bytes: routines.bytes }, { at: thunksAt, bytes }, ...windows];
 }
 
-/** Runs a test of the harness at `path` with its functions traced. */
-export function runHarness(isa: WordIsa, path: string, run: Run): Outcome {
+/**
+ * Runs a test of the harness at `path` with its functions traced.
+ * @param emulator options of qemu's; the windows' and the code's ranges come behind `-dfilter`.
+ */
+export function runHarness(
+  isa: WordIsa,
+  path: string,
+  run: Run,
+  emulator: readonly string[] = [],
+): Outcome {
   const facts = JSON.parse(outputOf(isa.qemu, [path, "facts"]));
   const shape = shapeOf(run.slotCount ?? 1 << 16);
   const window = BigInt(facts.stack) >> BigInt(mirrorWindowBits);
@@ -151,14 +181,9 @@ export function runHarness(isa: WordIsa, path: string, run: Run): Outcome {
     mirrorWindow: Number(window),
     ranges: dataAddr(0n),
     unwinders: dataAddr(0n),
-    instances: [
-      {
-        table: dataAddr(places.table),
-        arena: dataAddr(places.arena),
-        shape,
-        frameDeltas: [],
-      },
-    ],
+    instances: Array.from({ length: run.instances ?? 1 }, () => ({
+      ...{ table: dataAddr(places.table), arena: dataAddr(places.arena), shape, frameDeltas: [] },
+    })),
   };
   const sites = findSites(parseElf(readFileSync(path))).sites.filter(({ symbol = "" }) =>
     run.functions === undefined ? symbol.startsWith("traced_") : run.functions.includes(symbol),
@@ -180,7 +205,13 @@ export function runHarness(isa: WordIsa, path: string, run: Run): Outcome {
     ),
   ];
   writeFileSync(patchesPath, Buffer.concat(ranges));
-  const calls = JSON.parse(outputOf(isa.qemu, [path, patchesPath, arenaPath, ...run.test]));
+  const filter = [
+    `${hex(places.code)}+0x10000`,
+    ...sites.map(({ addr }) => `${hex(addr)}+${run.windowBytes ?? 8}`),
+  ].join(",");
+  const options = emulator.length === 0 ? [] : [...emulator, "-dfilter", filter];
+  const program = [path, patchesPath, arenaPath, ...run.test];
+  const calls = JSON.parse(outputOf(isa.qemu, [...options, ...program]));
   const names = sites.map(({ symbol = "" }) => symbol);
   return { calls, names, ...readArena(readFileSync(arenaPath), shape, names) };
 }
@@ -213,4 +244,23 @@ function readArena(
     counters: Object.fromEntries(counted),
     ringless: { entries: number(control.ringlessEntries), exits: number(control.ringlessExits) },
   };
+}
+
+/**
+ * Instructions that a call of one traced function executes in its window and in generated code, by
+ * qemu's log of single steps.
+ */
+export function countInstructions(isa: WordIsa, path: string, run: Omit<Run, "test">): number {
+  const lines = (calls: number): number => {
+    const log = join(scratchFolder(), "log");
+    const functions = ["traced_leaf"];
+    const test = ["leaf", String(calls)];
+    const emulator = ["-singlestep", "-d", "exec,nochain", "-D", log];
+    runHarness(isa, path, { ...run, functions, test }, emulator);
+    const text = readFileSync(log, "utf8");
+    return text.split("\n").filter((line) => line.startsWith("Trace")).length;
+  };
+  // The first call finds the thread's ring.
+  const [few, many] = [lines(10), lines(30)];
+  return (many - few) / 20;
 }

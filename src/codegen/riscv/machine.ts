@@ -260,4 +260,6 @@ class RiscvMachine implements Machine {
 }
 
 /** A machine whose code begins at `origin`. */
-export const riscv64Machine = (origin: CodeAddr): Machine => new RiscvMachine(origin);
+export const riscv64Machine = (
+  origin: CodeAddr,
+): Machine & { readonly code: Assembler<Arg> } => new RiscvMachine(origin);

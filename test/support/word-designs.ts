@@ -1,0 +1,277 @@
+/**
+ * The designs by which a site of AArch64 or RISC-V reaches what is done for it, as code that runs
+ * in `test/fixtures/word/harness.c`: CALL_OPS with the one common trampoline, and what the mailing
+ * lists have beside it. All of them do the same work, one list of actions.
+ *
+ * Beside the site stands a literal: the number of the ops and the site's id, as on x86-64
+ * (`src/patch/literal.ts`). The trampoline finds it at a negative offset from the return address,
+ * masked on AArch64, because a landing pad may be between.
+ */
+import { codeAddr, type DataAddr } from "../../src/base/brand.ts";
+import { aarch64Machine } from "../../src/codegen/aarch64/machine.ts";
+import { riscv64Machine } from "../../src/codegen/riscv/machine.ts";
+import { at, type Machine } from "../../src/codegen/word/machine.ts";
+import { emitCold, type Routine } from "../../src/codegen/word/record.ts";
+import { rolesOf } from "../../src/codegen/word/roles.ts";
+import { emitEntries } from "../../src/codegen/word/thunk.ts";
+import type { Work } from "../../src/codegen/work.ts";
+import type { ThunkPlan } from "../../src/codegen/x86-64/record.ts";
+import { x as armX, lr, sp } from "../../src/isa/aarch64/registers.ts";
+import { mem as armMem, imm, post, pre } from "../../src/isa/aarch64/slots.ts";
+import { ra, x as riscvX, t0, t1, zero } from "../../src/isa/riscv/registers.ts";
+import { mem as riscvMem } from "../../src/isa/riscv/slots.ts";
+import { branchLink, move } from "../../src/patch/aarch64-code.ts";
+import { concat } from "../../src/patch/bytes.ts";
+import { encodeLiteral } from "../../src/patch/literal.ts";
+import { RA, riscv64Code, splitDistance, T0, T1 } from "../../src/patch/riscv-code.ts";
+
+/** Bytes that are put somewhere. */
+export type Patch = { readonly at: bigint; readonly bytes: Uint8Array };
+
+/** What a design is put into. */
+export type DesignParts = {
+  readonly work: Work;
+  readonly plan: ThunkPlan;
+  /** Room for code, 8 KiB, and for data, a page; each at a multiple of its size. */
+  readonly code: bigint;
+  readonly data: DataAddr;
+  /** First bytes of the windows. */
+  readonly sites: readonly bigint[];
+};
+
+export type WordDesign = {
+  readonly name: string;
+  readonly isa: "aarch64" | "riscv64";
+  /** What stands at the site and behind it, in one line. */
+  readonly summary: string;
+  /** Compiler's options that leave the room for it. */
+  readonly flags: readonly string[];
+  /** Bytes from the literal to the window. */
+  readonly literalBytes: 8;
+  /** Register that a call loses, besides the return address' scratch; -1: none. */
+  readonly clobbers: number;
+  /** Whether the work is done; direct calls do something of their own instead. */
+  readonly records: boolean;
+  readonly patches: (parts: DesignParts) => readonly Patch[];
+};
+
+const u64 = (value: bigint): Uint8Array => new Uint8Array(new BigUint64Array([value]).buffer);
+/** The ops that all sites have, by their number. */
+const ops = 1;
+
+const literals = ({ sites }: DesignParts): readonly Patch[] =>
+  sites.map((site, id) => ({
+    at: site - 8n,
+    bytes: new Uint8Array(Uint32Array.from(encodeLiteral(id, ops)).buffer),
+  }));
+
+/** What a trampoline does once its frame is there and the literal is in `a`. */
+function toFunction(m: Machine, { data }: DesignParts, jump: (to: number) => void): void {
+  const { a, b, id } = rolesOf(m);
+  m.shiftRight(id, a, 40);
+  m.lowBits(a, a, 10);
+  m.shiftLeft(a, a, 3);
+  m.constant(b, data);
+  m.add(b, b, a);
+  m.load(b, at(b), 8);
+  jump(b);
+}
+
+/** The function of the ops, behind the trampoline; the table of functions points at it. */
+function opsFunction(
+  m: Machine,
+  parts: DesignParts,
+  leave: () => void,
+): { readonly bytes: Uint8Array; readonly table: Patch } {
+  const offset = m.code.size;
+  const routine: Routine = { m, plan: parts.plan, cold: [] };
+  emitEntries(routine, parts.work);
+  leave();
+  emitCold(routine);
+  const table = { at: parts.data + BigInt(8 * ops), bytes: u64(parts.code + BigInt(offset)) };
+  return { bytes: m.finish().bytes, table };
+}
+
+// AArch64: `mov x9, x30; bl common`. x9 has the parent's address, x30 the site's.
+
+const armFlags = ["-fpatchable-function-entry=4,2", "-falign-functions=8"];
+const armWindow = (site: bigint, target: bigint): Uint8Array =>
+  concat(move(9, 30), branchLink(Number(target - site) - 4));
+/** `x10 := the literal`. */
+const maskLow = imm(BigInt.asUintN(64, ~7n));
+
+function armCallOps(parts: DesignParts): readonly Patch[] {
+  const m = aarch64Machine(codeAddr(0n));
+  const { code: a } = m;
+  const { a: literal } = rolesOf(m);
+  a.i("stp", armX(16), armX(9), pre(sp, -16));
+  m.save();
+  a.i("and", armX(literal), lr, maskLow);
+  m.load(literal, at(literal, -16), 8);
+  toFunction(m, parts, (to) => void a.i("br", armX(to)));
+  const { bytes, table } = opsFunction(m, parts, () => {
+    a.i("ldr", armX(9), armMem(sp, m.frame.resume)).i("ldr", armX(10), armMem(sp, 8));
+    a.i("ldp", armX(11), armX(12), armMem(sp, 16)).i("ldp", armX(13), armX(14), armMem(sp, 32));
+    a.i("ldp", armX(15), armX(17), armMem(sp, 48)).i("add", sp, sp, 80);
+    a.i("ldp", armX(16), lr, post(sp, 16)).i("ret", armX(9));
+  });
+  const windows = parts.sites.map((at) => ({ at, bytes: armWindow(at, parts.code) }));
+  return [{ at: parts.code, bytes }, table, ...literals(parts), ...windows];
+}
+
+/** A native function that sites call: it goes back to the site at once. */
+function armTarget(a: ReturnType<typeof aarch64Machine>["code"]): void {
+  a.i("mov", armX(10), lr).i("mov", lr, armX(9)).i("ret", armX(10));
+}
+
+function armDirect(parts: DesignParts): readonly Patch[] {
+  const m = aarch64Machine(codeAddr(0n));
+  armTarget(m.code);
+  const windows = parts.sites.map((at) => ({ at, bytes: armWindow(at, parts.code) }));
+  return [{ at: parts.code, bytes: m.finish().bytes }, ...windows];
+}
+
+/** The common trampoline goes on at what the ops have for a direct call, saving nothing. */
+function armDirectByOps(parts: DesignParts): readonly Patch[] {
+  const m = aarch64Machine(codeAddr(0n));
+  const { code: a } = m;
+  a.i("and", armX(10), lr, maskLow).i("ldur", armX(10), armMem(armX(10), -16));
+  m.lowBits(10, 10, 10);
+  m.shiftLeft(10, 10, 3);
+  m.constant(17, parts.data);
+  m.add(17, 17, 10);
+  m.load(17, at(17), 8);
+  a.i("br", armX(17));
+  const target = a.size;
+  armTarget(a);
+  const table = { at: parts.data + BigInt(8 * ops), bytes: u64(parts.code + BigInt(target)) };
+  const windows = parts.sites.map((at) => ({ at, bytes: armWindow(at, parts.code) }));
+  return [{ at: parts.code, bytes: m.finish().bytes }, table, ...literals(parts), ...windows];
+}
+
+// RISC-V: AUIPC is fixed and leads to one page; only `nop <-> jalr` changes.
+
+type RiscvAssembler = ReturnType<typeof riscv64Machine>["code"];
+
+/** `auipc base, hi; jalr link, lo(base)`, or with `before` in front. */
+function riscvWindow(
+  site: bigint,
+  target: bigint,
+  { base, link, before }: { base: number; link: number; before?: Uint8Array },
+): Uint8Array {
+  const head = before ?? new Uint8Array(0);
+  const { hi, lo } = splitDistance(target - site - BigInt(head.length));
+  return concat(head, riscv64Code.auipc(base, hi), riscv64Code.jalr(link, base, lo));
+}
+
+/** The common trampoline at the end of `m` so far. @param literal its offset from t0. */
+function riscvCommon(m: ReturnType<typeof riscv64Machine>, parts: DesignParts, literal: number) {
+  const { code: a } = m;
+  m.save();
+  m.load(rolesOf(m).a, at(m.resume, literal), 8);
+  toFunction(m, parts, (to) => void a.i("jalr", zero, riscvMem(riscvX(to))));
+  return opsFunction(m, parts, () => m.restoreAndResume());
+}
+
+const throughT0 = { base: T0, link: T0 };
+
+function riscvCallOps(parts: DesignParts): readonly Patch[] {
+  const { bytes, table } = riscvCommon(riscv64Machine(codeAddr(0n)), parts, -16);
+  const windows = parts.sites.map((at) => ({
+    ...{ at, bytes: riscvWindow(at, parts.code, throughT0) },
+  }));
+  return [{ at: parts.code, bytes }, table, ...literals(parts), ...windows];
+}
+
+/** The proposal of 2023: the literal is at ra - 0x14; ra and t0 change places on the way in. */
+function riscvCallOps2023(parts: DesignParts): readonly Patch[] {
+  const m = riscv64Machine(codeAddr(0n));
+  const { code: a } = m;
+  a.i("addi", t1, ra, 0).i("addi", ra, t0, 0).i("addi", t0, t1, 0);
+  const { bytes, table } = riscvCommon(m, parts, -0x14);
+  const convention = { base: T1, link: RA, before: riscv64Code.mv(T0, RA) };
+  const windows = parts.sites.map((at) => ({
+    ...{ at, bytes: riscvWindow(at, parts.code, convention) },
+  }));
+  return [{ at: parts.code, bytes }, table, ...literals(parts), ...windows];
+}
+
+/** `auipc t1; ld t1, word(t1); jr t1`: goes on where the word says. */
+function jumpThrough(a: RiscvAssembler, from: bigint, word: bigint): void {
+  const { hi, lo } = splitDistance(word - from - BigInt(a.size));
+  a.i("auipc", t1, hi >> 12).i("ld", t1, riscvMem(t1, Number(lo)));
+  a.i("jalr", zero, riscvMem(t1));
+}
+
+/** The target in memory: what sites call loads where to go on, so that one store changes it. */
+function riscvMemory(parts: DesignParts, entries: number): readonly Patch[] {
+  const m = riscv64Machine(codeAddr(parts.code));
+  const words = parts.data + 1024n;
+  for (let entry = 0; entry < entries; entry++) {
+    jumpThrough(m.code, parts.code, words + BigInt(8 * entry));
+  }
+  const common = parts.code + BigInt(m.code.size);
+  const { bytes, table } = riscvCommon(m, parts, -16);
+  const slots = Array.from({ length: entries }, (_, entry) => ({
+    ...{ at: words + BigInt(8 * entry), bytes: u64(common) },
+  }));
+  const windows = parts.sites.map((at, id) => {
+    const entry = parts.code + BigInt(stubBytes * (id % entries));
+    return { at, bytes: riscvWindow(at, entry, throughT0) };
+  });
+  return [{ at: parts.code, bytes }, table, ...slots, ...literals(parts), ...windows];
+}
+const stubBytes = 12;
+const tableEntries = 8;
+
+function riscvDirect(parts: DesignParts): readonly Patch[] {
+  const m = riscv64Machine(codeAddr(0n));
+  m.code.i("jalr", zero, riscvMem(t0));
+  const windows = parts.sites.map((at) => ({
+    ...{ at, bytes: riscvWindow(at, parts.code, throughT0) },
+  }));
+  return [{ at: parts.code, bytes: m.finish().bytes }, ...windows];
+}
+
+const riscvFlags = ["-fpatchable-function-entry=8,4", "-falign-functions=8"];
+const arm = { isa: "aarch64", flags: armFlags, literalBytes: 8, clobbers: 9 } as const;
+const riscv = { isa: "riscv64", flags: riscvFlags, literalBytes: 8, clobbers: -1 } as const;
+
+export const wordDesigns: readonly WordDesign[] = [
+  {
+    ...{ ...arm, name: "call-ops", records: true, patches: armCallOps },
+    summary: "literal; mov x9, x30; nop <-> bl common",
+  },
+  {
+    ...{ ...arm, name: "direct", records: false, patches: armDirect },
+    summary: "mov x9, x30; nop <-> bl of a native function",
+  },
+  {
+    ...{ ...arm, name: "direct-by-ops", records: false, patches: armDirectByOps },
+    clobbers: 10,
+    summary: "literal; mov x9, x30; nop <-> bl common, which goes on at the ops' function",
+  },
+  {
+    ...{ ...riscv, name: "call-ops", records: true, patches: riscvCallOps },
+    summary: "literal; auipc t0; nop <-> jalr t0 common",
+  },
+  {
+    ...{ ...riscv, name: "call-ops-2023", records: true, patches: riscvCallOps2023 },
+    ...{ flags: ["-fpatchable-function-entry=10,4", "-falign-functions=8"], clobbers: T1 },
+    summary: "literal; mv t0, ra; auipc t1; nop <-> jalr ra common",
+  },
+  {
+    ...{ ...riscv, name: "target-in-memory", records: true, clobbers: T1 },
+    patches: (parts) => riscvMemory(parts, 1),
+    summary: "auipc t0; nop <-> jalr t0 a stub, which loads its target from memory",
+  },
+  {
+    ...{ ...riscv, name: "trampoline-table", records: true, clobbers: T1 },
+    patches: (parts) => riscvMemory(parts, tableEntries),
+    summary: "auipc t0 to a table of stubs; nop <-> jalr t0 one of them (after zcmt)",
+  },
+  {
+    ...{ ...riscv, name: "direct", records: false, patches: riscvDirect },
+    summary: "auipc t0; nop <-> jalr t0 a native function",
+  },
+];
