@@ -30,9 +30,6 @@ export type ThunkParts = {
   readonly register: (region: CodeRegion) => void;
 };
 
-/** Sites further apart than this get regions of their own, in bytes. */
-const clusterSpan = 1 << 30;
-
 export class ThunkStore {
   readonly regions: CodeRegion[] = [];
   /** What was mapped for them. */
@@ -68,10 +65,12 @@ export class ThunkStore {
     const thunks = this.#of(work);
     const missing = sites.filter((site) => thunks[site] === 0);
     const { at } = this.#parts.sites;
+    // Sites that lie further apart get regions of their own: all of one have to reach all of it.
+    const span = Number(this.#parts.process.backEnd.branchReach) / 2;
     for (let first = 0; first < missing.length; ) {
       const start = at[missing[first] ?? 0] ?? 0;
       let last = first + 1;
-      while (last < missing.length && (at[missing[last] ?? 0] ?? 0) - start < clusterSpan) last++;
+      while (last < missing.length && (at[missing[last] ?? 0] ?? 0) - start < span) last++;
       this.#addRegion(work, missing.subarray(first, last), thunks);
       first = last;
     }
