@@ -97,6 +97,23 @@ export function findMirror(
   return { base, bytes, delta: base - windowStart + mirrorShift, window, windowBits };
 }
 
+/** Smaller windows than this, in bits, are filled by a single recording's rings. */
+const roomyWindowBits = 36;
+
+/**
+ * Where a recording's rings go, which are gigabytes: where the kernel likes, or, where the mirrored
+ * window is small (an emulator's), below it, so that the stacks of later threads find room in it.
+ */
+export function findArenaRoom(
+  maps: readonly Mapping[],
+  mirror: Mirror | undefined,
+  bytes: bigint,
+): bigint {
+  if (mirror === undefined || mirror.windowBits >= roomyWindowBits) return 0n;
+  const windowStart = BigInt(mirror.window) << BigInt(mirror.windowBits);
+  return findRoomBelow(maps, windowStart, pageUp(bytes), pageBytes) ?? 0n;
+}
+
 /** Further words for each stack slot: `deltas` are added to its address to get them. */
 export type FrameWords = {
   readonly base: bigint;

@@ -147,12 +147,14 @@ export type Arena = {
 /**
  * Makes an arena in the target, maps it there, and opens it here; `closeArena` has to follow.
  * @param scratch 16 bytes of the target's that are zero.
+ * @param place where it had best be; 0: where the kernel likes.
  */
 export function mapArena(
   mapper: Mapper,
   { pid, memory }: TargetProcess,
   scratch: DataAddr,
   { shape, overwrite }: { readonly shape: ArenaShape; readonly overwrite: boolean },
+  place = 0n,
 ): Arena {
   const { caller } = mapper;
   const size = BigInt(arenaBytes(shape));
@@ -161,7 +163,7 @@ export function mapArena(
   memory.write(scratch, new Uint8Array(16));
   caller.syscall("size the rings", "ftruncate", theirs, size);
   const protection = prot.read | prot.write;
-  const at = mapper.mapFile("map the rings", 0n, size, protection, mapFlag.shared, theirs);
+  const at = mapper.mapFile("map the rings", place, size, protection, mapFlag.shared, theirs);
   const fd = openSync(`${procFolder(pid)}/fd/${theirs}`, "r+");
   writeControlPage(fd, shape, overwrite ? unlimitedRoom : BigInt(shape.slotCount));
   return { at: dataAddr(at), fd, theirFd: theirs, shape };

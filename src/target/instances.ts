@@ -19,7 +19,7 @@ import {
   pageBytes,
   threadTable,
 } from "../ring/arena.ts";
-import { findFrameWords, type Mirror } from "./address-space.ts";
+import { findArenaRoom, findFrameWords, type Mirror } from "./address-space.ts";
 import {
   closeArena,
   Mapper,
@@ -78,7 +78,7 @@ export class Instances {
 
   /** Makes one; threads record into it as soon as a thunk names it. */
   add({ shape, overwrite, frameWords }: InstanceRequest): Instance {
-    const { process, mapped, call } = this.#parts;
+    const { process, mapped, call, mirror } = this.#parts;
     if (this.plans.length === instancesMax) {
       throw new PatchbayError({
         code: "unsupported",
@@ -90,7 +90,8 @@ export class Instances {
     const { table, arena, frameDeltas } = call((caller) => {
       const mapper = new Mapper(caller, mapped);
       const table = mapThreadTable(mapper);
-      const arena = mapArena(mapper, process, table, { shape, overwrite });
+      const place = findArenaRoom(process.maps(), mirror, BigInt(arenaBytes(shape)));
+      const arena = mapArena(mapper, process, table, { shape, overwrite }, place);
       closeArena(caller, arena);
       return { table, arena, frameDeltas: frameWords ? this.#mapFrameWords(caller) : [] };
     });

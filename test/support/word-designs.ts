@@ -199,7 +199,7 @@ function riscvCallOps2023(parts: DesignParts): readonly Patch[] {
 /** `auipc t1; ld t1, word(t1); jr t1`: goes on where the word says. */
 function jumpThrough(a: RiscvAssembler, from: bigint, word: bigint): void {
   const { hi, lo } = splitDistance(word - from - BigInt(a.size));
-  a.i("auipc", t1, hi >> 12).i("ld", t1, riscvMem(t1, Number(lo)));
+  a.i("auipc", t1, hi >> 12).i("ld", t1, riscvMem(t1, lo));
   a.i("jalr", zero, riscvMem(t1));
 }
 

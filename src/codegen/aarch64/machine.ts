@@ -301,6 +301,5 @@ class AArch64Machine implements Machine {
 }
 
 /** A machine whose code begins at `origin`. */
-export const aarch64Machine = (
-  origin: CodeAddr,
-): Machine & { readonly code: Assembler<Arg> } => new AArch64Machine(origin);
+export const aarch64Machine = (origin: CodeAddr): Machine & { readonly code: Assembler<Arg> } =>
+  new AArch64Machine(origin);

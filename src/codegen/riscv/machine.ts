@@ -260,6 +260,5 @@ class RiscvMachine implements Machine {
 }
 
 /** A machine whose code begins at `origin`. */
-export const riscv64Machine = (
-  origin: CodeAddr,
-): Machine & { readonly code: Assembler<Arg> } => new RiscvMachine(origin);
+export const riscv64Machine = (origin: CodeAddr): Machine & { readonly code: Assembler<Arg> } =>
+  new RiscvMachine(origin);
