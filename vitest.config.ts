@@ -8,7 +8,14 @@ import { defineConfig, type ViteUserConfig } from "vitest/config";
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts", "tools/**/*.test.ts"] } },
+      {
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts", "tools/**/*.test.ts"],
+          // Milliseconds on a quiet machine, and no test fails because another one is at work.
+          testTimeout: 120_000,
+        },
+      },
       { test: { name: "oracle", include: ["test/oracle/**/*.test.ts"], testTimeout: 120_000 } },
       {
         test: {
