@@ -51,6 +51,13 @@ export class Lifetime<Summary> {
     return this.#end({ reason: exit.kind === "running" ? reason : describeExit(exit), exit });
   }
 
+  /** The cause once more: a program that was just let go may have been about to end. */
+  async latest(cause: Cause): Promise<Cause> {
+    if (cause.exit.kind !== "running") return cause;
+    const exit = await this.#parts.status();
+    return exit.kind === "running" ? cause : { reason: describeExit(exit), exit };
+  }
+
   #scheduleWatch(): void {
     this.#watch = setTimeout(() => {
       this.#look().catch((error: unknown) => this.#settle.reject(error));

@@ -204,7 +204,8 @@ export class Observation {
     this.#memory[Symbol.dispose]();
     await seat.release();
     const left = removed?.left;
-    const about = { ...cause, statistics, missed, functions, refused };
+    const latest = await this.#lifetime.latest(cause);
+    const about = { ...latest, statistics, missed, functions, refused };
     return { ...about, ...(left === undefined ? {} : { left }) };
   }
 }

@@ -172,15 +172,16 @@ export class Recording {
     return this.#lifetime.stop(reason);
   }
 
-  async #finish({ reason, exit }: Cause): Promise<RecordingSummary> {
+  async #finish(cause: Cause): Promise<RecordingSummary> {
     const { drain, clock, directory, exits } = this.#parts;
     const seat = this.#seat;
     try {
       const { functions, dispatches } = await seat.state();
       // A drain that has broken down is no reason to leave the process as it is.
       await drain.call("settle").catch(() => undefined);
-      const removed = await seat.leave(exit.kind === "running");
+      const removed = await seat.leave(cause.exit.kind === "running");
       await this.#locating;
+      const { reason, exit } = await this.#lifetime.latest(cause);
       const wallNs = BigInt(Date.now()) * 1_000_000n;
       const totals = await drain.call("finish", { wallNs, reason, clock: clock.measure() });
       const { changes, refused } = await seat.state();
