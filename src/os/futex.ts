@@ -3,7 +3,7 @@
  * waits, and a lock whose holder's death the kernel notes in the word itself.
  */
 import { PatchbayError } from "../base/error.ts";
-import { errno, errorName, mmap, syscall, viewMemory } from "./libc.ts";
+import { allocateFixed, errno, errorName, syscall, viewMemory } from "./libc.ts";
 
 /** System call numbers of x86-64. */
 const sysFutex = 202;
@@ -50,8 +50,8 @@ const pageBytes = 4096;
 
 /** A page of this process' memory at a fixed place; kept for good. */
 function allocate(): { readonly address: bigint; readonly words: BigInt64Array } {
-  const address = mmap(0n, BigInt(pageBytes), 3, 0x22, -1, 0n);
-  return { address, words: new BigInt64Array(viewMemory(address, pageBytes)) };
+  const { address, buffer } = allocateFixed(pageBytes);
+  return { address, words: new BigInt64Array(buffer) };
 }
 
 /**

@@ -139,6 +139,15 @@ export const syscall: Syscall & {
 export const viewMemory = (address: bigint, length: number): ArrayBuffer =>
   koffi.view(address, length);
 
+/** `bytes` of this process' memory at a fixed place; kept for good. */
+export function allocateFixed(bytes: number): {
+  readonly address: bigint;
+  readonly buffer: ArrayBuffer;
+} {
+  const address = mmap(0n, BigInt(bytes), 3, 0x22, -1, 0n);
+  return { address, buffer: viewMemory(address, bytes) };
+}
+
 /** Calls machine code at `address` that takes nothing and returns a u64. */
 export const callU64 = (address: bigint): bigint =>
   BigInt.asUintN(64, BigInt(koffi.call(address, nullaryU64) as number | bigint));

@@ -7,7 +7,15 @@
 import { ensure } from "../base/assert.ts";
 import { hex, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { errno, errorName, ptraceBuffer, ptraceWord, systemError, waitpid } from "./libc.ts";
+import {
+  allocateFixed,
+  errno,
+  errorName,
+  ptraceBuffer,
+  ptraceWord,
+  systemError,
+  waitpid,
+} from "./libc.ts";
 
 /** Requests of include/uapi/linux/ptrace.h and arch/x86/include/uapi/asm/ptrace-abi.h. */
 const request = {
@@ -16,8 +24,10 @@ const request = {
   getRegs: 12,
   setRegs: 13,
   detach: 17,
+  syscall: 24,
   getEventMessage: 0x4201,
   getSignalInfo: 0x4202,
+  getRegisterSet: 0x4204,
   setSignalInfo: 0x4203,
   seize: 0x4206,
   interrupt: 0x4207,
@@ -25,7 +35,9 @@ const request = {
   setSignalMask: 0x420b,
 } as const;
 
-export const ptraceOption = { traceExec: 0x10 } as const;
+export const ptraceOption = { traceSyscallGood: 1, traceExec: 0x10 } as const;
+/** Set in the signal of a stop at a system call (PTRACE_O_TRACESYSGOOD). */
+const syscallStop = 0x80;
 const eventStop = 128;
 const eventExec = 4;
 export const signal = { trap: 5, kill: 9, segv: 11, cont: 18, stop: 19 } as const;
@@ -99,6 +111,8 @@ export type WaitEvent =
   /** Stopped by PTRACE_INTERRUPT, or newly seized, or in a group stop (`signal` is the stopper). */
   | { readonly kind: "event-stop"; readonly signal: number }
   | { readonly kind: "exec" }
+  /** Stopped at the beginning or the end of a system call. */
+  | { readonly kind: "syscall" }
   | { readonly kind: "signal"; readonly signal: number };
 
 const decodeStatus = (status: number): WaitEvent => {
@@ -108,6 +122,7 @@ const decodeStatus = (status: number): WaitEvent => {
   const stopSignal = (status >> 8) & 0xff;
   if (event === eventStop) return { kind: "event-stop", signal: stopSignal };
   if (event === eventExec) return { kind: "exec" };
+  if ((stopSignal & syscallStop) !== 0) return { kind: "syscall" };
   return { kind: "signal", signal: stopSignal };
 };
 
@@ -138,6 +153,10 @@ export const detach = (tid: Tid, deliver = 0): boolean =>
 export const resume = (tid: Tid, deliver = 0): void =>
   check(ptraceWord(request.cont, tid, 0n, BigInt(deliver)), `resume thread ${tid}`);
 
+/** Lets a stopped thread run up to the beginning or the end of a system call. */
+export const resumeToSyscall = (tid: Tid): void =>
+  check(ptraceWord(request.syscall, tid, 0n, 0n), `resume thread ${tid}`);
+
 export const singleStep = (tid: Tid, deliver = 0): void =>
   check(ptraceWord(request.singleStep, tid, 0n, BigInt(deliver)), `step thread ${tid}`);
 
@@ -154,6 +173,25 @@ export function writeRegisters(tid: Tid, registers: Registers): void {
     ptraceBuffer(request.setRegs, tid, 0n, bytes),
     `write registers of thread ${tid} (pc ${hex(registers.get("rip"))})`,
   );
+}
+
+/** NT_X86_XSTATE; with AMX it is some 11 KiB. */
+const extendedStateSet = 0x202;
+const pageBytes = 4096;
+const extendedStateBytesMax = 16_384;
+let exchange: { readonly address: bigint; readonly buffer: ArrayBuffer } | undefined;
+
+/** A thread's extended registers, in the standard format of XSAVE. */
+export function readExtendedState(tid: Tid): Uint8Array {
+  // struct iovec, and what it leads to.
+  exchange ??= allocateFixed(pageBytes + extendedStateBytesMax);
+  const vector = new BigUint64Array(exchange.buffer, 0, 2);
+  vector[0] = exchange.address + BigInt(pageBytes);
+  vector[1] = BigInt(extendedStateBytesMax);
+  const set = BigInt(extendedStateSet);
+  const doing = `read the extended registers of thread ${tid}`;
+  check(ptraceWord(request.getRegisterSet, tid, set, exchange.address), doing);
+  return new Uint8Array(exchange.buffer, pageBytes, Number(vector[1])).slice();
 }
 
 /** Bytes of `siginfo_t` (include/uapi/asm-generic/siginfo.h), and of a set of signals. */

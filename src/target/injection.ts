@@ -70,6 +70,8 @@ const noNaming: Naming = {
 };
 /** How often removal waits for threads that are inside generated code. */
 const removalTries = 200;
+/** After so many tries, threads that are still inside are stepped out. */
+const unstepped = 20;
 
 type Parts = {
   readonly process: TargetProcess;
@@ -366,7 +368,7 @@ export class Injection {
       const start = performance.now();
       using threads = process.holdAll(this.#agent?.tid);
       this.#writer.restoreHeld();
-      const gone = this.#leaveThunks(threads, restorers);
+      const gone = this.#leaveThunks(threads, restorers, attempt < unstepped);
       threads.letGo();
       pauseMs = Math.max(pauseMs, performance.now() - start);
       if (gone) return { pauseMs };
@@ -375,11 +377,16 @@ export class Injection {
     return { pauseMs, left: "a signal handler that interrupted generated code has not returned" };
   }
 
-  /** Gets every thread and every stack out of the thunks; whether that worked out. */
-  #leaveThunks(threads: HeldThreads, restorers: ReadonlySet<bigint>): boolean {
+  /**
+   * Gets every thread and every stack out of the thunks; whether that worked out.
+   * @param waits threads leave by themselves. A thread that is stepped dies with its tracer.
+   */
+  #leaveThunks(threads: HeldThreads, restorers: ReadonlySet<bigint>, waits: boolean): boolean {
     const { process, mirror } = this.#parts;
     const { pc, sp } = process.backEnd.registers;
     const inside = (pc: bigint): boolean => this.#isGenerated(pc);
+    const isInside = (tid: Tid): boolean => inside(threads.readRegisters(tid).get(pc));
+    if (waits && threads.tids.some(isInside)) return false;
     for (const tid of threads.tids) stepOut(threads, tid, pc, inside);
     const maps = process.maps();
     if (mirror !== undefined) repairStacks(process, maps, mirror, this.#thunks.regions);

@@ -60,7 +60,8 @@ export function launchHeld(
   const pid = spawnStopped(command, options);
   const tid = toTid(pid);
   waitStopped(tid, doing);
-  if (!seize(tid, ptraceOption.traceExec)) throw died(doing, { kind: "exited", status: -1 });
+  const reports = ptraceOption.traceExec | ptraceOption.traceSyscallGood;
+  if (!seize(tid, reports)) throw died(doing, { kind: "exited", status: -1 });
   try {
     kill(pid, signal.cont);
     runUntil(tid, doing, (event) => event.kind === "exec");

@@ -35,17 +35,19 @@ export type HeldThreads = Disposable & {
   writeRegisters(tid: Tid, registers: RegisterFile): void;
   /** Keeps signals from a thread that is to be driven, until it is let go. */
   blockSignals(tid: Tid): void;
+  /** Ends what `TargetProcess.borrow` began: the thread has its own registers again. */
+  giveBack(tid: Tid, original: RegisterFile): void;
   /** Executes one instruction; false when the thread has ended. Signals are kept for later. */
   step(tid: Tid): boolean;
   /**
-   * Lets a thread run from `registers` on: a system call and no further, or until it traps. Gives
-   * the registers that it has then, and puts `original` back.
+   * Lets a borrowed thread run from `registers` on: a system call and no further, or until it
+   * returns from a function. Gives the registers that it has then; its own ones are `original`.
    */
   run(
     doing: string,
     tid: Tid,
     registers: RegisterFile,
-    until: "syscall" | "trap",
+    until: "syscall" | "return",
     original: RegisterFile,
   ): RegisterFile;
   /** Lets every thread go. Idempotent. */
@@ -69,6 +71,12 @@ export type TargetProcess = Disposable & {
   holdOne(): HeldThreads;
   /** Holds thread `tid`; undefined when it has ended. */
   hold(tid: Tid): HeldThreads | undefined;
+  /**
+   * Borrows a held thread, whose registers are `original`, until they are given back: signals are
+   * kept from it. Where the thread could get back by itself if this tracer died, what it runs has to
+   * begin with the stack pointer that this gives, and returns to what lies there.
+   */
+  borrow(threads: HeldThreads, tid: Tid, original: RegisterFile): bigint | undefined;
   /** A system call instruction that can be executed by a held thread. */
   syscallGate(): CodeAddr;
   /** The thread pointer of a held thread. */

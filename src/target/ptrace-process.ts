@@ -1,11 +1,13 @@
 /** A process that runs on this machine's processors, reached by ptrace and /proc. */
+import { assert } from "../base/assert.ts";
 import { type CodeAddr, codeAddr, type Pid, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import { backEnds } from "../codegen/back-ends.ts";
 import { listThreads, type Mapping, ProcessMemory, readMaps } from "../os/proc.ts";
-import type { HeldThreads, TargetProcess } from "./process.ts";
+import type { HeldThreads, RegisterFile, TargetProcess } from "./process.ts";
 import { StoppedThreads } from "./stop.ts";
+import { WayBack } from "./way-back.ts";
 
 export class PtraceProcess implements TargetProcess {
   readonly pid: Pid;
@@ -13,6 +15,8 @@ export class PtraceProcess implements TargetProcess {
   readonly memory: ProcessMemory;
   /** 2 TiB, the top of which holds every stack. */
   readonly mirrorWindowBits = 41;
+
+  #wayBack: { readonly found: WayBack | undefined } | undefined;
 
   constructor(pid: Pid) {
     this.pid = pid;
@@ -32,15 +36,30 @@ export class PtraceProcess implements TargetProcess {
   }
 
   holdOne(): StoppedThreads {
+    // Looked for before anybody waits for it.
+    this.#findWayBack();
     return StoppedThreads.one(this.pid);
+  }
+
+  borrow(threads: HeldThreads, tid: Tid, original: RegisterFile): bigint | undefined {
+    assert(threads instanceof StoppedThreads, "they are held by ptrace");
+    return threads.cover(tid, original, this.#findWayBack());
+  }
+
+  /** Looked for once: what it consists of belongs to the C library, which stays. */
+  #findWayBack(): WayBack | undefined {
+    this.#wayBack ??= { found: WayBack.find(this.memory, this.maps()) };
+    return this.#wayBack.found;
   }
 
   hold(tid: Tid): StoppedThreads | undefined {
     return StoppedThreads.oneIfThere(this.pid, tid);
   }
 
-  /** One that is followed by nothing of the program's own: the vdso's. */
+  /** One that a `ret` follows, or else the vdso's, which nothing of the program's own follows. */
   syscallGate(): CodeAddr {
+    const wayBack = this.#findWayBack();
+    if (wayBack !== undefined) return wayBack.gate;
     const { syscallInstruction } = this.backEnd;
     for (const mapping of this.maps()) {
       if (mapping.path !== "[vdso]") continue;

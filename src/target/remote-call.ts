@@ -14,15 +14,17 @@ export class RemoteThread {
   readonly #threads: HeldThreads;
   readonly #gate: CodeAddr;
   readonly #original: RegisterFile;
+  /** Where the stack pointer has to begin for the thread to get back by itself. */
+  readonly #sp: bigint | undefined;
 
-  /** Borrows one held thread; disposing puts its registers back. */
+  /** Borrows one held thread; disposing gives it back. */
   constructor(process: TargetProcess, threads: HeldThreads, tid: Tid) {
     this.tid = tid;
     this.#process = process;
     this.#threads = threads;
     this.#gate = process.syscallGate();
     this.#original = threads.readRegisters(tid);
-    threads.blockSignals(tid);
+    this.#sp = process.borrow(threads, tid, this.#original);
   }
 
   threadPointer(): bigint {
@@ -61,6 +63,7 @@ export class RemoteThread {
     const { registers: roles, syscalls } = this.#process.backEnd;
     const registers = this.#original.copy();
     registers.set(roles.syscallNumber, BigInt(syscalls[name])).set(roles.pc, at);
+    if (this.#sp !== undefined) registers.set(roles.sp, this.#sp);
     roles.syscallArguments.forEach((argument, index) => {
       registers.set(argument, args[index] ?? 0n);
     });
@@ -81,39 +84,42 @@ export class RemoteThread {
   /**
    * Calls a function of the process on this thread's stack. The caller has made sure that the
    * thread is at a safe point: it holds no lock that the function takes.
-   * @param returnTo an address that stops the thread when it is executed: a trap instruction.
+   * @param trap for a thread that can't get back by itself: a trap instruction to return to.
    */
-  call(doing: string, target: CodeAddr, args: readonly bigint[], returnTo: CodeAddr): bigint {
-    const { memory, backEnd } = this.#process;
-    const { registers: roles, redZone, trapPcOffset } = backEnd;
+  call(doing: string, target: CodeAddr, args: readonly bigint[], trap: CodeAddr): void {
+    const { backEnd } = this.#process;
+    const { registers: roles } = backEnd;
     const registers = this.#original.copy();
-    let stack = (this.#original.get(roles.sp) - redZone) & ~0xfn;
-    if (roles.link === undefined) {
-      stack -= 8n;
-      memory.write(stack, new Uint8Array(new BigUint64Array([returnTo]).buffer));
-    } else registers.set(roles.link, returnTo);
     // Where the result's register is none of the arguments, it counts them (x86-64's al).
     registers.set(roles.callResult, 0n);
     roles.callArguments.forEach((name, index) => {
       registers.set(name, args[index] ?? 0n);
     });
-    registers.set(roles.pc, target).set(roles.sp, stack);
-    const after = this.#threads.run(doing, this.tid, registers, "trap", this.#original);
-    if (after.get(roles.pc) !== returnTo + trapPcOffset) {
-      throw new PatchbayError({
-        code: "system",
-        doing: `${doing} in process ${this.#threads.pid}`,
-        why: `it stopped at ${hex(after.get(roles.pc))} instead of returning`,
-      });
-    }
-    return after.get(roles.callResult);
+    registers.set(roles.pc, target);
+    if (this.#sp === undefined) this.#returnTo(trap, registers);
+    else registers.set(roles.sp, this.#sp);
+    const after = this.#threads.run(doing, this.tid, registers, "return", this.#original);
+    if (this.#sp !== undefined || after.get(roles.pc) === trap + backEnd.trapPcOffset) return;
+    throw new PatchbayError({
+      code: "system",
+      doing: `${doing} in process ${this.#threads.pid}`,
+      why: `it stopped at ${hex(after.get(roles.pc))} instead of returning`,
+    });
+  }
+
+  /** Lets a function that begins with `registers` return to a trap. */
+  #returnTo(trap: CodeAddr, registers: RegisterFile): void {
+    const { memory, backEnd } = this.#process;
+    const { registers: roles, redZone } = backEnd;
+    let stack = (this.#original.get(roles.sp) - redZone) & ~0xfn;
+    if (roles.link === undefined) {
+      stack -= 8n;
+      memory.write(stack, new Uint8Array(new BigUint64Array([trap]).buffer));
+    } else registers.set(roles.link, trap);
+    registers.set(roles.sp, stack);
   }
 
   [Symbol.dispose](): void {
-    try {
-      this.#threads.writeRegisters(this.tid, this.#original);
-    } catch {
-      // The thread is gone, and its registers with it.
-    }
+    this.#threads.giveBack(this.tid, this.#original);
   }
 }

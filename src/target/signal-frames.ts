@@ -11,7 +11,7 @@ import type { Mapping } from "../os/proc.ts";
 import type { TargetMemory } from "./process.ts";
 
 /** rt_sigreturn, as glibc and as musl write it. */
-const restorers: readonly Buffer[] = [
+export const restorers: readonly Buffer[] = [
   Buffer.from([0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05]),
   Buffer.from([0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05]),
 ];

@@ -14,6 +14,7 @@ import {
   detach,
   interrupt,
   poll,
+  ptraceOption,
   Registers,
   readRegisters,
   readSignalInfo,
@@ -22,18 +23,20 @@ import {
   seize,
   signal,
   singleStep,
-  type WaitEvent,
   waitFor,
   writeRegisters,
   writeSignalInfo,
   writeSignalMask,
 } from "../os/ptrace.ts";
+import { type Driven, driveTimeoutMs, toRest, toReturn, toSyscall, toTrap } from "./drive.ts";
 import type { HeldThreads, RegisterFile } from "./process.ts";
+import type { Frame, WayBack } from "./way-back.ts";
 
 /** Longest wait for one thread to stop, in ms. */
 const stopTimeoutMs = 3000;
-/** Longest wait for a driven thread, in ms. */
-const stepTimeoutMs = 3000;
+
+/** Threads that are held for nothing, at the most, before one is taken as it is. */
+const unfitMax = 4;
 
 /** A signal that was about to be delivered, with all that it says. */
 type Signal = { readonly number: number; readonly info: Uint8Array };
@@ -45,9 +48,16 @@ type Held = {
   signal: Signal | undefined;
   /** The thread's own signal mask, while it blocks everything. */
   mask: bigint | undefined;
+  /** Of a borrowed thread: where it would get back from. */
+  frame: Frame | undefined;
 };
 
 const everySignal = 2n ** 64n - 1n;
+/** System call numbers of x86-64. */
+const sysRestart = 219n;
+/** ERESTART_RESTARTBLOCK. */
+const toBeRestarted = BigInt.asUintN(64, -516n);
+const sysSigaltstack = 131n;
 
 export class StoppedThreads implements HeldThreads {
   readonly pid: Pid;
@@ -68,14 +78,31 @@ export class StoppedThreads implements HeldThreads {
     });
   }
 
-  /** Stops one thread: the first that does stop, in the order of `candidates`. */
-  static one(pid: Pid, candidates: readonly Tid[] = listThreads(pid)): StoppedThreads {
+  /** Stops one thread: rather one that is fit to be borrowed. */
+  static one(pid: Pid): StoppedThreads {
     return StoppedThreads.#guarded(pid, (stopped) => {
-      for (const tid of candidates) {
-        stopped.#hold([tid]);
-        if (stopped.#held.size > 0) return;
+      const candidates = listThreads(pid);
+      let unfit = 0;
+      for (let tries = 0; tries < candidates.length + unfitMax; tries++) {
+        const tid = candidates[tries % candidates.length];
+        if (tid !== undefined) stopped.#hold([tid]);
+        if (stopped.#held.size === 0) continue;
+        if (stopped.tids.every((one) => stopped.#isFit(one)) || ++unfit > unfitMax) return;
+        stopped.letGo();
       }
     });
+  }
+
+  /**
+   * Whether a thread is at a point from which it could get back by itself. The signal that one was
+   * stopped by would have to wait; and what a system call that is restarted for the second time was
+   * called at first, the kernel alone knows.
+   */
+  #isFit(tid: Tid): boolean {
+    if (this.#held.get(tid)?.signal !== undefined) return false;
+    const registers = readRegisters(tid);
+    const isRestarted = registers.get("orig_rax") === sysRestart;
+    return !isRestarted || registers.get("rax") !== toBeRestarted;
   }
 
   /** Stops thread `tid`; undefined when it has ended. */
@@ -93,7 +120,13 @@ export class StoppedThreads implements HeldThreads {
   /** Takes over a thread that is seized and stopped already, the only one of its process. */
   static adopt(pid: Pid, tid: Tid): StoppedThreads {
     const stopped = new StoppedThreads(pid);
-    stopped.#held.set(tid, { tid, stopped: true, signal: undefined, mask: undefined });
+    stopped.#held.set(tid, {
+      tid,
+      stopped: true,
+      signal: undefined,
+      mask: undefined,
+      frame: undefined,
+    });
     return stopped;
   }
 
@@ -140,14 +173,13 @@ export class StoppedThreads implements HeldThreads {
   }
 
   writeRegisters(tid: Tid, registers: RegisterFile): void {
-    assert(registers instanceof Registers, "they are those of a thread under ptrace");
-    writeRegisters(tid, registers);
+    writeRegisters(tid, ownRegisters(registers));
   }
 
   step(tid: Tid): boolean {
     this.blockSignals(tid);
     singleStep(tid);
-    const event = waitFor(tid, stepTimeoutMs);
+    const event = waitFor(tid, driveTimeoutMs);
     if (event.kind === "exited" || event.kind === "killed") return false;
     if (event.kind === "signal" && event.signal !== signal.trap) {
       this.#keepSignal(tid, event.signal);
@@ -156,61 +188,83 @@ export class StoppedThreads implements HeldThreads {
   }
 
   /**
+   * Borrows a thread; where there is a way back by which it could go on without this tracer, its
+   * stack pointer for what it runs. Signals are blocked once it is on that way, which unblocks them.
+   */
+  cover(tid: Tid, original: RegisterFile, way: WayBack | undefined): bigint | undefined {
+    const held = ensure(this.#held.get(tid), "the thread is held");
+    held.frame = way?.lay(tid, ownRegisters(original));
+    if (way === undefined || held.frame === undefined) {
+      this.blockSignals(tid);
+      return undefined;
+    }
+    const { sp, signalStack } = held.frame;
+    const registers = ownRegisters(original)
+      .copy()
+      .set("rip", way.gate)
+      .set("rsp", sp)
+      .set("orig_rax", -1n);
+    registers.set("rax", sysSigaltstack).set("rdi", 0n).set("rsi", signalStack);
+    writeRegisters(tid, registers);
+    this.blockSignals(tid);
+    // A signal that it was stopped by would come too early.
+    if (held.signal !== undefined) this.#again.push(held.signal.number);
+    held.signal = undefined;
+    const driven = this.#driven("look at the signal stack", tid);
+    toSyscall(driven);
+    toSyscall(driven);
+    return sp;
+  }
+
+  /**
    * The thread may have been interrupted inside a system call of its own; its `orig_rax` is put
    * back with the rest, so that the kernel restarts that call when the thread is let go.
    */
+  giveBack(tid: Tid, original: RegisterFile): void {
+    const held = this.#held.get(tid);
+    if (held === undefined) return;
+    try {
+      if (held.frame === undefined) this.writeRegisters(tid, original);
+      else {
+        if (held.mask !== undefined) writeSignalMask(tid, held.mask);
+        held.mask = undefined;
+        held.frame = undefined;
+        toRest(this.#driven("give back", tid), ownRegisters(original));
+      }
+    } catch (error) {
+      // The thread is gone, and its registers with it.
+      if (!(error instanceof PatchbayError) || error.code !== "no-such-process") throw error;
+    }
+  }
+
   run(
     doing: string,
     tid: Tid,
     registers: RegisterFile,
-    until: "syscall" | "trap",
+    until: "syscall" | "return",
     original: RegisterFile,
   ): Registers {
+    const driven = this.#driven(doing, tid);
+    const frame = this.#held.get(tid)?.frame;
     this.writeRegisters(tid, registers.copy().set("orig_rax", -1n));
-    for (;;) {
-      if (until === "syscall") singleStep(tid);
-      else resume(tid);
-      if (this.#awaitTrap(doing, tid)) break;
+    if (frame === undefined) {
+      toTrap(driven, () => (until === "syscall" ? singleStep(tid) : resume(tid)));
+      const after = readRegisters(tid);
+      toRest(driven, ownRegisters(original));
+      return after;
     }
-    const after = readRegisters(tid);
-    this.#rest(tid, original);
-    return after;
-  }
-
-  /**
-   * Takes the thread from the trap that ended a step, with registers as they were, to a stop that
-   * no signal is the reason of. Should this tracer be killed now, the thread goes on as if nothing
-   * had been; in the trap it would die of SIGTRAP.
-   */
-  #rest(tid: Tid, original: RegisterFile): void {
-    this.writeRegisters(tid, original);
-    interrupt(tid);
-    for (;;) {
-      resume(tid);
-      const event = waitFor(tid, stepTimeoutMs);
-      // One that has ended has no further use for being stopped.
-      if (event.kind !== "signal") return;
-      this.#keepSignal(tid, event.signal);
+    if (until === "return") toReturn(driven, frame);
+    else {
+      toSyscall(driven);
+      toSyscall(driven);
     }
+    return readRegisters(tid);
   }
 
-  /** Waits for the trap that ends a step. `false`: a signal came first; it is kept for later. */
-  #awaitTrap(doing: string, tid: Tid): boolean {
-    const event: WaitEvent = waitFor(tid, stepTimeoutMs);
-    if (event.kind === "signal" && event.signal === signal.trap) return true;
-    if (event.kind === "signal") this.#keepSignal(tid, event.signal);
-    if (event.kind === "signal" || event.kind === "event-stop") return false;
-    throw new PatchbayError({
-      code: "target-exited",
-      doing: `${doing} in process ${this.pid}`,
-      why: "the process has ended",
-    });
+  #driven(doing: string, tid: Tid): Driven {
+    return { doing, pid: this.pid, tid, keepSignal: (number) => this.#keepSignal(tid, number) };
   }
 
-  /**
-   * Keeps a signal that arrived while the thread was driven. Only SIGSTOP can: the others are
-   * blocked meanwhile.
-   */
   #keepSignal(tid: Tid, number: number): void {
     const held = this.#held.get(tid);
     if (held === undefined) return;
@@ -223,7 +277,13 @@ export class StoppedThreads implements HeldThreads {
     const fresh: Held[] = [];
     for (const tid of tids) {
       if (this.#held.has(tid) || !this.#seize(tid)) continue;
-      const held: Held = { tid, stopped: false, signal: undefined, mask: undefined };
+      const held: Held = {
+        tid,
+        stopped: false,
+        signal: undefined,
+        mask: undefined,
+        frame: undefined,
+      };
       this.#held.set(tid, held);
       fresh.push(held);
     }
@@ -237,7 +297,7 @@ export class StoppedThreads implements HeldThreads {
    */
   #seize(tid: Tid): boolean {
     try {
-      return seize(tid);
+      return seize(tid, ptraceOption.traceSyscallGood);
     } catch (error) {
       if (isZombie(tid)) return false;
       throw error;
@@ -256,6 +316,7 @@ export class StoppedThreads implements HeldThreads {
         break;
       case "event-stop":
       case "exec":
+      case "syscall":
         break;
     }
     held.stopped = true;
@@ -284,6 +345,11 @@ export class StoppedThreads implements HeldThreads {
   [Symbol.dispose](): void {
     this.letGo();
   }
+}
+
+function ownRegisters(registers: RegisterFile): Registers {
+  assert(registers instanceof Registers, "they are those of a thread under ptrace");
+  return registers;
 }
 
 /** Lets a stopped thread go on as if nothing had been. It may have been killed meanwhile. */

@@ -176,11 +176,10 @@ describe("a tracer that is killed in a storm", { timeout: timeoutMs }, () => {
 });
 
 describe("a tracer that is killed while it attaches", { timeout: timeoutMs }, () => {
-  const rounds = 200;
+  const rounds = isSoak ? 200 : 12;
   const roundsPerProgram = 4;
 
-  // Known to fail now and then: docs/limits-tracing.md, "killed while it attaches".
-  it.runIf(isSoak)("leaves the program as it was", async () => {
+  it("leaves the program as it was", async () => {
     const random = makeRandom(newSeed());
     for (let round = 0; round < rounds; round += roundsPerProgram) {
       const target = await startProgram();
@@ -200,29 +199,5 @@ describe("a tracer that is killed while it attaches", { timeout: timeoutMs }, ()
       await target.finish();
       expect(await target.ended).toEqual({ status: 0, signal: null });
     }
-  });
-});
-
-describe("a second tracer", () => {
-  it("is refused in one line while the first goes on", async () => {
-    const target = await startProgram();
-    await using session = await api.attach(target.pid);
-    const recording = await session.record({
-      directory: tracePath(),
-      filter: { include: ["storm_handler"] },
-      flightRecorder: true,
-      ringBytes: 64 << 10,
-    });
-    await recording.register("steady", { kind: "count" }, { include: ["steady_*"] });
-    target.send("begin");
-    const second = await patchbay("record", "-p", String(target.pid), "-o", tracePath());
-    expect(second.status).toBe(1);
-    expect(second.stderr).toMatch(
-      new RegExp(`^patchbay: [^\n]*patchbay process ${process.pid} is tracing it[^\n]*\n$`),
-    );
-    const own = await pause(target);
-    expect(steadyOf(await countsOf(recording))).toEqual(steadyOf(own));
-    await recording.stop();
-    expect(changedTextBytes(target.pid)).toBe(0);
   });
 });

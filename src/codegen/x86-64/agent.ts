@@ -125,7 +125,8 @@ export function agentTemplate(shape: ArenaShape): AgentTemplate {
   a.i("syscall");
   a.i("test", rax, rax);
   a.i("je", start);
-  a.i("int3");
+  // The borrowed thread returns to its own (`target/way-back.ts`).
+  a.i("ret");
 
   a.bind(start);
   a.i("mov", r15, a.hole("arena", 8));
