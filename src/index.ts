@@ -150,6 +150,14 @@ export {
 export { formatBytes, formatCount, formatDuration, parseDurationNs } from "./report/units.ts";
 export { type BuildFixOptions, type BuiltFix, buildFix } from "./session/build-fix.ts";
 export type { CataloguedFunction, SiteFilter } from "./session/catalogue.ts";
+export {
+  type Answer,
+  type ConsoleTarget,
+  consoleVerbs,
+  runCommand,
+  splitWords,
+} from "./session/console.ts";
+export { type Control, control } from "./session/control.ts";
 export { describeAnswer } from "./session/describe-answer.ts";
 export { type Diagnosis, diagnose } from "./session/doctor.ts";
 export type { DrainTotals } from "./session/drain.ts";

@@ -6,7 +6,9 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { PatchbayError } from "../index.ts";
+import { registerAttach } from "./verbs/attach.ts";
 import { registerBuildFix } from "./verbs/build-fix.ts";
+import { registerCtl } from "./verbs/ctl.ts";
 import { registerDemo } from "./verbs/demo.ts";
 import { registerDiff } from "./verbs/diff.ts";
 import { registerDoctor } from "./verbs/doctor.ts";
@@ -26,7 +28,9 @@ import { registerUi } from "./verbs/ui.ts";
 import { registerVerify } from "./verbs/verify.ts";
 
 const verbs: readonly ((program: Command) => void)[] = [
+  registerAttach,
   registerBuildFix,
+  registerCtl,
   registerDemo,
   registerDoctor,
   registerDiff,

@@ -4,6 +4,7 @@ import type { DispatchForm } from "../ftrace/dispatch.ts";
 import type { Handler } from "../ftrace/ops.ts";
 import type { RemoveResult } from "../target/injection.ts";
 import type { SiteFilter } from "./catalogue.ts";
+import type { Answer } from "./console.ts";
 import type {
   AnnouncedFunction,
   CallCount,
@@ -47,11 +48,13 @@ export type OwnerCalls = {
   setEnabled(seat: SeatNumber, on: boolean): Promise<void>;
   /** `null`: the best. */
   setDispatch(seat: SeatNumber, form: DispatchForm | null): Promise<void>;
-  enabledFunctions(seat: SeatNumber): Promise<readonly EnabledFunction[]>;
+  enabledFunctions(): readonly EnabledFunction[];
   counts(seat: SeatNumber): Promise<readonly CallCount[]>;
   state(seat: SeatNumber): Promise<SeatState>;
   leave(seat: SeatNumber, isRunning: boolean): Promise<RemoveResult | null>;
   release(seat: SeatNumber): Promise<void>;
+  /** Carries out a command in the owner's own session: `console.ts`. */
+  command(words: readonly string[], folder: string): Promise<Answer>;
 };
 
 /** What a guest serves. */

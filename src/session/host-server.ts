@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { PatchbayError } from "../base/error.ts";
+import type { Answer } from "./console.ts";
 import type { Host } from "./host.ts";
 import { type GuestCalls, type OwnerCalls, type SeatNumber, toWire } from "./host-calls.ts";
 import { Peer, peerVersion } from "./peer.ts";
@@ -11,6 +12,9 @@ import { type Seat, vacate } from "./seat.ts";
 
 /** Functions in one message: a hundred thousand are told in pieces. */
 const functionsAtOnce = 5_000;
+
+/** Carries out a command in this process; relative paths begin at `folder`. */
+export type Command = (words: readonly string[], folder: string) => Promise<Answer>;
 
 type Guest = {
   readonly peer: Peer<GuestCalls>;
@@ -24,6 +28,7 @@ export class HostServer {
   /** Guests that are going. */
   readonly #going = new Set<Promise<void>>();
   #onChange: () => void = () => undefined;
+  #command: Command = () => Promise.reject(badCall("it takes no commands"));
 
   private constructor(host: Host) {
     this.#host = host;
@@ -40,6 +45,11 @@ export class HostServer {
       served.#server.listen(path, resolve);
     });
     return served;
+  }
+
+  /** Lets others command this process. */
+  serve(command: Command): void {
+    this.#command = command;
   }
 
   /** Other processes that trace at present. */
@@ -60,15 +70,15 @@ export class HostServer {
   /** Sends every guest away, and takes no more. */
   async close(): Promise<void> {
     this.#server.close();
-    for (const { peer } of this.#guests) peer.end();
+    await Promise.all([...this.#guests].map(({ peer }) => peer.end()));
     while (this.#going.size > 0) await Promise.all(this.#going);
   }
 
   #welcome(socket: Socket): void {
     const seats = new Map<SeatNumber, Seat>();
-    const calls = ownerCalls(this.#host, seats, (seat, functions) =>
-      peer.call("announce", seat, functions),
-    );
+    const announce: GuestCalls["announce"] = (...args) => peer.call("announce", ...args);
+    const command: Command = (...args) => this.#command(...args);
+    const calls = ownerCalls(this.#host, seats, announce, command);
     const peer = new Peer<GuestCalls>(socket, "a guest", calls);
     const guest = { peer, seats };
     this.#guests.add(guest);
@@ -86,19 +96,23 @@ function ownerCalls(
   host: Host,
   seats: Map<SeatNumber, Seat>,
   announce: GuestCalls["announce"],
+  command: Command,
 ): OwnerCalls {
+  let guest = 0;
   const get = (number: SeatNumber): Seat => {
     const seat = seats.get(number);
     if (seat !== undefined) return seat;
     throw badCall("it has no such seat");
   };
   return {
-    hello: (version) => {
+    hello: (version, pid) => {
+      guest = pid;
       if (version !== peerVersion) throw badCall(`version ${peerVersion} is spoken here`);
       return { owner: process.pid };
     },
     sit: async (number, request) => {
-      const seat = await host.sit(request, async (functions) => {
+      const named = { ...request, name: `${request.name}@${guest}` };
+      const seat = await host.sit(named, async (functions) => {
         for (let from = 0; from < functions.length; from += functionsAtOnce) {
           const part = functions.slice(from, from + functionsAtOnce);
           await announce(number, part.map(toWire));
@@ -113,7 +127,7 @@ function ownerCalls(
     setFilter: (number, ops, filter) => get(number).setFilter(ops, filter),
     setEnabled: (number, on) => get(number).setEnabled(on),
     setDispatch: (number, form) => get(number).setDispatch(form ?? undefined),
-    enabledFunctions: (number) => get(number).enabledFunctions(),
+    enabledFunctions: () => host.enabledFunctions(),
     counts: (number) => get(number).counts(),
     state: (number) => get(number).state(),
     leave: async (number, isRunning) => (await get(number).leave(isRunning)) ?? null,
@@ -122,6 +136,7 @@ function ownerCalls(
       seats.delete(number);
       await seat.release();
     },
+    command,
   };
 }
 

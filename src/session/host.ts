@@ -18,7 +18,7 @@ import { type Module, ModuleWatch } from "./process-modules.ts";
 import { type Announce, LocalSeat, type Seat, type SeatRequest } from "./seat.ts";
 import { targetFacts } from "./target-facts.ts";
 import type { Injected, TargetHandlers } from "./target-worker.ts";
-import { Tracing } from "./tracing.ts";
+import { type EnabledFunction, Tracing } from "./tracing.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
 
 type Parts = {
@@ -75,6 +75,11 @@ export class Host {
   /** How many users there are. */
   get seats(): number {
     return this.#seats.size;
+  }
+
+  /** What is enabled in the process, for whomever. */
+  enabledFunctions(): readonly EnabledFunction[] {
+    return this.#presence?.tracing.enabledFunctions() ?? [];
   }
 
   /** Gives a user a seat; the first one brings in what tracing needs. */

@@ -98,9 +98,10 @@ export class Observation {
   }
 
   /** @internal */
-  async begin(filter: Partial<SiteFilter>): Promise<void> {
+  async begin(name: string, filter: Partial<SiteFilter>): Promise<RegisteredOps> {
     const kind = this.#parts.times ? "statistics" : "count";
-    this.#ops = await this.#parts.seat.register("stat", { kind }, filter);
+    this.#ops = await this.#parts.seat.register(name, { kind }, filter);
+    return this.#ops;
   }
 
   /** Settles when the observation has ended, for whatever reason. */

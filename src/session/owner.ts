@@ -5,11 +5,12 @@
 import type { Pid } from "../base/brand.ts";
 import type { CatalogueOf } from "./catalogue.ts";
 import { Host } from "./host.ts";
-import { HostServer } from "./host-server.ts";
+import { type Command, HostServer } from "./host-server.ts";
 import type { Ownership } from "./meet.ts";
 import type { Module } from "./process-modules.ts";
 import type { Announce, Seat, SeatRequest } from "./seat.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
+import type { EnabledFunction } from "./tracing.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
 
 type Parts = {
@@ -51,6 +52,15 @@ export class Owner {
   /** Other processes that trace by this one. */
   get guests(): number {
     return this.#server?.guests ?? 0;
+  }
+
+  /** Lets others command this process, too. */
+  serve(command: Command): void {
+    this.#server?.serve(command);
+  }
+
+  async enabledFunctions(): Promise<readonly EnabledFunction[]> {
+    return this.#host.enabledFunctions();
   }
 
   sit(request: SeatRequest, announce: Announce): Promise<Seat> {

@@ -72,7 +72,7 @@ describe("two processes", () => {
   it("learn that the other one has gone, in calls before and after", async () => {
     const [here, there] = await pair({}, { wait: () => new Promise(() => undefined) });
     const call = here.call("wait");
-    there.end();
+    await there.end();
     await expect(call).rejects.toMatchObject({ code: "owner-gone" });
     await here.closed;
     await expect(here.call("wait")).rejects.toMatchObject({ code: "owner-gone" });

@@ -16,6 +16,9 @@ type Message =
   | { readonly kind: "call"; readonly call: Call }
   | { readonly kind: "reply"; readonly reply: Reply };
 
+/** Calls that are under way when a connection ends have this long, in ms. */
+const farewellMs = 1_000;
+
 /** A line longer than this many characters comes from nobody who means well. */
 const lineMax = 256 << 20;
 
@@ -62,8 +65,13 @@ export class Peer<H extends Handlers> {
     return this.#isClosed;
   }
 
-  /** Ends the connection once what was said has been sent, whether or not the other end agrees. */
-  end(): void {
+  /**
+   * Ends the connection once what was asked has been answered and sent, or after a moment in which
+   * it could not be; whether or not the other end agrees.
+   */
+  async end(): Promise<void> {
+    const moment = new Promise((resolve) => setTimeout(resolve, farewellMs).unref());
+    await Promise.race([this.#work, moment]);
     this.#socket.destroySoon();
   }
 

@@ -6,9 +6,11 @@ import { closeSync, openSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { PatchbayError } from "../base/error.ts";
 import type { RemoveResult } from "../target/injection.ts";
+import type { Answer } from "./console.ts";
 import { fromWire, type GuestCalls, type OwnerCalls, type SeatNumber } from "./host-calls.ts";
 import { Peer, peerVersion } from "./peer.ts";
 import type { Announce, Seat, SeatRequest, SeatState } from "./seat.ts";
+import type { EnabledFunction } from "./tracing.ts";
 
 export class RemoteHost {
   /** The process that owns the tracing. */
@@ -36,7 +38,7 @@ export class RemoteHost {
       const { owner } = await peer.call("hello", peerVersion, process.pid);
       return new RemoteHost(owner, peer, announced);
     } catch (error) {
-      peer.end();
+      await peer.end();
       if (isGone(error)) return undefined;
       throw error;
     }
@@ -62,7 +64,7 @@ export class RemoteHost {
       setFilter: (ops, filter) => peer.call("setFilter", number, ops, filter),
       setEnabled: (on) => peer.call("setEnabled", number, on),
       setDispatch: (form) => peer.call("setDispatch", number, form ?? null),
-      enabledFunctions: () => peer.call("enabledFunctions", number),
+      enabledFunctions: () => peer.call("enabledFunctions"),
       counts: lastKnown([], () => peer.call("counts", number)),
       state: lastKnown(nothingYet, () => peer.call("state", number)),
       leave: (isRunning) => leave(peer, number, isRunning),
@@ -74,6 +76,16 @@ export class RemoteHost {
     };
   }
 
+  /** What is enabled in the process, for whomever. */
+  enabledFunctions(): Promise<readonly EnabledFunction[]> {
+    return this.#peer.call("enabledFunctions");
+  }
+
+  /** Has the owner carry out a command in its own session. */
+  command(words: readonly string[], folder: string): Promise<Answer> {
+    return this.#peer.call("command", words, folder);
+  }
+
   /** Only who has launched a program holds it. */
   async run(): Promise<void> {}
 
@@ -81,7 +93,7 @@ export class RemoteHost {
   async status(): Promise<undefined> {}
 
   async close(): Promise<void> {
-    this.#peer.end();
+    await this.#peer.end();
     await this.#peer.closed;
   }
 }

@@ -244,7 +244,8 @@ export class LocalSeat implements Seat {
   async #make(name: string, handler: Handler, filter: Partial<SiteFilter>): Promise<Ops> {
     const { tracing, request, instance } = this.#parts;
     const hashes = tracing.resolve(filter, !hasAll({}, request.more));
-    const label = request.name === name ? name : `${request.name}/${name}`;
+    const isMain = request.name === name || request.name.startsWith(`${name}@`);
+    const label = isMain ? request.name : `${request.name}/${name}`;
     const ops = makeOps(label, handler, hashes, instance);
     this.#coming.add(ops);
     await this.#announce(tracing.sitesOf(ops));

@@ -15,26 +15,24 @@ import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import { nsPerTick, type TraceClock } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
+import { type About, describeProcess } from "./about.ts";
 import { refuseUnattachable } from "./attachable.ts";
-import {
-  type CataloguedFunction,
-  type CatalogueOf,
-  catalogueOf,
-  resolveFilter,
-  type SiteFilter,
-} from "./catalogue.ts";
+import { type CataloguedFunction, resolveFilter, type SiteFilter } from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
+import { runCommand } from "./console.ts";
 import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
 import { meet, own } from "./meet.ts";
 import type { MoreSites } from "./more-sites.ts";
 import { Observation } from "./observation.ts";
 import { Owner } from "./owner.ts";
-import { listModules, type Module, type ModuleList } from "./process-modules.ts";
+import type { ModuleList } from "./process-modules.ts";
 import { Recording } from "./recording.ts";
 import { RemoteHost } from "./remote-host.ts";
-import { type Seat, type SeatRequest, vacate } from "./seat.ts";
+import { type Announce, type RegisteredOps, type Seat, type SeatRequest, vacate } from "./seat.ts";
 import { checkProgram, type LaunchOptions, startProgram } from "./start-program.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
+import type { EnabledFunction } from "./tracing.ts";
+import { reserveName, stopWork, type User } from "./user.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
 export type RecordOptions = MoreSites & {
@@ -120,22 +118,6 @@ async function orElse<T>(undo: () => Promise<void>, work: () => Promise<T>): Pro
   }
 }
 
-/** What a session knows of its process. */
-type About = {
-  readonly pid: Pid;
-  /** In clock ticks since boot: tells it from a namesake. */
-  readonly startTime: number;
-  readonly list: ModuleList;
-  /** Kept in step with what is mapped. */
-  readonly modules: Module[];
-  readonly catalogue: CatalogueOf;
-};
-
-function describeProcess(pid: Pid, startTime: number, list = listModules(pid)): About {
-  const { modules } = list;
-  return { pid, startTime, list, modules, catalogue: catalogueOf(pid, modules) };
-}
-
 const targetWorkerUrl = new URL("./target-worker.js", import.meta.url);
 const drainWorkerUrl = new URL("./drain-worker.js", import.meta.url);
 
@@ -150,7 +132,8 @@ export class Session {
   /** The memory of the program as it is now; of the one that exec brings, nothing is seen there. */
   readonly #image: ProcessMemory;
   readonly #entry: bigint;
-  readonly #users = new Set<Recording | Observation>();
+  /** By name; undefined while one begins. */
+  readonly #users = new Map<string, User | undefined>();
   #isClosed = false;
   #more: MoreSites = {};
 
@@ -160,6 +143,7 @@ export class Session {
     this.modules = about.list;
     this.#about = about;
     this.#host = host;
+    if (host instanceof Owner) host.serve((words, folder) => runCommand(this, words, folder));
     this.#architecture = about.modules[0]?.program.elf.machine ?? "x86-64";
     this.#clock = new SessionClock(clockOf(this.#architecture));
     this.#image = new ProcessMemory(about.pid);
@@ -208,9 +192,10 @@ export class Session {
   async observe(options: ObserveOptions = {}): Promise<Observation> {
     this.#check(options);
     const { times = true } = options;
-    const request = requestOf("stat", times ? "statistics" : noRings, options);
+    const name = reserveName(times ? "stat" : "count", this.#users);
+    const request = requestOf(name, times ? "statistics" : noRings, options);
     let observation: Observation | undefined;
-    const seat = await this.#host.sit({ ...request, frameWords: times }, async (functions) =>
+    const seat = await this.#sit({ ...request, frameWords: times }, async (functions) =>
       observation?.announce(functions),
     );
     observation = new Observation({
@@ -222,8 +207,9 @@ export class Session {
       tickNs: async () => nsPerTick(await this.#calibrate()),
     });
     const watching = observation;
-    const start = (): Promise<void> => watching.begin(options.filter ?? {});
-    await this.#begin(watching, "counting could not begin", start);
+    await this.#begin(name, { kind: "count", observation: watching }, seat, () =>
+      watching.begin(name, options.filter ?? {}),
+    );
     return watching;
   }
 
@@ -235,9 +221,10 @@ export class Session {
       ringCount: options.threadsMax ?? threadsDefault,
       slotCount: (options.ringBytes ?? ringBytesDefault) / eventBytes,
     };
-    const request = { ...requestOf("record", rings, options), overwrite };
+    const name = reserveName("record", this.#users);
+    const request = { ...requestOf(name, rings, options), overwrite };
     let recording: Recording | undefined;
-    const seat = await this.#host.sit(request, async (functions) => recording?.announce(functions));
+    const seat = await this.#sit(request, async (functions) => recording?.announce(functions));
     const drain = await orElse(
       () => vacate(seat),
       () => this.#startDrain(seat, options),
@@ -254,11 +241,10 @@ export class Session {
       },
       seat,
     );
-    const start = async (): Promise<void> => {
+    await this.#begin(name, { kind: "record", recording }, seat, async () => {
       await drain.call("open");
-      await seat.register("record", { kind: "record", exits }, filter ?? {});
-    };
-    await this.#begin(recording, "recording could not begin", start);
+      return seat.register(name, { kind: "record", exits }, filter ?? {});
+    });
     return recording;
   }
 
@@ -280,23 +266,44 @@ export class Session {
     return new WorkerClient<DrainHandlers>(drainWorkerUrl, "drain worker", data, data.wake);
   }
 
+  /** Gets a seat for a user whose name has been reserved. */
+  #sit(request: SeatRequest, announce: Announce): Promise<Seat> {
+    return orElse(
+      async () => void this.#users.delete(request.name),
+      () => this.#host.sit(request, announce),
+    );
+  }
+
   /** Starts what a user does, and the program if it waits for that; or ends it at once. */
   async #begin(
-    user: Recording | Observation,
-    failed: string,
-    start: () => Promise<unknown>,
+    name: string,
+    work: User["work"],
+    seat: Seat,
+    start: () => Promise<RegisteredOps>,
   ): Promise<void> {
-    this.#users.add(user);
-    const forget = (): boolean => this.#users.delete(user);
-    user.ended.then(forget, forget);
+    const ended: Promise<unknown> =
+      work.kind === "record" ? work.recording.ended : work.observation.ended;
+    const forget = (): boolean => this.#users.delete(name);
+    ended.then(forget, forget);
     try {
-      await start();
+      const ops = await start();
+      this.#users.set(name, { name, work, seat, ops, isOn: true });
       await this.run();
     } catch (error) {
       // Why it could not begin is what counts, not that there is no trace to finish.
-      await user.stop(failed).catch(() => undefined);
+      await stopWork(work, `${name} could not begin`).catch(() => undefined);
       throw error;
     }
+  }
+
+  /** What goes on. */
+  get users(): readonly User[] {
+    return [...this.#users.values()].filter((user) => user !== undefined);
+  }
+
+  /** What is enabled in the process, for whomever, as ftrace's enabled_functions lists it. */
+  enabledFunctions(): Promise<readonly EnabledFunction[]> {
+    return this.#host.enabledFunctions();
   }
 
   /** Lets a launched program run. */
@@ -348,10 +355,7 @@ export class Session {
     if (this.#isClosed) return;
     this.#isClosed = true;
     try {
-      for (const user of this.#users) {
-        if (user.isEnding) await user.ended.catch(() => undefined);
-        else await user.stop("the session was closed");
-      }
+      for (const { work } of this.users) await stopWork(work, "the session was closed");
     } finally {
       await this.#host.close();
       this.#image[Symbol.dispose]();

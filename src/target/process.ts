@@ -25,6 +25,9 @@ export type RegisterFile = {
   copy(): RegisterFile;
 };
 
+/** How far a borrowed thread runs. */
+export type RunUntil = "syscall" | "clone" | "return" | "trap";
+
 /** Threads that are held; disposing lets them go, whatever has happened meanwhile. */
 export type HeldThreads = Disposable & {
   readonly pid: Pid;
@@ -40,14 +43,15 @@ export type HeldThreads = Disposable & {
   /** Executes one instruction; false when the thread has ended. Signals are kept for later. */
   step(tid: Tid): boolean;
   /**
-   * Lets a borrowed thread run from `registers` on: a system call and no further, or until it
-   * returns from a function. Gives the registers that it has then; its own ones are `original`.
+   * Lets a borrowed thread run from `registers` on: a system call and no further (`clone`, where
+   * the child goes on in other code), until it has returned to where the stack pointer of `borrow`
+   * leads, or until it traps. Gives the registers that it has then; its own ones are `original`.
    */
   run(
     doing: string,
     tid: Tid,
     registers: RegisterFile,
-    until: "syscall" | "return",
+    until: RunUntil,
     original: RegisterFile,
   ): RegisterFile;
   /** Lets every thread go. Idempotent. */
@@ -73,8 +77,8 @@ export type TargetProcess = Disposable & {
   hold(tid: Tid): HeldThreads | undefined;
   /**
    * Borrows a held thread, whose registers are `original`, until they are given back: signals are
-   * kept from it. Where the thread could get back by itself if this tracer died, what it runs has to
-   * begin with the stack pointer that this gives, and returns to what lies there.
+   * kept from it. Where the thread could get back by itself if this tracer died, what it runs has
+   * to begin with the stack pointer that this gives, and returns to what lies there.
    */
   borrow(threads: HeldThreads, tid: Tid, original: RegisterFile): bigint | undefined;
   /** A system call instruction that can be executed by a held thread. */

@@ -6,7 +6,7 @@ import { type CodeAddr, hex, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { SyscallName } from "../codegen/back-end.ts";
 import { errorName } from "../os/libc.ts";
-import type { HeldThreads, RegisterFile, TargetProcess } from "./process.ts";
+import type { HeldThreads, RegisterFile, RunUntil, TargetProcess } from "./process.ts";
 
 export class RemoteThread {
   readonly tid: Tid;
@@ -48,18 +48,13 @@ export class RemoteThread {
 
   /**
    * Makes another thread by the system call instruction at `at`, where that one goes on; this one
-   * meets a trap behind it.
+   * meets a trap or a return behind it.
    */
   clone(doing: string, at: CodeAddr, args: readonly bigint[]): bigint {
-    return this.#checked(doing, this.#syscallAt(at, "trap", "clone", args));
+    return this.#checked(doing, this.#syscallAt(at, "clone", "clone", args));
   }
 
-  #syscallAt(
-    at: CodeAddr,
-    until: "syscall" | "trap",
-    name: SyscallName,
-    args: readonly bigint[],
-  ): bigint {
+  #syscallAt(at: CodeAddr, until: RunUntil, name: SyscallName, args: readonly bigint[]): bigint {
     const { registers: roles, syscalls } = this.#process.backEnd;
     const registers = this.#original.copy();
     registers.set(roles.syscallNumber, BigInt(syscalls[name])).set(roles.pc, at);
@@ -83,35 +78,56 @@ export class RemoteThread {
 
   /**
    * Calls a function of the process on this thread's stack. The caller has made sure that the
-   * thread is at a safe point: it holds no lock that the function takes.
-   * @param trap for a thread that can't get back by itself: a trap instruction to return to.
+   * thread is at a safe point: it holds no lock that the function takes. Should this tracer be
+   * killed before the function returns, the trap ends the process: see `invoke`.
+   * @param trap a trap instruction to return to.
    */
-  call(doing: string, target: CodeAddr, args: readonly bigint[], trap: CodeAddr): void {
+  call(doing: string, target: CodeAddr, args: readonly bigint[], trap: CodeAddr): bigint {
     const { backEnd } = this.#process;
-    const { registers: roles } = backEnd;
+    const registers = this.#toFunction(target, args);
+    this.#returnTo(trap, registers);
+    const after = this.#threads.run(doing, this.tid, registers, "trap", this.#original);
+    if (after.get(backEnd.registers.pc) !== trap + backEnd.trapPcOffset) {
+      throw new PatchbayError({
+        code: "system",
+        doing: `${doing} in process ${this.#threads.pid}`,
+        why: `it stopped at ${hex(after.get(backEnd.registers.pc))} instead of returning`,
+      });
+    }
+    return after.get(backEnd.registers.callResult);
+  }
+
+  /**
+   * The same for a function whose result nobody needs. Where the thread can get back by itself, it
+   * does so when the function returns and this tracer has been killed.
+   */
+  invoke(doing: string, target: CodeAddr, args: readonly bigint[], trap: CodeAddr): void {
+    if (this.#sp === undefined) {
+      this.call(doing, target, args, trap);
+      return;
+    }
+    const registers = this.#toFunction(target, args);
+    registers.set(this.#process.backEnd.registers.sp, this.#sp);
+    this.#threads.run(doing, this.tid, registers, "return", this.#original);
+  }
+
+  /** The registers with which a function begins, but for where it returns to. */
+  #toFunction(target: CodeAddr, args: readonly bigint[]): RegisterFile {
+    const { registers: roles } = this.#process.backEnd;
     const registers = this.#original.copy();
     // Where the result's register is none of the arguments, it counts them (x86-64's al).
     registers.set(roles.callResult, 0n);
     roles.callArguments.forEach((name, index) => {
       registers.set(name, args[index] ?? 0n);
     });
-    registers.set(roles.pc, target);
-    if (this.#sp === undefined) this.#returnTo(trap, registers);
-    else registers.set(roles.sp, this.#sp);
-    const after = this.#threads.run(doing, this.tid, registers, "return", this.#original);
-    if (this.#sp !== undefined || after.get(roles.pc) === trap + backEnd.trapPcOffset) return;
-    throw new PatchbayError({
-      code: "system",
-      doing: `${doing} in process ${this.#threads.pid}`,
-      why: `it stopped at ${hex(after.get(roles.pc))} instead of returning`,
-    });
+    return registers.set(roles.pc, target);
   }
 
   /** Lets a function that begins with `registers` return to a trap. */
   #returnTo(trap: CodeAddr, registers: RegisterFile): void {
     const { memory, backEnd } = this.#process;
     const { registers: roles, redZone } = backEnd;
-    let stack = (this.#original.get(roles.sp) - redZone) & ~0xfn;
+    let stack = ((this.#sp ?? this.#original.get(roles.sp)) - redZone) & ~0xfn;
     if (roles.link === undefined) {
       stack -= 8n;
       memory.write(stack, new Uint8Array(new BigUint64Array([trap]).buffer));

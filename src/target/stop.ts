@@ -29,7 +29,7 @@ import {
   writeSignalMask,
 } from "../os/ptrace.ts";
 import { type Driven, driveTimeoutMs, toRest, toReturn, toSyscall, toTrap } from "./drive.ts";
-import type { HeldThreads, RegisterFile } from "./process.ts";
+import type { HeldThreads, RegisterFile, RunUntil } from "./process.ts";
 import type { Frame, WayBack } from "./way-back.ts";
 
 /** Longest wait for one thread to stop, in ms. */
@@ -189,7 +189,8 @@ export class StoppedThreads implements HeldThreads {
 
   /**
    * Borrows a thread; where there is a way back by which it could go on without this tracer, its
-   * stack pointer for what it runs. Signals are blocked once it is on that way, which unblocks them.
+   * stack pointer for what it runs. Signals are blocked once it is on that way, which unblocks
+   * them.
    */
   cover(tid: Tid, original: RegisterFile, way: WayBack | undefined): bigint | undefined {
     const held = ensure(this.#held.get(tid), "the thread is held");
@@ -241,16 +242,16 @@ export class StoppedThreads implements HeldThreads {
     doing: string,
     tid: Tid,
     registers: RegisterFile,
-    until: "syscall" | "return",
+    until: RunUntil,
     original: RegisterFile,
   ): Registers {
     const driven = this.#driven(doing, tid);
     const frame = this.#held.get(tid)?.frame;
     this.writeRegisters(tid, registers.copy().set("orig_rax", -1n));
-    if (frame === undefined) {
-      toTrap(driven, () => (until === "syscall" ? singleStep(tid) : resume(tid)));
+    if (frame === undefined || until === "trap") {
+      toTrap(driven, () => (until === "trap" ? resume(tid) : singleStep(tid)));
       const after = readRegisters(tid);
-      toRest(driven, ownRegisters(original));
+      toRest(driven, frame === undefined ? ownRegisters(original) : backBy(frame, after));
       return after;
     }
     if (until === "return") toReturn(driven, frame);
@@ -346,6 +347,10 @@ export class StoppedThreads implements HeldThreads {
     this.letGo();
   }
 }
+
+/** The registers of a thread that is about to go the way back. */
+const backBy = ({ sp, restorer }: Frame, registers: Registers): Registers =>
+  registers.copy().set("rip", restorer).set("rsp", sp).set("orig_rax", -1n);
 
 function ownRegisters(registers: RegisterFile): Registers {
   assert(registers instanceof Registers, "they are those of a thread under ptrace");

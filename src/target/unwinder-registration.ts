@@ -120,7 +120,7 @@ export function registerFrames(
   const frames = isImage ? at : dataAddr(at + BigInt(image.fde));
   const doing = `register generated code with the unwinder at ${hex(unwinder.register)}`;
   const args = isImage ? [frames, at + BigInt(objectOffset)] : [frames];
-  remote.call(doing, unwinder.register, args, returnTo);
+  remote.invoke(doing, unwinder.register, args, returnTo);
   return { unwinder, frames };
 }
 
@@ -132,6 +132,6 @@ export function deregisterFrames(
 ): void {
   for (const { unwinder, frames } of registrations) {
     const doing = "take generated code from an unwinder's list";
-    remote.call(doing, unwinder.deregister, [frames], returnTo);
+    remote.invoke(doing, unwinder.deregister, [frames], returnTo);
   }
 }

@@ -11,7 +11,7 @@ import { makeRandom, newSeed } from "./random.ts";
 const script = fileURLToPath(new URL("borrow-script.mjs", import.meta.url));
 const dist = fileURLToPath(new URL("../../dist", import.meta.url));
 const activities = ["spin", "sleep", "poll", "pipe", "futex", "stack"];
-const kills = isSoak ? 200 : 8;
+const kills = isSoak ? 200 : 4;
 
 const borrow = (target: Target, ...args: readonly string[]): Running =>
   new Running(process.execPath, [script, dist, String(target.pid), ...args]);

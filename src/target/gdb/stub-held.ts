@@ -2,7 +2,7 @@
 import { assert, ensure } from "../../base/assert.ts";
 import { hex, type Pid, type Tid } from "../../base/brand.ts";
 import { PatchbayError } from "../../base/error.ts";
-import type { HeldThreads, RegisterFile } from "../process.ts";
+import type { HeldThreads, RegisterFile, RunUntil } from "../process.ts";
 import { StubRegisters } from "./registers.ts";
 import type { ThreadId } from "./stop-reply.ts";
 import type { StubProcess } from "./stub-process.ts";
@@ -66,6 +66,14 @@ export class StubHeld implements HeldThreads {
   /** A stub tells of signals before they are delivered: they are kept until the end. */
   blockSignals(): void {}
 
+  giveBack(tid: Tid, original: RegisterFile): void {
+    try {
+      this.writeRegisters(tid, original);
+    } catch {
+      // The thread is gone, and its registers with it.
+    }
+  }
+
   step(tid: Tid): boolean {
     return this.#go(tid, "step", "execute an instruction") !== undefined;
   }
@@ -96,7 +104,7 @@ export class StubHeld implements HeldThreads {
     doing: string,
     tid: Tid,
     registers: RegisterFile,
-    until: "syscall" | "trap",
+    until: RunUntil,
     original: RegisterFile,
   ): StubRegisters {
     const { client, backEnd } = this.#process;

@@ -216,6 +216,9 @@ export class StubProcess implements TargetProcess {
     return this.#entry;
   }
 
+  /** The stub's own end does not let a thread get back by itself. */
+  borrow(): undefined {}
+
   /** Puts the gate up, or what was there; what is to be put back. */
   raiseGate(): Uint8Array {
     const { syscallInstruction, threadInstruction = new Uint8Array(0) } = this.backEnd;
