@@ -40,7 +40,7 @@ import { Semaphores } from "./semaphores.ts";
 import { findRestorers, findSignalFrames } from "./signal-frames.ts";
 import { planForms, type SiteChanges } from "./site-forms.ts";
 import { byAddress, placeSites, SiteStates, type SiteTable } from "./sites.ts";
-import { stepOut } from "./step-out.ts";
+import { leaveCode } from "./step-out.ts";
 import { findDiffering } from "./text-patch.ts";
 import { type FindCopy, TextWriter, type WriteResult } from "./text-writer.ts";
 import { unwinderTableOffset } from "./thunk-ranges.ts";
@@ -70,8 +70,6 @@ const noNaming: Naming = {
 };
 /** How often removal waits for threads that are inside generated code. */
 const removalTries = 200;
-/** After so many tries, threads that are still inside are stepped out. */
-const unstepped = 20;
 
 type Parts = {
   readonly process: TargetProcess;
@@ -368,7 +366,7 @@ export class Injection {
       const start = performance.now();
       using threads = process.holdAll(this.#agent?.tid);
       this.#writer.restoreHeld();
-      const gone = this.#leaveThunks(threads, restorers, attempt < unstepped);
+      const gone = this.#leaveThunks(threads, restorers, attempt);
       threads.letGo();
       pauseMs = Math.max(pauseMs, performance.now() - start);
       if (gone) return { pauseMs };
@@ -377,17 +375,12 @@ export class Injection {
     return { pauseMs, left: "a signal handler that interrupted generated code has not returned" };
   }
 
-  /**
-   * Gets every thread and every stack out of the thunks; whether that worked out.
-   * @param waits threads leave by themselves. A thread that is stepped dies with its tracer.
-   */
-  #leaveThunks(threads: HeldThreads, restorers: ReadonlySet<bigint>, waits: boolean): boolean {
+  /** Gets every thread and every stack out of the thunks; whether that worked out. */
+  #leaveThunks(threads: HeldThreads, restorers: ReadonlySet<bigint>, attempt: number): boolean {
     const { process, mirror } = this.#parts;
     const { pc, sp } = process.backEnd.registers;
     const inside = (pc: bigint): boolean => this.#isGenerated(pc);
-    const isInside = (tid: Tid): boolean => inside(threads.readRegisters(tid).get(pc));
-    if (waits && threads.tids.some(isInside)) return false;
-    for (const tid of threads.tids) stepOut(threads, tid, pc, inside);
+    if (!leaveCode(threads, pc, inside, attempt)) return false;
     const maps = process.maps();
     if (mirror !== undefined) repairStacks(process, maps, mirror, this.#thunks.regions);
     return threads.tids.every((tid) => {
