@@ -12,6 +12,18 @@ export type Action =
       /** Whose rings: an index of `ThunkPlan.instances`. */
       readonly instance: number;
       readonly exits: boolean;
+      /** It is left out while the recording is switched off: `x86-64/trigger.ts`. */
+      readonly switched?: boolean;
+    }
+  /** Switches the instance's recording. */
+  | {
+      readonly kind: "trigger";
+      readonly instance: number;
+      readonly does: "traceon" | "traceoff";
+      /** Its number among the recording's triggers. */
+      readonly word: number;
+      /** What its events carry instead of a site's id. */
+      readonly mark: number;
     }
   /** Adds 1 to the function's counter in the instance's arena. */
   | { readonly kind: "count"; readonly instance: number }
@@ -21,6 +33,18 @@ export type Action =
   | { readonly kind: "redZone" }
   /** Goes through the list of all ops, whose address is in the word at `at`: `x86-64/walk.ts`. */
   | { readonly kind: "list"; readonly at: bigint };
+
+export type TriggerAction = Extract<Action, { readonly kind: "trigger" }>;
+
+/**
+ * The recording whose switch decides whether returns are hooked, so that a call's exit is recorded
+ * where its entry was; undefined where something else hooks them, too.
+ */
+export function switchOf(work: Work): number | undefined {
+  const [first, second] = work.filter(hooksReturn);
+  if (first?.kind !== "record" || second !== undefined) return undefined;
+  return first.switched === true ? first.instance : undefined;
+}
 
 /** An action that has to do with exits, too. */
 export type ExitAction = Extract<Action, { readonly exits: boolean }>;

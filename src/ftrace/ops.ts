@@ -9,7 +9,21 @@ import type { Wish } from "./record.ts";
 /** What happens at a function that an ops wants. */
 export type Handler =
   /** An event in the ring, at the entry or at entry and exit. */
-  | { readonly kind: "record"; readonly exits: boolean }
+  | {
+      readonly kind: "record";
+      readonly exits: boolean;
+      /** Not while a trigger has switched the recording off. */
+      readonly switched?: boolean;
+    }
+  /** The user's recording is switched. */
+  | {
+      readonly kind: "trigger";
+      readonly does: "traceon" | "traceoff";
+      /** Its number among the triggers of the recording, where it counts how often it acts. */
+      readonly word: number;
+      /** The site's id that marks the place in the trace. */
+      readonly mark: number;
+    }
   /** A count per function. */
   | { readonly kind: "count" }
   /** Calls, total and self time and a histogram of durations per function. */

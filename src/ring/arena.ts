@@ -59,7 +59,14 @@ export const control = {
   loaderSeen: 172,
   /** u32: 1 while the tracer wants threads to wait. */
   loaderArmed: 176,
+  /** u32: 1 while a recording that has triggers is switched off; written by the target, too. */
+  tracingOff: 180,
 } as const;
+
+/** Triggers that a recording can have. */
+export const triggersMax = 512;
+/** Offset of a trigger's word in the control page: how often it acts yet, an i32; -1: always. */
+export const triggerWord = (index: number): number => 1024 + 4 * index;
 
 /** In `control.nextRing`: every ring has an owner, until the drain says otherwise. */
 export const noRingLeft = -1;

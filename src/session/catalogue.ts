@@ -166,12 +166,12 @@ function parseTerms(doing: string, words: readonly string[]): Selection {
   const isTrigger = (term: FilterTerm): boolean => term.kind === "trigger";
   const trigger = parsed.value.findIndex(isTrigger);
   if (trigger >= 0) {
-    throw badFilter(doing, words[trigger] ?? "", "triggers can't be set here");
+    throw badFilter(doing, words[trigger] ?? "", "that is a trigger, which is set by --trigger");
   }
   return parsed.value.filter((term) => term.kind !== "trigger");
 }
 
-const badFilter = (doing: string, word: string, why: string): PatchbayError =>
+export const badFilter = (doing: string, word: string, why: string): PatchbayError =>
   new PatchbayError({ code: "bad-usage", doing, why: `filter ${word}: ${why}` });
 
 export type FilterHashes = { readonly filter: FtraceHash; readonly notrace: FtraceHash };

@@ -36,6 +36,8 @@ type Presence = {
   readonly more: MoreSites;
   readonly injected: Injected;
   readonly libraries: LaterLibraries;
+  /** The first id that is no function's, whatever libraries come. */
+  readonly firstMark: number;
 };
 
 /** The rules of this machine's vendor; Hygon makes AMD's processors. */
@@ -114,7 +116,9 @@ export class Host {
     const tracing = new Tracing({ pid, target, catalogue, presence, dispatch });
     const seats = (): Iterable<LocalSeat> => this.#seats;
     const parts = { pid, modules, watch, target, tracing, catalogue, more, seats };
-    return { tracing, catalogue, more, injected, libraries: await LaterLibraries.of(parts) };
+    const firstMark = catalogue.functions.length + laterFunctionsMax;
+    const libraries = await LaterLibraries.of(parts);
+    return { tracing, catalogue, more, injected, libraries, firstMark };
   }
 
   /** What there is now: libraries may have come and gone while nobody traced. */
@@ -126,7 +130,7 @@ export class Host {
   }
 
   async #seat(
-    { tracing, catalogue, injected }: Presence,
+    { tracing, catalogue, injected, firstMark }: Presence,
     request: SeatRequest,
     announce: Announce,
   ): Promise<Seat> {
@@ -145,7 +149,7 @@ export class Host {
     const seat = new LocalSeat({
       tracing,
       request,
-      rings: { arenaFd, shape, overwrite, table, exits, hasFrameWords },
+      rings: { arenaFd, shape, overwrite, table, exits, hasFrameWords, firstMark },
       instance,
       announce,
       leave: (isRunning) =>

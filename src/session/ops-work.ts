@@ -29,7 +29,9 @@ export function worksOf(update: Update): Pick<SiteChanges, "works" | "work"> {
 export function actionOf({ handler, name, instance }: Ops): Action {
   switch (handler.kind) {
     case "record":
-      return { kind: "record", instance, exits: handler.exits };
+      return { ...handler, instance };
+    case "trigger":
+      return { ...handler, instance };
     case "count":
       return { kind: "count", instance };
     case "statistics":

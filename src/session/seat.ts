@@ -51,6 +51,8 @@ export type Rings = {
   readonly table: bigint;
   /** Whether returns can be hooked. */
   readonly exits: boolean;
+  /** Ids that no function has, for marks in the trace: this one and those behind. */
+  readonly firstMark: number;
   /** Whether there are the words of frames that were asked for. */
   readonly hasFrameWords: boolean;
 };

@@ -32,6 +32,7 @@ import { type Announce, type RegisteredOps, type Seat, type SeatRequest, vacate 
 import { checkProgram, type LaunchOptions, startProgram } from "./start-program.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
 import type { EnabledFunction } from "./tracing.ts";
+import { armTriggers, markFunctions, parseTriggers, registerTriggers } from "./triggers.ts";
 import { reserveName, stopWork, type User } from "./user.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
@@ -51,6 +52,10 @@ export type RecordOptions = MoreSites & {
   readonly vendorRules?: VendorRules;
   /** How functions reach their ops, where that is possible; the best unless it is said. */
   readonly dispatch?: DispatchForm;
+  /** Functions that switch the recording: `FUNCTION:traceoff`, `FUNCTION:traceon:3`. */
+  readonly triggers?: readonly string[];
+  /** It begins switched off, until a trigger switches it on. */
+  readonly startsOff?: boolean;
 };
 
 /** What is counted without a recording. */
@@ -217,6 +222,11 @@ export class Session {
   async record(options: RecordOptions): Promise<Recording> {
     this.#check(options);
     const { flightRecorder: overwrite = false, exits = true, directory, filter } = options;
+    const { startsOff = false } = options;
+    const doing = `trace functions of process ${this.pid}`;
+    const triggers = parseTriggers(doing, options.triggers ?? []);
+    for (const { glob } of triggers) this.select({ include: [glob] });
+    const switched = startsOff || triggers.length > 0;
     const rings = {
       ringCount: options.threadsMax ?? threadsDefault,
       slotCount: (options.ringBytes ?? ringBytesDefault) / eventBytes,
@@ -243,7 +253,14 @@ export class Session {
     );
     await this.#begin(name, { kind: "record", recording }, seat, async () => {
       await drain.call("open");
-      return seat.register(name, { kind: "record", exits }, filter ?? {});
+      if (switched) {
+        armTriggers(seat.rings, triggers, startsOff);
+        const [program] = this.#about.modules;
+        await recording?.announce(markFunctions(seat.rings, program?.path ?? ""));
+        await registerTriggers(seat, triggers);
+      }
+      const handler = { kind: "record", exits, ...(switched ? { switched } : {}) } as const;
+      return seat.register(name, handler, filter ?? {});
     });
     return recording;
   }

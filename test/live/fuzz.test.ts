@@ -44,7 +44,7 @@ type Real = {
   readonly recording: Recording;
   readonly ops: Ops[];
 };
-type Command = fc.AsyncCommand<Model, Real, false>;
+type Command = fc.AsyncCommand<Model, Real>;
 
 const command = (
   text: string,

@@ -29,6 +29,8 @@ type Options = Required<MoreSites> & {
   readonly flightRecorder: boolean;
   readonly ringSize?: number;
   readonly maxThreads?: number;
+  readonly trigger: readonly string[];
+  readonly off: boolean;
   readonly dispatch?: DispatchForm;
   readonly qemu: boolean;
   readonly emulator?: string;
@@ -53,6 +55,8 @@ export function registerRecord(program: Command): void {
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
     .option("--max-threads <n>", "threads that record at the same time", parseCount)
+    .option("--trigger <trigger>", "FUNCTION:traceoff or :traceon, and :COUNT", collect, [])
+    .option("--off", "begin switched off, until a trigger switches it on", false)
     .addOption(dispatchOption())
     .option(
       "--qemu",
@@ -137,6 +141,8 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   ...moreSites(options),
   flightRecorder: options.flightRecorder,
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
+  ...(options.trigger.length === 0 ? {} : { triggers: options.trigger }),
+  ...(options.off ? { startsOff: true } : {}),
   ...(options.dispatch === undefined ? {} : { dispatch: options.dispatch }),
   ...(options.maxThreads === undefined ? {} : { threadsMax: options.maxThreads }),
 });

@@ -10,6 +10,7 @@ import { aloneBit } from "../../ring/layout.ts";
 import { type Action, hooksReturn, type Work } from "../work.ts";
 import { type InstancePlan, instanceOf, type Routine, record } from "./record.ts";
 import { emitStatisticsEntry, emitStatisticsExit } from "./statistics.ts";
+import { emitSwitchCheck, emitTrigger } from "./trigger.ts";
 import { emitWalk } from "./walk.ts";
 
 const { rax, rcx, rsp } = r64;
@@ -29,12 +30,29 @@ export type Place = {
   readonly slot: number | undefined;
 };
 
+/** Does `emit` unless the recording is switched off. */
+function emitSwitched(
+  routine: Routine,
+  { switched, instance }: Extract<Action, { kind: "record" }>,
+  emit: () => void,
+): void {
+  const off = routine.a.label();
+  if (switched === true) emitSwitchCheck(routine, instanceOf(routine, instance), off);
+  emit();
+  routine.a.bind(off);
+}
+
 function emitEntry(routine: Routine, action: Action, { site, slot }: Place): void {
   // The thunk's own concern.
   if (action.kind === "redZone") return;
   switch (action.kind) {
     case "record":
-      record(routine, instanceOf(routine, action.instance), "entry", site);
+      emitSwitched(routine, action, () =>
+        record(routine, instanceOf(routine, action.instance), "entry", site),
+      );
+      break;
+    case "trigger":
+      emitTrigger(routine, action);
       break;
     case "count":
       emitCount(routine, instanceOf(routine, action.instance), site);
@@ -58,13 +76,26 @@ function emitEntry(routine: Routine, action: Action, { site, slot }: Place): voi
 function emitExit(routine: Routine, action: Action, { site, slot }: Place): void {
   if (!hooksReturn(action)) return;
   const instance = instanceOf(routine, action.instance);
-  if (action.kind === "record") record(routine, instance, "exit", site);
-  else emitStatisticsExit(routine, instance, site, ensure(slot, "a hooked return"));
+  if (action.kind === "record") {
+    emitSwitched(routine, action, () => record(routine, instance, "exit", site));
+  } else emitStatisticsExit(routine, instance, site, ensure(slot, "a hooked return"));
 }
+
+/** What switches on comes first, what switches off last: their own functions are recorded. */
+const rank = (action: Action): number =>
+  action.kind !== "trigger" ? 1 : action.does === "traceon" ? 0 : 2;
 
 /** What is done at the entry. Clobbers what `record` does. */
 export function emitEntries(routine: Routine, work: Work, place: Place): void {
-  for (const action of work) emitEntry(routine, action, place);
+  const ordered = work.toSorted((a, b) => rank(a) - rank(b));
+  for (const action of ordered) emitEntry(routine, action, place);
+}
+
+/** What is done before it is known whether the recording is switched off. */
+export function emitSwitchingOn(routine: Routine, work: Work): void {
+  for (const action of work) {
+    if (action.kind === "trigger" && action.does === "traceon") emitTrigger(routine, action);
+  }
 }
 
 /** What is done at the exit. Clobbers what `record` does. */

@@ -38,11 +38,19 @@ import { codeAddr } from "../../base/brand.ts";
 import { type Assembled, Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
-import { hooksReturn, keepsRedZone, type Work } from "../work.ts";
-import { emitAlone, emitEntries, emitExits, emitUnwound, type Place } from "./actions.ts";
+import { hooksReturn, keepsRedZone, switchOf, type Work } from "../work.ts";
+import {
+  emitAlone,
+  emitEntries,
+  emitExits,
+  emitSwitchingOn,
+  emitUnwound,
+  type Place,
+} from "./actions.ts";
 import { emitPersonality } from "./personality.ts";
 import {
   finishRoutine,
+  instanceOf,
   makeRoutine,
   type Routine,
   restore,
@@ -51,6 +59,7 @@ import {
   type ThunkPlan,
 } from "./record.ts";
 import { emitTail } from "./tail.ts";
+import { emitSwitchCheck } from "./trigger.ts";
 
 /** A thunk before its holes are filled: `site` (an id), `body`, `enter` and `leave` (addresses). */
 export type ThunkTemplate = {
@@ -147,9 +156,11 @@ export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
   a.i("jmp", left);
   a.align(leftBytes);
   const leave = a.bindNew();
-  if (hooks) emitLeave(routine, work);
+  // Where the switch decides about hooking, what is hooked has been recorded.
+  const leaving = switchOf(work) === undefined ? work : splitSwitched(work).on;
+  if (hooks) emitLeave(routine, leaving);
   a.bind(left);
-  if (hooks) emitExits(routine, work, leftPlace);
+  if (hooks) emitExits(routine, leaving, leftPlace);
   a.i("ret");
   const { unwinders, mirrorDelta } = plan;
   const places = { unwinders, mirrorDelta, idAfterReturn };
@@ -165,8 +176,41 @@ export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
   };
 }
 
+/** The work of a call that is recorded, once that is decided; and of one that is not. */
+function splitSwitched(work: Work): { readonly on: Work; readonly off: Work } {
+  const rest = work.filter((action) => action.kind !== "trigger" || action.does !== "traceon");
+  return {
+    on: rest.map((action) => (action.kind === "record" ? { ...action, switched: false } : action)),
+    off: rest.filter((action) => !hooksReturn(action)),
+  };
+}
+
 /** The rest of `enter` where returns are hooked. */
 function emitHookingEntry(routine: Routine, work: Work): void {
+  const { a } = routine;
+  const instance = switchOf(work);
+  if (instance === undefined) {
+    emitHooking(routine, work);
+    return;
+  }
+  const switchedOff = a.label();
+  const { on, off } = splitSwitched(work);
+  emitSwitchingOn(routine, work);
+  emitSwitchCheck(routine, instanceOf(routine, instance), switchedOff);
+  emitHooking(routine, on);
+  a.bind(switchedOff);
+  emitEntries(routine, off, { ...place, slot: undefined });
+  emitGoOnBare(routine);
+}
+
+/** Leaves the return alone, and goes back to the thunk's way to the body for that. */
+function emitGoOnBare({ a }: Routine): void {
+  a.i("add", mem64(rsp, { disp: routineFrame.thunk }), outside - afterEnter);
+  restore(a);
+  a.i("ret");
+}
+
+function emitHooking(routine: Routine, work: Work): void {
   const { a, plan } = routine;
   const unmirrored = a.label();
   const inUse = a.label();
@@ -192,9 +236,7 @@ function emitHookingEntry(routine: Routine, work: Work): void {
 
   a.bind(unmirrored);
   emitAlone(routine, work, place);
-  a.i("add", mem64(rsp, { disp: routineFrame.thunk }), outside - afterEnter);
-  restore(a);
-  a.i("ret");
+  emitGoOnBare(routine);
 }
 
 function emitLeave(routine: Routine, work: Work): void {
