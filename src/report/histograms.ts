@@ -9,6 +9,18 @@ import { bucketCount, quantile, subBits } from "../ring/histogram.ts";
 const shift = 20 - subBits;
 const firstBucket = 1023 << subBits;
 
+/** Below it, a bucket is found without a detour through memory. */
+const shortTicks = 2 ** 31;
+
+/** The bucket of a number below `shortTicks`: its highest bit, and those behind it. */
+function shortBucket(ticks: number): number {
+  const whole = ticks | 0;
+  if (whole < 1) return 0;
+  const zeros = Math.clz32(whole);
+  const sub = ((whole << zeros) >>> (31 - subBits)) & ((1 << subBits) - 1);
+  return ((31 - zeros) << subBits) | sub;
+}
+
 export class Histograms {
   #counts: Uint32Array;
   readonly #scratch: Float64Array = new Float64Array(1);
@@ -28,10 +40,15 @@ export class Histograms {
 
   /** Counts a duration of `ticks`; 0 goes with 1, what is too long with the longest. */
   add(row: number, ticks: number): void {
+    const bucket = ticks < shortTicks ? shortBucket(ticks) : this.#longBucket(ticks);
+    const at = row * bucketCount + bucket;
+    this.#counts[at] = (this.#counts[at] ?? 0) + 1;
+  }
+
+  #longBucket(ticks: number): number {
     this.#scratch[0] = ticks;
     const wanted = ((this.#halves[1] ?? 0) >>> shift) - firstBucket;
-    const at = row * bucketCount + Math.max(0, Math.min(bucketCount - 1, wanted));
-    this.#counts[at] = (this.#counts[at] ?? 0) + 1;
+    return Math.max(0, Math.min(bucketCount - 1, wanted));
   }
 
   /** The ticks that `share` (0 to 1) of the row's durations do not exceed; 0 without durations. */

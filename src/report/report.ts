@@ -35,8 +35,15 @@ export type ThreadReport = {
   readonly functions: readonly FunctionReport[];
 };
 
+/** The calls that a thread was in when the trace ended, outermost first. */
+export type OpenCalls = { readonly tid: number; readonly calls: readonly string[] };
+
 export type Report = {
   readonly reports: readonly ThreadReport[];
+  /** Of threads that were in any. */
+  readonly open: readonly OpenCalls[];
+  /** Why the recording ended; undefined where it goes on or was cut short. */
+  readonly ended: string | undefined;
   /** Exits of calls that began before the trace did, or whose entries were lost. */
   readonly unmatchedExits: number;
   readonly summary: TraceSummary;
@@ -68,15 +75,23 @@ export function reportTrace(trace: Trace, options: ReportOptions = {}): Report {
   const siteEnd = trace.functions.siteEnd;
   const all = new Statistics(siteEnd);
   const byThread = new Map<number, Statistics>();
+  const open: OpenCalls[] = [];
+  let current: { readonly tid: number; readonly statistics: Statistics } | undefined;
+  const closeThread = (): void => {
+    const calls = current?.statistics.takeOpen().map((site) => trace.functions.name(site)) ?? [];
+    if (current !== undefined && calls.length > 0) open.push({ tid: current.tid, calls });
+  };
   const statisticsOf = (thread: TraceThread): Statistics => {
-    if (options.perThread !== true) return all;
-    const own = new Statistics(siteEnd);
-    byThread.set(thread.index, own);
-    return own;
+    closeThread();
+    const statistics = options.perThread === true ? new Statistics(siteEnd) : all;
+    if (options.perThread === true) byThread.set(thread.index, statistics);
+    current = { tid: thread.first.tid, statistics };
+    return statistics;
   };
   checkSelection(trace, options);
   const wants = wantsThread(options);
   const reader = new TraceReader(trace, statisticsOf, { wants }).readAll();
+  closeThread();
   const each = options.perThread === true ? [...byThread] : [[-1, all] as const];
   return {
     reports: each.map(([index, statistics]) => ({
@@ -84,6 +99,8 @@ export function reportTrace(trace: Trace, options: ReportOptions = {}): Report {
       name: reader.readers[index]?.threadName ?? "",
       functions: selectRows(trace, statistics.tallies(), options),
     })),
+    open,
+    ended: trace.session.end?.reason,
     unmatchedExits: each.reduce((sum, [, statistics]) => sum + statistics.orphans, 0),
     summary: summarize(trace, reader),
   };
@@ -152,8 +169,26 @@ export function formatReport(report: Report, limit: number, paint: Paint): reado
       `${exits} of calls whose entry is not in the trace: they began before it, or it was lost`,
     );
   }
+  lines.push(...formatDeath(report, paint));
   const caveats = formatCaveats(report.summary).map((line) => paint("warning", line));
   return [...lines, ...caveats];
+}
+
+/** Threads that are shown, and calls of each, the innermost ones. */
+const threadsShown = 16;
+const openShown = 8;
+
+/** Of a program that was killed, or ended nobody knows how: where its threads were. */
+function formatDeath({ ended, open }: Report, paint: Paint): readonly string[] {
+  if (ended === undefined || !/^the program (was killed|ended)/.test(ended)) return [];
+  const lines = open.slice(0, threadsShown).map(({ tid, calls }) => {
+    const shown = calls.slice(-openShown).map((name) => paint("name", name));
+    const more = calls.length > openShown ? "... > " : "";
+    return `thread ${tid} was in ${more}${shown.join(" > ")}`;
+  });
+  const hidden = open.length - lines.length;
+  if (hidden > 0) lines.push(`and ${plural(hidden, "thread")} more`);
+  return lines.length === 0 ? [] : [paint("warning", ended), ...lines];
 }
 
 function formatFunctions(thread: ThreadReport, limit: number, paint: Paint): readonly string[] {

@@ -24,15 +24,19 @@ export type Tally = {
   readonly p99: number;
 };
 
-/** A row is one cache line: seven numbers and room for one more. */
+/** A row is one cache line. What most calls would have to add to is derived from the others. */
 const rowLength = 8;
-const calls = 0;
+/** Calls that are not complete. */
+const partial = 0;
 const complete = 1;
-const total = 2;
-const self = 3;
-const sum = 4;
-const min = 5;
-const max = 6;
+/** Durations of all calls, and of those within calls of the same function. */
+const all = 2;
+const nested = 3;
+const self = 4;
+/** Durations of calls that are not complete. */
+const unsure = 5;
+const min = 6;
+const max = 7;
 
 const rowsFirst = 64;
 
@@ -40,6 +44,8 @@ const rowsFirst = 64;
 export class Statistics implements CallVisitor {
   /** Exits of calls that began before the trace, or whose entries were lost. */
   orphans = 0;
+  /** Sites of the calls that were open at the end of the thread that is told of, innermost first. */
+  #openAtEnd: number[] = [];
   /** Each function's row, -1 for none yet: only functions that are called take memory. */
   #rowOf: Int32Array;
   /** How many calls of each function are open. Apart from the rows, so that it stays in a cache. */
@@ -66,13 +72,17 @@ export class Statistics implements CallVisitor {
     const duration = end - start;
     const open = (this.#open[site] ?? 0) - 1;
     this.#open[site] = open;
-    rows[at + calls] = (rows[at + calls] ?? 0) + 1;
-    if (open === 0) rows[at + total] = (rows[at + total] ?? 0) + duration;
+    rows[at + all] = (rows[at + all] ?? 0) + duration;
+    if (open > 0) rows[at + nested] = (rows[at + nested] ?? 0) + duration;
     rows[at + self] = (rows[at + self] ?? 0) + own;
-    if (how > callEnd.unwound) return;
+    if (how > callEnd.unwound) {
+      rows[at + partial] = (rows[at + partial] ?? 0) + 1;
+      rows[at + unsure] = (rows[at + unsure] ?? 0) + duration;
+      if (how === callEnd.open) this.#openAtEnd.push(site);
+      return;
+    }
     const count = rows[at + complete] ?? 0;
     rows[at + complete] = count + 1;
-    rows[at + sum] = (rows[at + sum] ?? 0) + duration;
     if (count === 0 || duration < (rows[at + min] ?? 0)) rows[at + min] = duration;
     if (duration > (rows[at + max] ?? 0)) rows[at + max] = duration;
     this.#histograms.add(row, duration);
@@ -81,7 +91,7 @@ export class Statistics implements CallVisitor {
   point(site: number): void {
     if (site >= this.#open.length) this.#grow(site);
     const at = this.#row(site) * rowLength;
-    this.#rows[at + calls] = (this.#rows[at + calls] ?? 0) + 1;
+    this.#rows[at + partial] = (this.#rows[at + partial] ?? 0) + 1;
   }
 
   orphan(): void {
@@ -90,6 +100,13 @@ export class Statistics implements CallVisitor {
 
   gap(): void {
     // How much was lost is in the reader's totals.
+  }
+
+  /** Where the thread that was told of was at its end: sites, outermost first. */
+  takeOpen(): readonly number[] {
+    const sites = this.#openAtEnd.reverse();
+    this.#openAtEnd = [];
+    return sites;
   }
 
   /** The functions that were called, by site. */
@@ -103,11 +120,11 @@ export class Statistics implements CallVisitor {
       Math.min(number(max), Math.max(number(min), this.#histograms.quantile(row, share)));
     return {
       site,
-      calls: number(calls),
+      calls: number(complete) + number(partial),
       complete: number(complete),
-      total: number(total),
+      total: number(all) - number(nested),
       self: number(self),
-      sum: number(sum),
+      sum: number(all) - number(unsure),
       min: number(min),
       max: number(max),
       p50: quantile(0.5),

@@ -3,7 +3,18 @@
  * trace has the same ones, left in the same way.
  */
 import { describe, expect, it } from "vitest";
-import { api, type Build, compile, isSoak, run, Target, tempDir, tracePath } from "./harness.ts";
+import {
+  api,
+  type Build,
+  compile,
+  isSoak,
+  patchbay,
+  run,
+  startRecording,
+  Target,
+  tempDir,
+  tracePath,
+} from "./harness.ts";
 import { type CallLog, findDifference, parseOwnLog, traceLog } from "./own-log.ts";
 import { changedTextBytes } from "./process-state.ts";
 import { countThreads, countTrace } from "./trace-counts.ts";
@@ -139,4 +150,25 @@ describe("64 threads whose rings overflow", () => {
     const [tid = 0, calls = 0] = line.split(" ").map(Number);
     return [tid, calls];
   };
+});
+
+describe("a program that crashes", () => {
+  it("has a trace up to then, which says where its threads were", async () => {
+    const program = compileRude();
+    const directory = tracePath();
+    const target = await Target.start(program, "crash");
+    const recording = await startRecording(
+      ...["-p", String(target.pid), "-F", "traced_*", "-o", directory],
+    );
+    target.send("begin");
+    expect((await target.ended).status).toBe(139);
+    await recording.ended;
+    const calls = [">traced_leaf", "<traced_leaf", ...Array(6).fill(">traced_fault")];
+    const open = Array(6).fill("?open traced_fault");
+    expect([...traceLog(directory).values()]).toEqual([[...calls, ...open]]);
+    const { stdout } = await patchbay("report", directory);
+    const chain = Array(6).fill("traced_fault").join(" > ");
+    expect(stdout).toContain("\nthe program ended\n");
+    expect(stdout).toContain(`thread ${target.pid} was in ${chain}`);
+  });
 });
