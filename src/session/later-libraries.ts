@@ -5,6 +5,7 @@
  */
 import type { Pid } from "../base/brand.ts";
 import { addModule, type Catalogue, type CataloguedFunction, moveFunctions } from "./catalogue.ts";
+import { LaterUnwinders } from "./later-unwinders.ts";
 import { findLoader, LibraryWatch, loaderState } from "./library-watch.ts";
 import type { MoreSites } from "./more-sites.ts";
 import type { Module, ModuleWatch } from "./process-modules.ts";
@@ -33,6 +34,7 @@ export class LaterLibraries {
   readonly #first: number;
   /** Ids of the functions of each module that was ever there, by its file. */
   readonly #ids = new Map<string, readonly number[]>();
+  readonly #unwinders: LaterUnwinders;
   #watch: LibraryWatch | undefined;
   /** Lets changes go on that have to wait while libraries are being unmapped. */
   #resume: (() => void) | undefined;
@@ -40,6 +42,7 @@ export class LaterLibraries {
 
   private constructor(parts: Parts) {
     this.#parts = parts;
+    this.#unwinders = new LaterUnwinders(parts);
     this.#first = parts.catalogue.functions.length;
     for (const { id, module } of parts.catalogue.functions) {
       const ids = this.#ids.get(fileOf(module)) ?? [];
@@ -63,6 +66,7 @@ export class LaterLibraries {
   async end(): Promise<void> {
     await this.#watch?.end();
     this.#goOn();
+    await this.#unwinders.end();
   }
 
   async #onChange(state: number): Promise<void> {
@@ -81,6 +85,7 @@ export class LaterLibraries {
     } finally {
       this.#goOn();
     }
+    for (const module of came) this.#unwinders.arrive(module);
     for (const module of came) await this.#arrive(module);
   }
 

@@ -71,6 +71,8 @@ export type TargetHandlers = {
   change(changes: SiteChanges): ChangeResult;
   /** A library has come: its sites take these rows. */
   addSites(sites: Uint32Array, part: SiteTable): void;
+  /** A library has brought unwinders, which can be called. */
+  learnUnwinders(facts: TargetFacts): void;
   /** A library has gone: nothing is written to its sites any more. */
   forgetSites(sites: Uint32Array): void;
   /**
@@ -175,6 +177,7 @@ const handlers: TargetHandlers = {
   releaseInstance: (presence, instance) => instancesOf(presence).release(instance),
   change: (changes) => getInjection().change(changes),
   addSites: (sites, part) => getInjection().addSites(sites, part),
+  learnUnwinders: (facts) => getInjection().learnUnwinders(facts),
   forgetSites: (sites) => getInjection().forget(sites),
   watchLoader: (at) => (getInjection().watchLoader(at) ? getInjection().arenaFd : undefined),
   counters: (presence, instance) =>

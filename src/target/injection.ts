@@ -214,6 +214,11 @@ export class Injection {
     this.#writer.forget(sites);
   }
 
+  /** Tells unwinders that have come since about the thunks. */
+  learnUnwinders(facts: TargetFacts): void {
+    this.#unwinders.learn(facts);
+  }
+
   /** Lets the loader, whose function for debuggers is at `at`, wait; whether it does. */
   watchLoader(at: bigint): boolean {
     if (this.#agent === undefined) return false;

@@ -172,3 +172,29 @@ describe("a program that crashes", () => {
     expect(stdout).toContain(`thread ${target.pid} was in ${chain}`);
   });
 });
+
+// Nothing tells when the unwinder has been told; a machine may be too busy for any time to wait.
+describe.runIf(isSoak)("a library that brings the first unwinder", () => {
+  it("throws through traced functions", async () => {
+    const flags = ["-O2", "-g", "-fexceptions", five];
+    const library = compile("late-library.cc", {
+      compiler: "g++",
+      flags: [...flags, "-fPIC", "-shared"],
+    });
+    const target = await Target.start(compile("late.c", { flags }), library);
+    const directory = tracePath();
+    await using session = await api.attach(target.pid);
+    const filter = { include: ["traced_*", "plug_*"] };
+    const recording = await session.record({ directory, filter });
+    target.send("load");
+    await target.line(/^loaded/);
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    target.send("call");
+    expect(await target.numbers()).toEqual({ caught: 100 });
+    expect(await recording.stop()).toMatchObject({ lost: 0 });
+    target.send("end");
+    expect(await target.ended).toEqual({ status: 0, signal: null });
+    const { unwound } = countTrace(directory);
+    expect(unwound).toBeGreaterThan(0);
+  });
+});
