@@ -44,7 +44,7 @@ const rowsFirst = 64;
 export class Statistics implements CallVisitor {
   /** Exits of calls that began before the trace, or whose entries were lost. */
   orphans = 0;
-  /** Sites of the calls that were open at the end of the thread that is told of, innermost first. */
+  /** Sites of the calls that are open at the end of the present thread, innermost first. */
   #openAtEnd: number[] = [];
   /** Each function's row, -1 for none yet: only functions that are called take memory. */
   #rowOf: Int32Array;

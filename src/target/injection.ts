@@ -99,7 +99,7 @@ export class Injection {
   #gate: LoaderGate | undefined;
   /** By site: the number of the work whose thunk it jumps to; 0 where it jumps to none. */
   readonly #kinds: Uint16Array;
-  readonly #unwinders: UnwinderLink;
+  readonly unwinders: UnwinderLink;
   readonly #agent: Agent | undefined;
   /** A thread that is stopped already and stands for all (a program that was just launched). */
   #held: HeldThreads | undefined;
@@ -126,13 +126,13 @@ export class Injection {
     const { facts, mirror } = parts;
     const agentTid = (): Tid | undefined => this.#agent?.tid;
     const table = plan.unwinders;
-    this.#unwinders = new UnwinderLink({ process, facts, mirror, table, agentTid }, held);
+    this.unwinders = new UnwinderLink({ process, facts, mirror, table, agentTid }, held);
     this.#thunks = new ThunkStore({
       process,
       plan: { ...plan, instances: this.instances.plans },
       sites,
       map: (start, bytes) => this.#map(start, bytes),
-      register: (region) => this.#unwinders.register(region),
+      register: (region) => this.unwinders.register(region),
     });
     const { callOps } = process.backEnd;
     if (callOps === undefined || this.#agent === undefined) return;
@@ -192,7 +192,7 @@ export class Injection {
   released(): void {
     this.#held = undefined;
     this.#writer.released();
-    this.#unwinders.released();
+    this.unwinders.released();
   }
 
   /**
@@ -212,11 +212,6 @@ export class Injection {
     for (const site of sites) this.#kinds[site] = 0;
     this.#called?.forget(sites);
     this.#writer.forget(sites);
-  }
-
-  /** Tells unwinders that have come since about the thunks. */
-  learnUnwinders(facts: TargetFacts): void {
-    this.#unwinders.learn(facts);
   }
 
   /** Lets the loader, whose function for debuggers is at `at`, wait; whether it does. */
@@ -336,7 +331,7 @@ export class Injection {
     const { left, pauseMs } = this.#vacate();
     if (left !== undefined) return { left, pauseMs };
     // Nobody is in the thunks, and nobody finds a way there any more: the rest holds one thread.
-    if (!this.#unwinders.deregister()) {
+    if (!this.unwinders.deregister()) {
       return { pauseMs, left: "no thread could be made to take it from the unwinder's list" };
     }
     const { process } = this.#parts;
