@@ -111,9 +111,9 @@ export const poll: (fds: Uint8Array, count: bigint, timeoutMs: number) => number
 );
 /** close(2), for descriptors that Node has not opened: it complains of them in workers. */
 export const close: (fd: number) => number = declare("int close(int fd)");
-/** Sends a signal to one thread of a process. */
-export const tgkill: (pid: number, tid: number, signal: number) => number = declare(
-  "int tgkill(int pid, int tid, int signal)",
+/** @param time receives seconds and nanoseconds. */
+export const clockGetTime: (clock: number, time: BigInt64Array) => number = declare(
+  "int clock_gettime(int clock, _Inout_ int64_t *time)",
 );
 
 type Syscall = (

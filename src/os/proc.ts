@@ -150,6 +150,26 @@ export const readStat = (pid: Pid): ProcessStat =>
     };
   });
 
+/** Time that a thread has run so far, in ns; undefined when it is gone. */
+export function runTimeNs(pid: Pid, tid: Tid): bigint | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8");
+    return BigInt(text.split(" ")[0] ?? "0");
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a thread sleeps in the kernel, or is gone: it is neither running nor ready to. */
+export function isAsleep(pid: Pid, tid: Tid): boolean {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${tid}/stat`, "utf8");
+    return text.slice(text.lastIndexOf(")") + 2)[0] !== "R";
+  } catch {
+    return true;
+  }
+}
+
 /**
  * Whether the process (the one that started at `startTime`, if given) is there and no zombie. Its
  * first thread may have ended while others go on.

@@ -1,7 +1,7 @@
 /**
  * The time stamp counter, read by a few instructions of our own, and how fast it runs.
  */
-import { callU64, mmap, mprotect, viewMemory } from "./libc.ts";
+import { callU64, clockGetTime, mmap, mprotect, viewMemory } from "./libc.ts";
 
 /** rdtsc; shl rdx, 32; or rax, rdx; ret */
 const readTsc = Uint8Array.of(0x0f, 0x31, 0x48, 0xc1, 0xe2, 0x20, 0x48, 0x09, 0xd0, 0xc3);
@@ -22,8 +22,16 @@ export function tscNow(): bigint {
   return callU64(entry);
 }
 
-/** Ticks of the emulated counter of AArch64 (CNTVCT_EL0) under qemu-user: every 16 ns. */
+/** CNTVCT_EL0 under qemu-user is the time of day, in ticks of 16 ns. */
 const emulatedCounterNs = 16n;
+const clockRealTime = 0;
+const time = new BigInt64Array(2);
+
+function emulatedCounter(): bigint {
+  clockGetTime(clockRealTime, time);
+  const [seconds = 0n, ns = 0n] = time;
+  return (seconds * 1_000_000_000n + ns) / emulatedCounterNs;
+}
 
 /**
  * The clocks that generated code reads: the time stamp counter, which emulators pass on to
@@ -33,7 +41,7 @@ export type ClockName = "tsc" | "emulated-cntvct";
 
 const clocks: Readonly<Record<ClockName, () => bigint>> = {
   tsc: tscNow,
-  "emulated-cntvct": () => process.hrtime.bigint() / emulatedCounterNs,
+  "emulated-cntvct": emulatedCounter,
 };
 
 /** Reads the clock `name` now, in its ticks. */

@@ -123,14 +123,6 @@ function firstOwnInstruction(program: ProgramFile, entry: bigint): CodeAddr {
   });
 }
 
-/** How often an emulated program's signals are looked for, which wait for us, in ms. */
-const attendMs = 2;
-
-/** Passes an emulated program's signals on to it, while nobody is held. */
-function attend(): void {
-  if (held === undefined) stub?.attend();
-}
-
 const getInjection = (): Injection => ensure(present, "inject comes first");
 const instancesOf = (presence: number): Instances =>
   ensure(injections.get(presence), `presence ${presence}`).instances;
@@ -162,7 +154,6 @@ const handlers: TargetHandlers = {
     );
     ({ process: stub, held } = emulated);
     launched = stub.pid;
-    setInterval(attend, attendMs);
     return { pid: stub.pid, path, entry: emulated.entry, sysroot: emulated.sysroot };
   },
   hangUp: () => stub?.hangUp(),

@@ -60,6 +60,15 @@ export function findRoomNear(
   return found;
 }
 
+/** The lowest room for `bytes` at `from` or above it; 0 when there is none. */
+export function findRoomAbove(maps: readonly Mapping[], from: bigint, bytes: bigint): bigint {
+  for (const gap of gaps(maps)) {
+    const start = pageUp(gap.start < from ? from : gap.start);
+    if (gap.end - start >= bytes) return start;
+  }
+  return 0n;
+}
+
 /** The mirror of the stacks' window: `delta` is added to a stack slot's address to get its own. */
 export type Mirror = {
   readonly base: bigint;

@@ -151,19 +151,21 @@ export type Arena = {
  */
 export function mapArena(
   mapper: Mapper,
-  { pid, memory }: TargetProcess,
+  process: TargetProcess,
   scratch: DataAddr,
   { shape, overwrite }: { readonly shape: ArenaShape; readonly overwrite: boolean },
   place = 0n,
 ): Arena {
   const { caller } = mapper;
+  const { pid, memory } = process;
   const size = BigInt(arenaBytes(shape));
   memory.write(scratch, new TextEncoder().encode("patchbay\0"));
   const theirs = caller.syscall("make the rings", "memfdCreate", scratch, memfdCloseOnExec);
   memory.write(scratch, new Uint8Array(16));
   caller.syscall("size the rings", "ftruncate", theirs, size);
   const protection = prot.read | prot.write;
-  const at = mapper.mapFile("map the rings", place, size, protection, mapFlag.shared, theirs);
+  const near = place === 0n ? process.roomForRings(size) : place;
+  const at = mapper.mapFile("map the rings", near, size, protection, mapFlag.shared, theirs);
   const fd = openSync(`${procFolder(pid)}/fd/${theirs}`, "r+");
   writeControlPage(fd, shape, overwrite ? unlimitedRoom : BigInt(shape.slotCount));
   return { at: dataAddr(at), fd, theirFd: theirs, shape };

@@ -32,6 +32,7 @@ import { bringInAgent, onHeldThread } from "./bring-in.ts";
 import { CalledSites, type Naming } from "./called-sites.ts";
 import { isInRegion } from "./code-region.ts";
 import { Instances, type SystemWork } from "./instances.ts";
+import { leaveThere, type RemoveResult } from "./leave-there.ts";
 import { LoaderGate } from "./loader-gate.ts";
 import { repairStacks } from "./mirror-repair.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
@@ -48,6 +49,7 @@ import { ThunkStore } from "./thunk-store.ts";
 import { type TargetFacts, UnwinderLink } from "./unwinder-link.ts";
 
 export type { InjectOptions } from "./bootstrap.ts";
+export type { RemoveResult } from "./leave-there.ts";
 export { type SiteChanges, siteForm } from "./site-forms.ts";
 export type { SiteTable } from "./sites.ts";
 export type { TargetFacts } from "./unwinder-link.ts";
@@ -55,12 +57,6 @@ export type { TargetFacts } from "./unwinder-link.ts";
 export type ChangeResult = WriteResult & {
   /** Sites whose bytes were not what they should be; they are left alone for good. */
   readonly refused: readonly number[];
-};
-
-export type RemoveResult = {
-  readonly pauseMs: number;
-  /** Why some memory had to stay mapped; absent when all of it is gone. */
-  readonly left?: string;
 };
 
 /** No literal is written. */
@@ -328,6 +324,7 @@ export class Injection {
     this.#semaphores.release();
     this.#gate?.remove();
     this.#writer.restore();
+    if (!this.#parts.process.holdsAll) return leaveThere(this.#writer, this.#agent);
     const { left, pauseMs } = this.#vacate();
     if (left !== undefined) return { left, pauseMs };
     // Nobody is in the thunks, and nobody finds a way there any more: the rest holds one thread.

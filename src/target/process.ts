@@ -66,9 +66,13 @@ export type TargetProcess = Disposable & {
   readonly memory: TargetMemory;
   /** A mirrored window of the stacks spans 2 to the power of this, in bytes. */
   readonly mirrorWindowBits: number;
+  /** Where `bytes` of rings had best be mapped; 0 where that does not matter. */
+  roomForRings(bytes: bigint): bigint;
   maps(): readonly Mapping[];
   /** Threads in the order of their birth. */
   threads(): readonly Tid[];
+  /** Whether all threads can be held together. */
+  readonly holdsAll: boolean;
   /** Holds every thread but `except` (the agent). */
   holdAll(except?: Tid): HeldThreads;
   /** Holds one thread, whichever is to be had. */
@@ -85,6 +89,11 @@ export type TargetProcess = Disposable & {
   syscallGate(): CodeAddr;
   /** The thread pointer of a held thread. */
   threadPointer(held: HeldThreads, tid: Tid): bigint;
+  /**
+   * Waits until every thread but `except` has come to the end of the instructions that it is in
+   * the midst of: where threads can't be held to see where they are.
+   */
+  awaitProgress(except: Tid | undefined): void;
   /** Does what has to be done now and then while somebody waits for the process. */
   attend(): void;
 };

@@ -15,12 +15,17 @@ export class PtraceProcess implements TargetProcess {
   readonly memory: ProcessMemory;
   /** 2 TiB, the top of which holds every stack. */
   readonly mirrorWindowBits = 41;
+  readonly holdsAll = true;
 
   #wayBack: { readonly found: WayBack | undefined } | undefined;
 
   constructor(pid: Pid) {
     this.pid = pid;
     this.memory = new ProcessMemory(pid);
+  }
+
+  roomForRings(): bigint {
+    return 0n;
   }
 
   maps(): readonly Mapping[] {
@@ -77,6 +82,10 @@ export class PtraceProcess implements TargetProcess {
 
   threadPointer(held: HeldThreads, tid: Tid): bigint {
     return held.readRegisters(tid).get(this.backEnd.registers.thread);
+  }
+
+  awaitProgress(): void {
+    assert(!this.holdsAll, "where threads can be held, they are looked at");
   }
 
   attend(): void {

@@ -243,6 +243,10 @@ export class TextWriter {
   /** Gets every thread out of the no-ops of windows whose first byte leads past them by now. */
   #drain(windows: Windows): void {
     const process = this.#process;
+    if (this.#held === undefined && !process.holdsAll) {
+      process.awaitProgress(this.#agent?.tid);
+      return;
+    }
     const maps = process.maps();
     const restorers = findRestorers(process.memory, maps);
     const end = (pc: bigint): bigint | undefined => endAround(windows, pc);
@@ -324,6 +328,12 @@ export class TextWriter {
       if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
       this.#agentless = error.why;
     }
+  }
+
+  /** Whether `restore` has left nothing to `restoreHeld`. */
+  get isRestored(): boolean {
+    if (this.#agent === undefined || this.#agentless !== undefined) return false;
+    return this.#states.touchedSites().every((site) => this.#hasWayBack(site));
   }
 
   /** Puts back what `restore` could not; all threads are held. */

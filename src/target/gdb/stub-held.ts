@@ -144,12 +144,9 @@ export class StubHeld implements HeldThreads {
   letGo(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    const { client } = this.#process;
-    if (client.stop?.kind !== "stopped") return;
+    if (this.#process.client.stop?.kind !== "stopped") return;
     if (this.#gate !== undefined) this.#process.lowerGate(this.#gate);
-    const [first = 0, ...rest] = this.#signals;
-    client.resume({ action: "continue", signal: first });
-    this.#process.resend(rest);
+    this.#process.letRun(this.#signals);
   }
 
   [Symbol.dispose](): void {

@@ -4,16 +4,26 @@
  *
  * Two kinds of stub. A debugger's (gdbserver) traces a process of this machine: when one thread
  * stops, all do. An emulator's (qemu-user) stops the thread alone that a signal or a breakpoint
- * has come to: the others run on; and it listens only while a thread is stopped. So here it holds
- * one thread at a time, whichever is asked for, by sending SIGINT to it.
+ * has come to, while the others run on, and tells of every signal before the program gets it. So
+ * an emulator's stub is only there until the program runs: it holds the one thread that there is
+ * then, and is left while it does. An emulator that finds nobody listening lets its program go on
+ * for good; one whose signal nobody wants to hear of dies of it (SIGPIPE).
  */
 import { ensure } from "../../base/assert.ts";
-import { type CodeAddr, type Pid, type Tid, pid as toPid, tid as toTid } from "../../base/brand.ts";
+import { type CodeAddr, type Pid, type Tid, tid as toTid } from "../../base/brand.ts";
 import { PatchbayError } from "../../base/error.ts";
 import type { BackEnd } from "../../codegen/back-end.ts";
-import { kill, tgkill } from "../../os/libc.ts";
-import { listThreads, type Mapping, ProcessMemory, readMaps, readStatus } from "../../os/proc.ts";
-import { signal } from "../../os/ptrace.ts";
+import { kill } from "../../os/libc.ts";
+import {
+  isAsleep,
+  listThreads,
+  type Mapping,
+  ProcessMemory,
+  readMaps,
+  runTimeNs,
+} from "../../os/proc.ts";
+import { nap, signal } from "../../os/ptrace.ts";
+import { findRoomAbove } from "../address-space.ts";
 import type { TargetMemory, TargetProcess } from "../process.ts";
 import type { GdbClient } from "./client.ts";
 import { linuxSignal, type StopReply } from "./stop-reply.ts";
@@ -22,6 +32,12 @@ import { StubHeld } from "./stub-held.ts";
 /** Longest wait for a thread to stop, in ms. */
 const stopTimeoutMs = 10_000;
 const interruptSignal = 2;
+/** More than an emulator takes for one block of instructions, in ns of a thread's own time. */
+const progressNs = 1_000_000n;
+/** Longest wait for a thread that is ready to run, in ms. */
+const progressTimeoutMs = 20_000;
+/** qemu-user maps what programs ask for from 256 or 340 GiB on. */
+const ringsFrom = 0x70_0000_0000n;
 
 /** How a program under a stub has ended. */
 export type StubEnd = Extract<StopReply, { kind: "exited" | "killed" }>;
@@ -48,6 +64,7 @@ export class StubProcess implements TargetProcess {
    * its stacks lie close to each other.
    */
   readonly mirrorWindowBits: number;
+  readonly holdsAll: boolean;
   readonly #entry: CodeAddr;
   readonly #memory: ProcessMemory;
   #end: StubEnd | undefined;
@@ -59,6 +76,7 @@ export class StubProcess implements TargetProcess {
     this.client = client;
     this.backEnd = backEnd;
     this.#entry = entry;
+    this.holdsAll = kind === "debugger";
     this.mirrorWindowBits = kind === "emulator" ? 32 : 41;
     this.#memory = new ProcessMemory(pid);
     this.memory = {
@@ -89,70 +107,41 @@ export class StubProcess implements TargetProcess {
     }
   }
 
+  /** Far from where the stacks of an emulated program are: all of these are to be mirrored. */
+  roomForRings(bytes: bigint): bigint {
+    return this.kind === "debugger" ? 0n : findRoomAbove(this.maps(), ringsFrom, bytes);
+  }
+
   maps(): readonly Mapping[] {
     return readMaps(this.pid);
   }
 
   threads(): readonly Tid[] {
-    const all = listThreads(this.pid);
-    return this.kind === "debugger" ? all : all.filter((tid) => this.#isProgram(tid));
-  }
-
-  /** Whether a thread of the emulator runs the program: its own ones block most signals. */
-  #isProgram(tid: Tid): boolean {
-    try {
-      const blocked = readStatus(toPid(tid)).get("SigBlk") ?? "0";
-      return (BigInt(`0x${blocked}`) & (1n << BigInt(interruptSignal - 1))) === 0n;
-    } catch (error) {
-      if (error instanceof PatchbayError && error.code === "no-such-process") return false;
-      throw error;
-    }
+    return listThreads(this.pid);
   }
 
   holdAll(except?: Tid): StubHeld {
-    if (this.kind === "emulator") {
-      throw new PatchbayError({
-        code: "unsupported",
-        doing: `hold all threads of process ${this.pid}`,
-        why: "the emulator's stub holds one thread at a time",
-      });
-    }
     return this.#stopAny(this.threads().filter((tid) => tid !== except));
   }
 
   holdOne(): StubHeld {
-    for (const tid of this.threads()) {
-      const held = this.hold(tid);
-      if (held !== undefined) return held;
-    }
-    throw this.#gone("hold a thread");
+    return this.#stopAny(this.threads());
   }
 
   hold(tid: Tid): StubHeld | undefined {
-    if (this.kind === "debugger") return this.#stopAny([tid]);
-    this.attend();
-    if (this.#end !== undefined || tgkill(this.pid, tid, interruptSignal) !== 0) return undefined;
-    const deadline = performance.now() + stopTimeoutMs;
-    for (;;) {
-      const stop = this.#next(deadline - performance.now());
-      if (stop === undefined) {
-        throw new PatchbayError({
-          code: "system",
-          doing: `hold thread ${tid} of process ${this.pid}`,
-          why: `it did not stop within ${stopTimeoutMs / 1000} s`,
-          hint: "it may block SIGINT, by which the emulator's stub is asked to stop it",
-        });
-      }
-      if (stop.kind !== "stopped") return undefined;
-      if (stop.signal === interruptSignal && stop.thread?.thread === tid) {
-        return new StubHeld(this, stop.thread, [tid]);
-      }
-      this.client.resume({ action: "continue", signal: stop.signal });
-    }
+    return this.#stopAny([tid]);
   }
 
   /** All threads of a debugger's process stop together. */
   #stopAny(tids: readonly Tid[]): StubHeld {
+    if (this.kind === "emulator") {
+      throw new PatchbayError({
+        code: "unsupported",
+        doing: `hold a thread of process ${this.pid}`,
+        why: "an emulated program can be held before it runs, and not later",
+        hint: "choose all functions before it runs, or record entries alone (--no-exits)",
+      });
+    }
     this.attend();
     if (this.#end !== undefined) throw this.#gone("hold it");
     this.client.interrupt();
@@ -164,12 +153,56 @@ export class StubProcess implements TargetProcess {
     return new StubHeld(this, named, tids, signals);
   }
 
+  /** Lets all that is held go on, with these signals, by GDB's numbers. */
+  letRun(signals: readonly number[]): void {
+    const [first = 0, ...rest] = signals;
+    if (this.kind === "emulator") this.#endTalk();
+    else this.client.resume({ action: "continue", signal: first });
+    // A stub delivers one at a time.
+    for (const number of this.kind === "emulator" ? signals : rest) {
+      kill(this.pid, linuxSignal(number));
+    }
+  }
+
+  #endTalk(): void {
+    if (!this.#isHungUp) this.client[Symbol.dispose]();
+    this.#isHungUp = true;
+  }
+
   /** Takes over a thread that is stopped and stands for all: a program that was just started. */
   adopt(): StubHeld {
     const { stop } = this.client;
     const stopped = stop?.kind === "stopped" ? stop.thread : undefined;
     const thread = ensure(stopped ?? this.client.currentThread(), "a thread that is stopped");
     return new StubHeld(this, thread, [toTid(thread.thread)]);
+  }
+
+  /**
+   * An emulator translates whole blocks of instructions, and a window lies within one: a thread
+   * that sleeps has come to a block's end, and so has one that has run for a while since.
+   */
+  awaitProgress(except: Tid | undefined): void {
+    const waiting = new Map(this.threads().map((tid) => [tid, runTimeNs(this.pid, tid)]));
+    if (except !== undefined) waiting.delete(except);
+    const deadline = performance.now() + progressTimeoutMs;
+    for (;;) {
+      for (const [tid, before] of waiting) {
+        const now = runTimeNs(this.pid, tid);
+        if (now === undefined || before === undefined || now - before > progressNs) {
+          waiting.delete(tid);
+        } else if (isAsleep(this.pid, tid)) waiting.delete(tid);
+      }
+      if (waiting.size === 0) return;
+      if (performance.now() > deadline) {
+        throw new PatchbayError({
+          code: "system",
+          doing: `wait for the threads of process ${this.pid}`,
+          why: `${waiting.size} of them have not run for ${progressTimeoutMs / 1000} s`,
+          hint: "is the process stopped or frozen? continue it",
+        });
+      }
+      nap(1);
+    }
   }
 
   /** The next stop, its end noted if it is that. */
@@ -189,7 +222,7 @@ export class StubProcess implements TargetProcess {
     } catch (error) {
       // Nobody is there any more who would wait for an answer.
       if (!(error instanceof PatchbayError) || error.code !== "target-exited") throw error;
-      this.hangUp();
+      this.#endTalk();
     }
   }
 
@@ -237,11 +270,6 @@ export class StubProcess implements TargetProcess {
     kill(this.pid, signal.kill);
   }
 
-  /** Sends signals, by GDB's numbers, once more to the program: a stub delivers one at a time. */
-  resend(signals: readonly number[]): void {
-    for (const number of signals) kill(this.pid, linuxSignal(number));
-  }
-
   #gone(what: string): PatchbayError {
     const doing = `${what} in process ${this.pid}`;
     return new PatchbayError({ code: "target-exited", doing, why: "the process has ended" });
@@ -249,10 +277,8 @@ export class StubProcess implements TargetProcess {
 
   /** Ends talking to the stub; the program runs on. */
   hangUp(): void {
-    if (this.#isHungUp) return;
-    this.#isHungUp = true;
+    this.#endTalk();
     this.#memory[Symbol.dispose]();
-    this.client[Symbol.dispose]();
   }
 
   /** Who has borrowed it gives it back: the stub is there for whoever comes next. */
