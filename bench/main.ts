@@ -11,6 +11,7 @@ import { run as runPeers } from "./peers.ts";
 import { run as runReading } from "./reading.ts";
 import { format, type Table } from "./table.ts";
 import { run as runTracers } from "./tracers.ts";
+import { run as runUi } from "./ui.ts";
 
 const benchmarks: Readonly<Record<string, () => Promise<readonly Table[]>>> = {
   cost: runCost,
@@ -20,6 +21,7 @@ const benchmarks: Readonly<Record<string, () => Promise<readonly Table[]>>> = {
   reading: runReading,
   peers: runPeers,
   tracers: runTracers,
+  ui: runUi,
 };
 
 const wanted = process.argv.slice(2).filter((word) => word !== "--json");

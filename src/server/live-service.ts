@@ -225,5 +225,6 @@ function protocolOf({ site, at, module }: CataloguedFunction, promises: Promises
   const several = site.layout.compiledSizes.length > 1;
   const use = { several, use: "jump" } as const;
   const found = allowedProtocols(site.layout, at, promises, use);
-  return found.find(({ needsHandler }) => !needsHandler)?.protocol.id ?? "stop";
+  const id = found.find(({ needsHandler }) => !needsHandler)?.protocol.id ?? "stop";
+  return id.slice(id.indexOf("/") + 1);
 }

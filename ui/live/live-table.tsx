@@ -24,7 +24,7 @@ export function LiveTable({ model }: Props): JSX.Element {
   const forms = new Map(model.state.value.enabled.map(({ site, form }) => [site, form]));
   return (
     <div class="live-table">
-      <table class="numbers" data-testid="live-functions">
+      <table class="numbers tight" data-testid="live-functions">
         <thead>
           <tr>
             <th class="left">watch</th>

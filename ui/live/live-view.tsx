@@ -209,6 +209,7 @@ function Side({ model }: Props): JSX.Element {
   const site = model.site.value;
   const histogram = model.histogram.value;
   const { names, addresses, modules, module, entriesOnly, protocols, protocol } = model.functions;
+  const path = modules[module[site ?? 0] ?? 0] ?? "";
   return (
     <aside class="live-side">
       <RateChart history={model.history.value} />
@@ -229,7 +230,9 @@ function Side({ model }: Props): JSX.Element {
             <dt>Site</dt>
             <dd class="code">{addresses[site]}</dd>
             <dt>Module</dt>
-            <dd class="code">{modules[module[site] ?? 0]}</dd>
+            <dd class="code" title={path}>
+              {path.split("/").at(-1)}
+            </dd>
             <dt>Changed by</dt>
             <dd>{protocols[protocol[site] ?? 0]}</dd>
             {entriesOnly[site] === "" ? null : (
