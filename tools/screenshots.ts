@@ -1,6 +1,6 @@
 /**
- * The pictures in `docs/images`: `npx tsx tools/screenshots.ts`, after a build. They show the demo's
- * program as it was traced, and counted, at that moment.
+ * The pictures in `docs/images`: `npx tsx tools/screenshots.ts`, after a build. They show the
+ * demo's program as it was traced, and counted, at that moment.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
