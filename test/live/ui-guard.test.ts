@@ -123,6 +123,39 @@ describe("the server of the browser view", () => {
     expect(ui.server.stderr).not.toMatch(/Error|at .*\.js/);
   });
 
+  it("refuses bodies that make no sense, whatever they are, and checks nothing for them", async () => {
+    const ui = await start();
+    const value = fc.oneof(
+      fc.constantFrom<unknown>(true, false, null, "", "*", "P7/int3", ["*"], [""], [1], {}),
+      fc.jsonValue({ maxDepth: 2 }),
+    );
+    const names = ["ids", "id", "basis", "enable", "disable", "modify", "retire"];
+    const bodies = fc.oneof(
+      fc.dictionary(fc.constantFrom(...names, "on", "include", "exclude", "times"), value),
+      fc.jsonValue({ maxDepth: 1 }),
+    );
+    const paths = ["protocols/check", "protocols/trace", "protocols/own"];
+    const live = ["live/watch", "live/record", "live/open"];
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...paths, ...live), bodies, async (path, body) => {
+        const headers = { "content-type": "application/json" };
+        const sent = { method: "POST", headers, body: JSON.stringify(body) };
+        const answer = await ask(ui, `/api/${path}`, sent);
+        // An empty list of checks is the one thing here that can be asked for.
+        if (answer.status === 200) expect(answer.text).toBe('{"left":0}');
+        else expectRefusal(answer, [400, 404]);
+      }),
+      { numRuns: 150 },
+    );
+    expect(JSON.parse((await ask(ui, "/api/protocols")).text).outcomes).toEqual([]);
+    expect(ui.server.stderr).not.toMatch(/Error|at .*\.js/);
+    for (const body of ["", "{", "[]", `{"ids":["${"x".repeat(300_000)}"]}`]) {
+      const headers = { "content-type": "application/json" };
+      const answer = await ask(ui, "/api/protocols/check", { method: "POST", headers, body });
+      expectRefusal(answer, [400]);
+    }
+  });
+
   it("says in one line why it can't start", async () => {
     for (const [args, why] of [
       [["/nowhere"], "there is no such directory"],
