@@ -17,12 +17,20 @@ const warmUpCalls = 600_000;
 const workloads = [
   ["leaf", 1],
   ["fib", 1],
+  ["deep", 1],
   ["leaf", 2],
 ] as const;
 type Workload = (typeof workloads)[number];
 
 /** Kinds of functions in the program, by what is measured with them. */
-const untraced = ["idle", "floor_entry_8", "floor_entry_16", "floor_both_8", "floor_both_16"];
+const untraced = [
+  "idle",
+  "floor_entry_8",
+  "floor_entry_16",
+  "floor_both_8",
+  "floor_both_16",
+  "floor_hijack_8",
+];
 
 type Tracing = {
   readonly name: string;
@@ -122,6 +130,7 @@ const comparisons: readonly (readonly [name: string, floor: string | undefined])
   ["entry", "floor_entry_8"],
   ["floor_both_8", undefined],
   ["floor_both_16", undefined],
+  ["floor_hijack_8", undefined],
   ["entry + exit", "floor_both_8"],
   ["entry + exit, drained to disk", "floor_both_8"],
 ];
@@ -132,6 +141,7 @@ const titles: Readonly<Record<string, string>> = {
   floor_entry_16: "floor: entry, 16 bytes",
   floor_both_8: "floor: entry + exit, 8 bytes",
   floor_both_16: "floor: entry + exit, 16 bytes",
+  floor_hijack_8: "hijacked return address, 8 bytes",
 };
 
 function tabulate(

@@ -10,14 +10,16 @@
  *
  * The hand-written code is what a tracer can't do without: it reads the time stamp counter and
  * stores an event of 8 or 16 bytes into a ring of its thread; for entry and exit it calls the body
- * and keeps the return address elsewhere meanwhile. It relies on the ABI where a tracer must not:
- * flags, r10 and r11 are lost, a full ring is not noticed, neither is a signal in between.
+ * and keeps the return address elsewhere meanwhile. `hijack` puts its own return address in the
+ * place of the caller's instead, as most tracers do, so that processors foresee the wrong return.
+ * All of it relies on the ABI where a tracer must not: flags, r10 and r11 are lost, a full ring is
+ * not noticed, neither is a signal in between.
  *
  * With -DPEER there are only `plain` and `both`, for tracers that want a program compiled
  * otherwise.
  *
  * Commands, one line each on standard input, each answered by one line:
- *     KIND leaf|fib THREADS CALLS  ->  NS CALLS
+ *     KIND leaf|fib|deep THREADS CALLS  ->  NS CALLS
  * each of the threads makes at least that many calls; NS is the time that one of them was on a
  * processor, on average, so that other programs of a busy machine do not count.
  */
@@ -31,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { threads_max = 2, ring_bytes = 1 << 22, shadow_slots = 1 << 16 };
+enum { threads_max = 2, ring_bytes = 1 << 22, shadow_slots = 1 << 16, depth = 1000 };
 
 __thread char *floor_next;
 __thread uint64_t *floor_shadow;
@@ -44,6 +46,14 @@ __thread uint64_t *floor_shadow;
   }                                                                                               \
   __attribute__((noipa, noinline, aligned(64), patchable)) long fib_##name(long n) {              \
     return n < 2 ? 1 : fib_##name(n - 1) + fib_##name(n - 2);                                     \
+  }                                                                                               \
+  __attribute__((noipa, noinline, aligned(64), patchable)) long deep_##name(long n) {             \
+    return n == 0 ? 0 : deep_##name(n - 1) + 1;                                                   \
+  }                                                                                               \
+  __attribute__((noipa, noinline, aligned(64), unpatched)) long down_##name(long calls) {         \
+    long x = 0;                                                                                   \
+    for (long i = 0; i < calls; i += depth + 1) x += deep_##name(depth) + 1;                      \
+    return x;                                                                                     \
   }                                                                                               \
   __attribute__((noipa, noinline, aligned(64), unpatched)) long loop_##name(long calls) {         \
     long x = 0;                                                                                   \
@@ -68,6 +78,7 @@ KIND(floor_entry_8, site)
 KIND(floor_entry_16, site)
 KIND(floor_both_8, site)
 KIND(floor_both_16, site)
+KIND(floor_hijack_8, site)
 
 /* Time stamp and site in one word, as `ring/layout.ts` has it; then on to the next slot. */
 __asm__(
@@ -130,34 +141,71 @@ __asm__(
   "  mov %r11, %rdx\n"
   "  ret\n"
   ".endm\n"
+  ".macro hijack_thunk function, bytes\n"
+  "  .balign 64\n"
+  "thunk_\\function:\n"
+  "  mov %rax, %r10\n"
+  "  mov %rdx, %r11\n"
+  "  store_event_\\bytes\n"
+  "  mov %fs:floor_shadow@tpoff, %rdx\n"
+  "  mov (%rsp), %rax\n"
+  "  mov %rax, (%rdx)\n"
+  "  add $8, %rdx\n"
+  "  mov %rdx, %fs:floor_shadow@tpoff\n"
+  "  lea hijacked_\\function(%rip), %rax\n"
+  "  mov %rax, (%rsp)\n"
+  "  mov %r10, %rax\n"
+  "  mov %r11, %rdx\n"
+  "  jmp \\function + 5\n"
+  "hijacked_\\function:\n"
+  "  mov %rax, %r10\n"
+  "  mov %rdx, %r11\n"
+  "  store_event_\\bytes\n"
+  "  mov %fs:floor_shadow@tpoff, %rdx\n"
+  "  sub $8, %rdx\n"
+  "  mov (%rdx), %rcx\n"
+  "  mov %rdx, %fs:floor_shadow@tpoff\n"
+  "  mov %r10, %rax\n"
+  "  mov %r11, %rdx\n"
+  "  jmp *%rcx\n"
+  ".endm\n"
   ".text\n"
   "entry_thunk leaf_floor_entry_8, 8\n"
   "entry_thunk fib_floor_entry_8, 8\n"
+  "entry_thunk deep_floor_entry_8, 8\n"
   "entry_thunk leaf_floor_entry_16, 16\n"
   "entry_thunk fib_floor_entry_16, 16\n"
+  "entry_thunk deep_floor_entry_16, 16\n"
   "both_thunk leaf_floor_both_8, 8\n"
   "both_thunk fib_floor_both_8, 8\n"
+  "both_thunk deep_floor_both_8, 8\n"
   "both_thunk leaf_floor_both_16, 16\n"
-  "both_thunk fib_floor_both_16, 16\n");
+  "both_thunk fib_floor_both_16, 16\n"
+  "both_thunk deep_floor_both_16, 16\n"
+  "hijack_thunk leaf_floor_hijack_8, 8\n"
+  "hijack_thunk fib_floor_hijack_8, 8\n"
+  "hijack_thunk deep_floor_hijack_8, 8\n");
 #define THUNK(function) extern char thunk_##function[]
-THUNK(leaf_floor_entry_8); THUNK(fib_floor_entry_8);
-THUNK(leaf_floor_entry_16); THUNK(fib_floor_entry_16);
-THUNK(leaf_floor_both_8); THUNK(fib_floor_both_8);
-THUNK(leaf_floor_both_16); THUNK(fib_floor_both_16);
+THUNK(leaf_floor_entry_8); THUNK(fib_floor_entry_8); THUNK(deep_floor_entry_8);
+THUNK(leaf_floor_entry_16); THUNK(fib_floor_entry_16); THUNK(deep_floor_entry_16);
+THUNK(leaf_floor_both_8); THUNK(fib_floor_both_8); THUNK(deep_floor_both_8);
+THUNK(leaf_floor_both_16); THUNK(fib_floor_both_16); THUNK(deep_floor_both_16);
+THUNK(leaf_floor_hijack_8); THUNK(fib_floor_hijack_8); THUNK(deep_floor_hijack_8);
 #endif
 
 typedef struct {
   const char *name;
   long (*loop)(long);
   long (*fib)(long);
+  long (*down)(long);
 } kind;
 
 static const kind kinds[] = {
-#define ROW(name) {#name, loop_##name, fib_##name}
+#define ROW(name) {#name, loop_##name, fib_##name, down_##name}
   ROW(plain), ROW(both),
 #ifndef PEER
   ROW(idle), ROW(entry), ROW(literal), ROW(other), ROW(floor_entry_8), ROW(floor_entry_16),
-    ROW(floor_both_8), ROW(floor_both_16),
+    ROW(floor_both_8), ROW(floor_both_16), ROW(floor_hijack_8),
 #endif
 };
 
@@ -175,10 +223,11 @@ __attribute__((unpatched)) static void hook(long (*function)(long), char *thunk)
 
 __attribute__((unpatched)) static void hook_floors(void) {
 #define HOOK(function) hook(function, thunk_##function)
-  HOOK(leaf_floor_entry_8); HOOK(fib_floor_entry_8);
-  HOOK(leaf_floor_entry_16); HOOK(fib_floor_entry_16);
-  HOOK(leaf_floor_both_8); HOOK(fib_floor_both_8);
-  HOOK(leaf_floor_both_16); HOOK(fib_floor_both_16);
+  HOOK(leaf_floor_entry_8); HOOK(fib_floor_entry_8); HOOK(deep_floor_entry_8);
+  HOOK(leaf_floor_entry_16); HOOK(fib_floor_entry_16); HOOK(deep_floor_entry_16);
+  HOOK(leaf_floor_both_8); HOOK(fib_floor_both_8); HOOK(deep_floor_both_8);
+  HOOK(leaf_floor_both_16); HOOK(fib_floor_both_16); HOOK(deep_floor_both_16);
+  HOOK(leaf_floor_hijack_8); HOOK(fib_floor_hijack_8); HOOK(deep_floor_hijack_8);
 }
 #endif
 
@@ -195,7 +244,7 @@ __attribute__((unpatched)) static void make_ring(void) {
 static pthread_barrier_t barrier;
 static struct {
   const kind *kind;
-  int is_fib, threads;
+  int is_fib, is_deep, threads;
   long calls;
 } job;
 static struct {
@@ -218,7 +267,8 @@ __attribute__((unpatched)) static void *work(void *argument) {
       long n = 1;
       while (2 * fib_plain(n) - 1 < (job.is_fib ? job.calls : 0)) n++;
       long start = thread_ns();
-      long result = job.is_fib ? job.kind->fib(n) : job.kind->loop(job.calls);
+      long (*loop)(long) = job.is_deep ? job.kind->down : job.kind->loop;
+      long result = job.is_fib ? job.kind->fib(n) : loop(job.calls);
       results[index].ns = thread_ns() - start;
       results[index].calls = job.is_fib ? 2 * result - 1 : result;
     }
@@ -241,6 +291,7 @@ __attribute__((unpatched)) int main(void) {
     if (sscanf(line, "%31s %7s %d %ld", name, workload, &job.threads, &job.calls) != 4) return 2;
     job.kind = 0;
     job.is_fib = !strcmp(workload, "fib");
+    job.is_deep = !strcmp(workload, "deep");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
       if (!strcmp(kinds[i].name, name)) job.kind = &kinds[i];
     }
