@@ -2,6 +2,8 @@
  * Programs that are not polite to their call stacks: each keeps a log of its own calls, and the
  * trace has the same ones, left in the same way.
  */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import {
   api,
@@ -14,6 +16,7 @@ import {
   Target,
   tempDir,
   tracePath,
+  until,
 } from "./harness.ts";
 import { type CallLog, findDifference, parseOwnLog, traceLog } from "./own-log.ts";
 import { changedTextBytes } from "./process-state.ts";
@@ -114,6 +117,18 @@ describe("on stacks that are not mirrored, the trace has entries alone", () => {
   });
 });
 
+describe("functions that a longjmp leaves", () => {
+  it("are entered and not left in the trace; all others are as in the log", async () => {
+    const { own, traced } = await record(compileRude(), "jumps");
+    const without = (log: CallLog, mark: string): CallLog =>
+      new Map([...log].map(([tid, list]) => [tid, list.filter((one) => !one.startsWith(mark))]));
+    expect(findDifference(without(own, "!"), without(traced, "?left"))).toBeUndefined();
+    const jumped = [...own.values()].flat().filter((one) => one.startsWith("!"));
+    const left = [...traced.values()].flat().filter((one) => one.startsWith("?left"));
+    expect(left.length).toBe(jumped.length);
+  });
+});
+
 describe("coroutines on stacks of their own that are mirrored", () => {
   it("have all of their entries and exits in the trace, in order", async () => {
     const { own, traced } = await record(compileRude(), "mapped-coroutines");
@@ -196,5 +211,33 @@ describe.runIf(isSoak)("a library that brings the first unwinder", () => {
     expect(await target.ended).toEqual({ status: 0, signal: null });
     const { unwound } = countTrace(directory);
     expect(unwound).toBeGreaterThan(0);
+  });
+});
+
+describe("gdb with docs/gdb-unwinder.py", () => {
+  it("sees through thunks", async () => {
+    const target = await Target.start(compile("waiting.c"));
+    const pid = String(target.pid);
+    await using session = await api.attach(target.pid);
+    const filter = { include: ["traced_*"] };
+    const recording = await session.record({ directory: tracePath(), filter });
+    target.send("");
+    await target.line(/^again/);
+    // In read(0, ...).
+    const isWaiting = (): boolean =>
+      readFileSync(`/proc/${pid}/syscall`, "utf8").startsWith("0 0x0 ");
+    await until("the program waits", isWaiting);
+    const script = fileURLToPath(new URL("../../docs/gdb-unwinder.py", import.meta.url));
+    const commands = ["-ex", `source ${script}`, "-ex", "bt"];
+    const text = run("gdb", ["-nx", "-batch", "-p", pid, ...commands]);
+    const frames = text.split("\n").filter((line) => line.startsWith("#"));
+    const named = frames.filter((line) => !line.includes("in ?? ()"));
+    expect(named.slice(1).map((line) => / in (\w+) \(/.exec(line)?.[1])).toEqual([
+      ...Array(4).fill("traced_wait"),
+      "main",
+    ]);
+    await recording.stop();
+    target.send("");
+    await target.line(/^again/);
   });
 });
