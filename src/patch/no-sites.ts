@@ -1,12 +1,16 @@
 /** Why a program has no patch site, as far as the file tells, and what would make it have some. */
 import { segmentType } from "../elf/constants.ts";
-import { type ElfFile, findSection } from "../elf/elf-file.ts";
+import { type ElfFile, findSection, type Machine } from "../elf/elf-file.ts";
 import { nameAt } from "../elf/string-table.ts";
 import { symbolEntry, symbolSections } from "../elf/symbol-section.ts";
 
-/** The compiler options that make sites. */
-export const siteOptions =
-  "-fpatchable-function-entry=5 (gcc, clang) or -pg -mfentry -mrecord-mcount -mnop-mcount (gcc)";
+/** The compiler options that make sites, by machine: they count no-ops, not bytes. */
+export const siteOptions: Readonly<Record<Machine, string>> = {
+  "x86-64":
+    "-fpatchable-function-entry=5 (gcc, clang) or -pg -mfentry -mrecord-mcount -mnop-mcount (gcc)",
+  aarch64: "-fpatchable-function-entry=2 (gcc, clang)",
+  riscv64: "-fpatchable-function-entry=4 (gcc, clang), or =2 without the C extension",
+};
 
 export type NoSites = {
   /** What the file has instead. */
@@ -15,8 +19,12 @@ export type NoSites = {
   readonly hint: string;
 };
 
+const recompile = ({ machine }: ElfFile): string => `compile it with ${siteOptions[machine]}`;
+
+type Instrumenter = { readonly why: string; readonly hint?: string };
+
 /** Other ways of instrumenting leave functions that they call. */
-const instrumenters: ReadonlyMap<string, NoSites> = new Map([
+const instrumenters: ReadonlyMap<string, Instrumenter> = new Map([
   [
     "__fentry__",
     {
@@ -26,17 +34,11 @@ const instrumenters: ReadonlyMap<string, NoSites> = new Map([
   ],
   [
     "mcount",
-    {
-      why: "it was compiled with -pg, whose calls stand behind each function's prologue",
-      hint: `compile it with ${siteOptions}`,
-    },
+    { why: "it was compiled with -pg, whose calls stand behind each function's prologue" },
   ],
   [
     "__cyg_profile_func_enter",
-    {
-      why: "it was compiled with -finstrument-functions, whose calls can't be switched off",
-      hint: `compile it with ${siteOptions}`,
-    },
+    { why: "it was compiled with -finstrument-functions, whose calls can't be switched off" },
   ],
 ]);
 
@@ -55,7 +57,7 @@ function findInstrumenter(elf: ElfFile): NoSites | undefined {
       const name = nameAt(table.names, symbol.name);
       const plain = name.replace(/@.*$/, "").replace(/^_mcount$/, "mcount");
       const found = instrumenters.get(plain);
-      if (found !== undefined) return found;
+      if (found !== undefined) return { hint: recompile(elf), ...found };
     }
   }
   return undefined;
@@ -72,12 +74,9 @@ export function explainNoSites(elf: ElfFile): NoSites {
   if (findSection(elf, "xray_instr_map") !== undefined) {
     return {
       why: "it was compiled with -fxray-instrument, whose sleds Patchbay does not use yet",
-      hint: `compile it with ${siteOptions}`,
+      hint: recompile(elf),
     };
   }
-  const none = {
-    why: "it has no patchable functions",
-    hint: `compile it with ${siteOptions}`,
-  };
+  const none = { why: "it has no patchable functions", hint: recompile(elf) };
   return findInstrumenter(elf) ?? none;
 }

@@ -107,7 +107,7 @@ function whyNoSite(module: Module, addr: LinkAddr, symbol: string): { why: strin
     return { why, hint: `trace ${whole} instead` };
   }
   const producer = module.program.producer(addr);
-  const hint = `compile it with ${siteOptions}`;
+  const hint = `compile it with ${siteOptions[module.program.elf.machine]}`;
   if (producer === undefined) {
     const why =
       module.program.sites().sites.length === 0
