@@ -127,6 +127,7 @@ export {
   pressKey,
   sortLive,
 } from "./report/live-statistics.ts";
+export { formatOpenCalls, type OpenCalls, readOpenCalls } from "./report/open-calls.ts";
 export type { TreeOptions } from "./report/read-call-tree.ts";
 export {
   type FunctionReport,
@@ -186,6 +187,7 @@ export type {
   ObservationSummary,
 } from "./session/observation.ts";
 export { openTrace } from "./session/open-trace.ts";
+export type { ObserveOptions, RecordOptions } from "./session/options.ts";
 export { writeParquet } from "./session/parquet-directory.ts";
 export type { Module, ModuleList, SkippedModule } from "./session/process-modules.ts";
 export {
@@ -200,8 +202,6 @@ export type { CallCount, RegisteredOps } from "./session/seat.ts";
 export {
   attach,
   launch,
-  type ObserveOptions,
-  type RecordOptions,
   type Session,
 } from "./session/session.ts";
 export {

@@ -100,6 +100,22 @@ export const listThreads = (pid: Pid): readonly Tid[] =>
     return names.map((name) => toTid(Number(name)));
   });
 
+/** All processes that /proc shows. */
+export const listProcesses = (): readonly Pid[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => toPid(Number(name)));
+
+/** Whether a process maps the memory file with this inode; not so if one may not look. */
+export function mapsFile(pid: Pid, inode: number): boolean {
+  try {
+    const text = readFileSync(`/proc/${pid}/maps`, "utf8");
+    return text.includes("/memfd:") && parseMaps(text).some((one) => one.inode === inode);
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a thread is there; as a zombie, too. */
 export const isThread = (pid: Pid, tid: Tid): boolean => existsSync(`/proc/${pid}/task/${tid}`);
 

@@ -61,6 +61,8 @@ export const control = {
   loaderArmed: 176,
   /** u32: 1 while a recording that has triggers is switched off; written by the target, too. */
   tracingOff: 180,
+  /** u32: 1 where forked children record, too; they share the arena. */
+  followForks: 184,
 } as const;
 
 /** Triggers that a recording can have. */
@@ -117,7 +119,8 @@ export const arenaBytes = (shape: ArenaShape): number => ringOffset(shape, shape
  * The thread table: private memory of the target that finds a thread's ring by its thread id.
  * Entry `tid & (threadTableEntries - 1)` or one of the following `threadTableProbes - 1` belongs
  * to the thread. The kernel wipes it in a forked child (MADV_WIPEONFORK), `armed` with it, so that
- * a child never writes into its parent's rings.
+ * a child never writes into its parent's rings. Where children are to be followed, the first one
+ * of its threads that claims a ring arms the child's own table.
  */
 export const threadTable = {
   entries: 4096,
@@ -129,6 +132,8 @@ export const threadTable = {
   tid: 8,
   /** After the last entry that a probe can reach, (4096 + 16) * 16: u32, 1 while recording. */
   armed: 65_792,
+  /** u32: in a forked child that is followed its process id, otherwise 0. */
+  process: 65_796,
   bytes: 69_632,
 } as const;
 

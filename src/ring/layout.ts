@@ -26,6 +26,8 @@ export const ringHeader = {
   lostExits: 16,
   /** Thread id (u32) of the producer; 0 while the ring belongs to nobody. */
   tid: 24,
+  /** Process id (u32) of a forked child that the producer belongs to; 0 for the target's own. */
+  process: 28,
   /** Position that the producer must not reach; written by the consumer, on its own cache line. */
   limit: 64,
 } as const;

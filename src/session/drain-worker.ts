@@ -23,6 +23,8 @@ export type DrainHandlers = {
   open(): void;
   addFunctions(functions: readonly TracedFunction[]): void;
   totals(): DrainTotals;
+  /** Whether a forked child is there that would record. */
+  isFollowing(): boolean;
   /** Why draining had to stop, if it had to; `null` while all is well. */
   failure(): ReturnType<PatchbayError["toJSON"]> | null;
   /** From now on the target's memory is left alone: what is mapped there may go away. */
@@ -64,6 +66,7 @@ const handlers: DrainHandlers = {
   },
   addFunctions: (functions) => getDrain().addFunctions(functions),
   totals: () => getDrain().totals,
+  isFollowing: () => getDrain().isFollowing,
   failure: () => failure?.toJSON() ?? null,
   settle: () => {
     settled = true;

@@ -6,9 +6,17 @@
  * Rings that overwrite (`--flight-recorder`) are read once, at the end; until then only their
  * positions are marked now and then, because an event carries no more than 38 bits of its time.
  */
-import { type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
+import { fstatSync } from "node:fs";
+import { type Pid, type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
 import { MappedFile } from "../os/mapped-file.ts";
-import { isThread, ProcessMemory, threadName } from "../os/proc.ts";
+import {
+  isAlive,
+  isThread,
+  listProcesses,
+  mapsFile,
+  ProcessMemory,
+  threadName,
+} from "../os/proc.ts";
 import { type ClockName, clockNow } from "../os/tsc.ts";
 import { type ArenaShape, control, pageBytes, ringOffset, ringStride } from "../ring/arena.ts";
 import { eventBytes, ringHeader, ringHeaderBytes } from "../ring/layout.ts";
@@ -71,6 +79,8 @@ const noLosses: Losses = { all: 0, entries: 0, exits: 0 };
 const loadU64 = (buffer: ArrayBuffer, offset: number): number =>
   Number(Atomics.load(new BigUint64Array(buffer, offset, 1), 0));
 const tidOf = (words: Uint32Array): number => Atomics.load(words, ringHeader.tid / 4);
+/** The forked child that a ring's thread belongs to; 0 for the target itself. */
+const childOf = (words: Uint32Array): number => Atomics.load(words, ringHeader.process / 4);
 const headerWords = ({ buffer }: MappedFile): Uint32Array =>
   new Uint32Array(buffer, 0, ringHeaderBytes / 4);
 
@@ -83,6 +93,8 @@ export class Drain {
   #next: MappedFile | undefined;
   readonly #control: MappedFile;
   readonly #memory: ProcessMemory;
+  /** Forked children that were there at the last look. */
+  #children: readonly Pid[] = [];
   #events = 0;
   /** Events that rings lost under owners that have ended. */
   #lostBefore = 0;
@@ -171,11 +183,32 @@ export class Drain {
     if (ring.owner !== undefined) return true;
     const tid = tidOf(ring.words);
     if (tid === 0) return false;
-    const name = threadName(toPid(this.#start.pid), toTid(tid)) ?? "";
+    const name = this.#threadName(ring.words, tid) ?? "";
     ring.owner = { tid: toTid(tid), stream: this.#trace.stream(tid), name };
     ring.consumer.mark(this.#now);
     this.#threads++;
     return true;
+  }
+
+  /** The process that a ring's thread belongs to. */
+  #processOf(words: Uint32Array): Pid {
+    return toPid(childOf(words) || this.#start.pid);
+  }
+
+  #threadName(words: Uint32Array, tid: number): string | undefined {
+    return threadName(this.#processOf(words), toTid(tid));
+  }
+
+  /** Whether a forked child is there that would record, though it may not have called yet. */
+  get isFollowing(): boolean {
+    this.#children = this.#children.filter((child) => isAlive(child));
+    if (this.#children.length > 0) return true;
+    // Children have the arena from the target; this process maps it for the drain.
+    const { ino } = fstatSync(this.#start.arenaFd);
+    const self = toPid(process.pid);
+    const isChild = (child: Pid): boolean => child !== self && mapsFile(child, ino);
+    this.#children = listProcesses().filter(isChild);
+    return this.#children.length > 0;
   }
 
   /** Writes all that a ring holds. */
@@ -193,7 +226,7 @@ export class Drain {
           lostExits: lostExits - baseline.exits,
           lossPlace,
           tid: owner.tid,
-          pid: this.#start.pid,
+          pid: this.#processOf(ring.words),
           threadName: owner.name,
         },
         chunks,
@@ -215,12 +248,11 @@ export class Drain {
   /** Gives the rings of threads that have ended back, once they are empty. */
   reapThreads(): void {
     if (this.#start.overwrite) return;
-    const target = toPid(this.#start.pid);
     for (const ring of this.#rings) {
-      const { owner } = ring;
+      const { owner, words } = ring;
       if (owner === undefined) continue;
-      if (isThread(target, owner.tid)) {
-        owner.name = threadName(target, owner.tid) ?? owner.name;
+      if (isThread(this.#processOf(words), owner.tid)) {
+        owner.name = this.#threadName(words, owner.tid) ?? owner.name;
         continue;
       }
       this.#drainRing(ring);
@@ -229,6 +261,7 @@ export class Drain {
       this.#lostBefore += ring.losses.all - ring.baseline.all;
       ring.baseline = ring.losses;
       ring.owner = undefined;
+      Atomics.store(ring.words, ringHeader.process / 4, 0);
       Atomics.store(ring.words, ringHeader.tid / 4, 0);
     }
     this.#offerRing();

@@ -143,7 +143,12 @@ export class Host {
     const rings = request.rings === "statistics" ? statisticsRings(siteCount) : request.rings;
     const shape = { ...rings, programBytes: 0, counterBytes };
     const { overwrite, frameWords } = request;
-    const added = await target.call("addInstance", { shape, overwrite, frameWords });
+    const added = await target.call("addInstance", {
+      shape,
+      overwrite,
+      frameWords,
+      followForks: request.followForks === true,
+    });
     const { instance, arenaFd, table, hasFrameWords } = added;
     let left: Promise<RemoveResult | undefined> | undefined;
     const seat = new LocalSeat({

@@ -33,6 +33,8 @@ export type SeatRequest = {
   readonly frameWords: boolean;
   /** Full rings overwrite their oldest events. */
   readonly overwrite: boolean;
+  /** Forked children record, too. */
+  readonly followForks?: boolean;
   /** The sites that count for him beside those that compilers left. */
   readonly more: MoreSites;
   /** Whose manual the choice of protocols relies on; who comes first decides. */

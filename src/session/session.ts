@@ -7,11 +7,9 @@
  */
 import { hostname } from "node:os";
 import { type Pid, pid as toPid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
 import type { Machine } from "../elf/elf-file.ts";
-import type { DispatchForm } from "../ftrace/dispatch.ts";
 import { commandLine, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
-import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
-import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import { nsPerTick, type TraceClock } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
@@ -24,6 +22,14 @@ import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
 import { meet, own } from "./meet.ts";
 import type { MoreSites } from "./more-sites.ts";
 import { Observation } from "./observation.ts";
+import {
+  noRings,
+  type ObserveOptions,
+  type RecordOptions,
+  requestOf,
+  ringBytesDefault,
+  threadsDefault,
+} from "./options.ts";
 import { Owner } from "./owner.ts";
 import type { ModuleList } from "./process-modules.ts";
 import { Recording } from "./recording.ts";
@@ -36,39 +42,6 @@ import { armTriggers, markFunctions, parseTriggers, registerTriggers } from "./t
 import { reserveName, stopWork, type User } from "./user.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
-export type RecordOptions = MoreSites & {
-  /** The trace directory; made, or an older trace there moved aside. */
-  readonly directory: string;
-  readonly filter?: Partial<SiteFilter>;
-  /** Record exits too, and so durations; on unless said otherwise. */
-  readonly exits?: boolean;
-  /** Bytes of each thread's ring, a power of two times 4096; 4 MiB unless said otherwise. */
-  readonly ringBytes?: number;
-  /** Threads that can record at the same time; 1024 unless said otherwise. */
-  readonly threadsMax?: number;
-  /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
-  readonly flightRecorder?: boolean;
-  /** Whose manual the choice of protocols relies on; this machine's unless said otherwise. */
-  readonly vendorRules?: VendorRules;
-  /** How functions reach their ops, where that is possible; the best unless it is said. */
-  readonly dispatch?: DispatchForm;
-  /** Functions that switch the recording: `FUNCTION:traceoff`, `FUNCTION:traceon:3`. */
-  readonly triggers?: readonly string[];
-  /** It begins switched off, until a trigger switches it on. */
-  readonly startsOff?: boolean;
-};
-
-/** What is counted without a recording. */
-export type ObserveOptions = MoreSites &
-  Pick<RecordOptions, "filter" | "vendorRules" | "dispatch"> & {
-    /** Measure what calls take; without it they are only counted, which is cheaper. */
-    readonly times?: boolean;
-  };
-
-const ringBytesDefault = 4 << 20;
-const threadsDefault = 1024;
-/** Nothing is recorded: the smallest ring that there can be. */
-const noRings = { ringCount: 1, slotCount: pageBytes / eventBytes };
 /** Shortest span over which the clock's speed is measured, in ms. */
 const calibrationMs = 25;
 
@@ -222,6 +195,14 @@ export class Session {
   async record(options: RecordOptions): Promise<Recording> {
     this.#check(options);
     const { flightRecorder: overwrite = false, exits = true, directory, filter } = options;
+    const { followForks = false } = options;
+    if (followForks && this.#architecture !== "x86-64") {
+      throw new PatchbayError({
+        code: "unsupported",
+        doing: `follow the children of process ${this.pid}`,
+        why: `that works for x86-64 programs alone, and this is one for ${this.#architecture}`,
+      });
+    }
     const { startsOff = false } = options;
     const doing = `trace functions of process ${this.pid}`;
     const triggers = parseTriggers(doing, options.triggers ?? []);
@@ -232,7 +213,7 @@ export class Session {
       slotCount: (options.ringBytes ?? ringBytesDefault) / eventBytes,
     };
     const name = reserveName("record", this.#users);
-    const request = { ...requestOf(name, rings, options), overwrite };
+    const request = { ...requestOf(name, rings, options), overwrite, followForks };
     let recording: Recording | undefined;
     const seat = await this.#sit(request, async (functions) => recording?.announce(functions));
     const drain = await orElse(
@@ -241,7 +222,7 @@ export class Session {
     );
     recording = new Recording(
       {
-        status: () => this.status(),
+        status: () => (followForks ? this.#statusOfAll(drain) : this.status()),
         failure: () => this.#host.failure,
         drain,
         directory,
@@ -338,6 +319,13 @@ export class Session {
     return { kind: hasMemory(this.pid) ? "replaced" : "running" };
   }
 
+  /** The same, which runs as long as one of its children that are followed does. */
+  async #statusOfAll(drain: WorkerClient<DrainHandlers>): Promise<ExitStatus> {
+    const status = await this.status();
+    const hasEnded = status.kind !== "running" && status.kind !== "replaced";
+    return hasEnded && (await drain.call("isFollowing")) ? { kind: "running" } : status;
+  }
+
   async #describe(options: RecordOptions): Promise<SessionStart> {
     const { directory: _, ...shown } = options;
     return {
@@ -383,17 +371,3 @@ export class Session {
     await this.close();
   }
 }
-
-const requestOf = (
-  name: string,
-  rings: SeatRequest["rings"],
-  { prologues = false, libcalls = false, probes = false, vendorRules, dispatch }: ObserveOptions,
-): SeatRequest => ({
-  name,
-  rings,
-  overwrite: false,
-  frameWords: false,
-  more: { prologues, libcalls, probes },
-  ...(vendorRules === undefined ? {} : { vendorRules }),
-  ...(dispatch === undefined ? {} : { dispatch }),
-});

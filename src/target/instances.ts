@@ -15,6 +15,7 @@ import { freePages, MappedFile } from "../os/mapped-file.ts";
 import {
   type ArenaShape,
   arenaBytes,
+  control,
   counterOffset,
   pageBytes,
   threadTable,
@@ -48,6 +49,8 @@ export type InstanceRequest = {
   readonly overwrite: boolean;
   /** Whether frames are to have words for it beside their return address, if there is room. */
   readonly frameWords: boolean;
+  /** Whether forked children record, too. */
+  readonly followForks: boolean;
 };
 
 /** Users that can come and go while Patchbay is in a process: each takes address space. */
@@ -77,7 +80,7 @@ export class Instances {
   }
 
   /** Makes one; threads record into it as soon as a thunk names it. */
-  add({ shape, overwrite, frameWords }: InstanceRequest): Instance {
+  add({ shape, overwrite, frameWords, followForks }: InstanceRequest): Instance {
     const { process, mapped, call, mirror } = this.#parts;
     if (this.plans.length === instancesMax) {
       throw new PatchbayError({
@@ -95,6 +98,7 @@ export class Instances {
       closeArena(caller, arena);
       return { table, arena, frameDeltas: frameWords ? this.#mapFrameWords(caller) : [] };
     });
+    this.#follow(arena.fd, followForks);
     process.memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
     const instance = this.plans.push({ table, arena: arena.at, shape, frameDeltas }) - 1;
     this.#fds.push(arena.fd);
@@ -109,9 +113,20 @@ export class Instances {
     return mapSparse(caller, "words for frames", words, mapped) ? words.deltas : [];
   }
 
-  /** From now on no thread finds its ring; events that are under way may still come. */
+  /** Lets forked children record, too, or no more. */
+  #follow(arenaFd: number, follow: boolean): void {
+    using page = new MappedFile(arenaFd, 0, pageBytes);
+    Atomics.store(new Uint32Array(page.buffer), control.followForks / 4, follow ? 1 : 0);
+  }
+
+  /**
+   * From now on no thread finds its ring; events that are under way may still come. Children that
+   * have claimed rings keep them, for nobody.
+   */
   silence(instance: number): void {
     const { table } = this.#plan(instance);
+    const fd = this.#fds[instance] ?? -1;
+    if (fd >= 0) this.#follow(fd, false);
     const { memory } = this.#parts.process;
     memory.write(table + BigInt(threadTable.armed), Uint8Array.of(0));
     memory.write(table, new Uint8Array(threadTable.entries * threadTable.entryBytes));

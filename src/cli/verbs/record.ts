@@ -5,13 +5,16 @@ import {
   type DispatchForm,
   formatBytes,
   formatCount,
+  formatOpenCalls,
   type LaunchOptions,
   launch,
   type MoreSites,
+  openTrace,
   PatchbayError,
   type Recording,
   type RecordingSummary,
   type RecordOptions,
+  readOpenCalls,
   type Session,
 } from "../../index.ts";
 import { describeReasons, dispatchOption } from "../dispatch-option.ts";
@@ -27,6 +30,7 @@ type Options = Required<MoreSites> & {
   readonly duration?: number;
   readonly exits: boolean;
   readonly flightRecorder: boolean;
+  readonly followFork: boolean;
   readonly ringSize?: number;
   readonly maxThreads?: number;
   readonly trigger: readonly string[];
@@ -52,6 +56,7 @@ export function registerRecord(program: Command): void {
     .option("-p, --pid <pid>", "attach to this running process")
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
     .option("--no-exits", "record entries alone: cheaper, without durations")
+    .option("--follow-fork", "record forked children, too, into the same trace", false)
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
     .option("--max-threads <n>", "threads that record at the same time", parseCount)
@@ -85,11 +90,27 @@ async function run(command: readonly string[], options: Options): Promise<void> 
     pid === undefined ? await launch(command, toLaunchOptions(options)) : await attach(pid);
   const summary = await recordUntilEnd(session, options);
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
-  else process.stderr.write(describe(summary));
+  else process.stderr.write(describe(summary) + describeOpenCalls(summary));
   // As a shell would say it: whoever starts a program through this learns how it ended.
   if (summary.exit.kind === "exited") process.exitCode = summary.exit.status;
   if (summary.exit.kind === "killed") process.exitCode = 128 + summary.exit.signal;
   if (summary.exit.kind === "running") await stayForGuests(session);
+}
+
+/** Traces up to this size are read once more to say where a program was that was killed. */
+const openCallsBytesMax = 256 << 20;
+const openCallsThreadsMax = 8;
+
+/** Where the threads of a program were that was killed, or that ended and nobody knows how. */
+function describeOpenCalls({ exit, bytes, directory }: RecordingSummary): string {
+  if (exit.kind !== "killed" && exit.kind !== "gone") return "";
+  if (bytes > openCallsBytesMax) {
+    return `patchbay: \`patchbay info --open ${directory}\` says where its threads were\n`;
+  }
+  const lines = [...formatOpenCalls(readOpenCalls(openTrace(directory)))];
+  const more = lines.splice(openCallsThreadsMax).length;
+  if (more > 0) lines.push(`and ${more} more threads: \`patchbay info --open ${directory}\``);
+  return lines.map((line) => `patchbay: ${line}\n`).join("");
 }
 
 function recordUntilEnd(session: Session, options: Options): Promise<RecordingSummary> {
@@ -140,6 +161,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   exits: options.exits,
   ...moreSites(options),
   flightRecorder: options.flightRecorder,
+  followForks: options.followFork,
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
   ...(options.trigger.length === 0 ? {} : { triggers: options.trigger }),
   ...(options.off ? { startsOff: true } : {}),

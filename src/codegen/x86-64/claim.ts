@@ -99,6 +99,22 @@ function takeRing(a: Assembler, shape: ArenaShape, none: Label): void {
   a.bind(taken);
 }
 
+/**
+ * Goes on where recording is armed, with rsi = the table and r9 = the arena. In a forked child that
+ * is to be followed its first claim arms its own table; the thread's id is the process' then.
+ */
+function emitArm(a: Assembler, silent: Label): void {
+  const armed = mem32(rsi, { disp: threadTable.armed });
+  const ready = a.label();
+  a.i("cmp", armed, 0);
+  a.i("jne", ready);
+  a.i("cmp", mem32(r9, { disp: control.followForks }), 0);
+  a.i("je", silent);
+  a.i("mov", mem32(rsi, { disp: threadTable.process }), r32.eax);
+  a.i("mov", armed, 1);
+  a.bind(ready);
+}
+
 /** Adds the routine. */
 export function emitClaim(a: Assembler, plan: InstancePlan): void {
   const [found, resume, enter, done] = [a.label(), a.label(), a.label(), a.label()];
@@ -107,8 +123,7 @@ export function emitClaim(a: Assembler, plan: InstancePlan): void {
   for (const register of saved) a.i("push", register);
   a.i("mov", rsi, plan.table);
   a.i("mov", r9, plan.arena);
-  a.i("cmp", mem32(rsi, { disp: threadTable.armed }), 0);
-  a.i("je", silent);
+  emitArm(a, silent);
   a.i("test", r32.eax, r32.eax);
   a.i("je", ringless);
   a.i("mov", r32.edx, r32.eax);
@@ -143,6 +158,9 @@ export function emitClaim(a: Assembler, plan: InstancePlan): void {
   a.i("xor", r32.edx, r32.edx);
   a.bind(enter);
   takeRing(a, plan.shape, noRing);
+  a.i("mov", rsi, plan.table);
+  a.i("mov", r32.r11d, mem32(rsi, { disp: threadTable.process }));
+  a.i("mov", mem32(rcx, { disp: ringHeader.process }), r32.r11d);
   a.i("mov", mem64(rdi, { disp: threadTable.ring }), rcx);
   a.i("mov", owner, r32.eax);
   a.i("jmp", done);

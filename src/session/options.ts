@@ -1,0 +1,60 @@
+/** What can be asked of a session, and the seats that it takes. */
+import type { DispatchForm } from "../ftrace/dispatch.ts";
+import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
+import { pageBytes } from "../ring/arena.ts";
+import { eventBytes } from "../ring/layout.ts";
+import type { SiteFilter } from "./catalogue.ts";
+import type { MoreSites } from "./more-sites.ts";
+import type { SeatRequest } from "./seat.ts";
+
+/** What is recorded, and how. */
+export type RecordOptions = MoreSites & {
+  /** The trace directory; made, or an older trace there moved aside. */
+  readonly directory: string;
+  readonly filter?: Partial<SiteFilter>;
+  /** Record exits too, and so durations; on unless said otherwise. */
+  readonly exits?: boolean;
+  /** Bytes of each thread's ring, a power of two times 4096; 4 MiB unless said otherwise. */
+  readonly ringBytes?: number;
+  /** Threads that can record at the same time; 1024 unless said otherwise. */
+  readonly threadsMax?: number;
+  /** Forked children record, too, from their first call on, into the same trace. */
+  readonly followForks?: boolean;
+  /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
+  readonly flightRecorder?: boolean;
+  /** Whose manual the choice of protocols relies on; this machine's unless said otherwise. */
+  readonly vendorRules?: VendorRules;
+  /** How functions reach their ops, where that is possible; the best unless it is said. */
+  readonly dispatch?: DispatchForm;
+  /** Functions that switch the recording: `FUNCTION:traceoff`, `FUNCTION:traceon:3`. */
+  readonly triggers?: readonly string[];
+  /** It begins switched off, until a trigger switches it on. */
+  readonly startsOff?: boolean;
+};
+
+/** What is counted without a recording. */
+export type ObserveOptions = MoreSites &
+  Pick<RecordOptions, "filter" | "vendorRules" | "dispatch"> & {
+    /** Measure what calls take; without it they are only counted, which is cheaper. */
+    readonly times?: boolean;
+  };
+
+/** Of each thread's ring, in bytes. */
+export const ringBytesDefault: number = 4 << 20;
+export const threadsDefault = 1024;
+/** Nothing is recorded: the smallest ring that there can be. */
+export const noRings: SeatRequest["rings"] = { ringCount: 1, slotCount: pageBytes / eventBytes };
+/** The seat for what was asked. */
+export const requestOf = (
+  name: string,
+  rings: SeatRequest["rings"],
+  { prologues = false, libcalls = false, probes = false, vendorRules, dispatch }: ObserveOptions,
+): SeatRequest => ({
+  name,
+  rings,
+  overwrite: false,
+  frameWords: false,
+  more: { prologues, libcalls, probes },
+  ...(vendorRules === undefined ? {} : { vendorRules }),
+  ...(dispatch === undefined ? {} : { dispatch }),
+});
