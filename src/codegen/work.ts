@@ -111,16 +111,29 @@ export const keepsRedZone = (work: Work): boolean => work.some(({ kind }) => kin
 export class WorkList {
   readonly #works: Work[] = [noWork];
   readonly #numbers = new Map<string, number>([[workKey(noWork), 0]]);
+  readonly #free: number[] = [];
 
   /** The number of `work`, the same for equal ones. */
   intern(work: Work): number {
     const key = workKey(work);
     const known = this.#numbers.get(key);
     if (known !== undefined) return known;
-    const number = this.#works.push(work) - 1;
+    const number = this.#free.pop() ?? this.#works.length;
     assert(number < 1 << 16, "numbers of works fit into 16 bits");
+    this.#works[number] = work;
     this.#numbers.set(key, number);
     return number;
+  }
+
+  /** Lets another work have the number. */
+  forget(number: number): void {
+    this.#numbers.delete(workKey(this.get(number)));
+    this.#free.push(number);
+  }
+
+  /** Numbers that works have. */
+  get numbers(): readonly number[] {
+    return [...this.#numbers.values()];
   }
 
   get(number: number): Work {

@@ -170,7 +170,7 @@ const handlers: TargetHandlers = {
   addSites: (sites, part) => getInjection().addSites(sites, part),
   learnUnwinders: (facts) => getInjection().unwinders.learn(facts),
   forgetSites: (sites) => getInjection().forget(sites),
-  watchLoader: (at) => (getInjection().watchLoader(at) ? getInjection().arenaFd : undefined),
+  watchLoader: (at) => getInjection().watchLoader(at),
   counters: (presence, instance) =>
     ensure(injections.get(presence), `presence ${presence}`).counters(instance),
   release: () => {

@@ -7,7 +7,6 @@ import { type Work, workKey } from "../codegen/work.ts";
 import { encodeLiteral, literalBytes, nopOps } from "../patch/literal.ts";
 import type { Agent } from "./agent.ts";
 import { prot } from "./bootstrap.ts";
-import { passGrace } from "./grace.ts";
 import { type OpsParts, OpsStore } from "./ops-store.ts";
 import type { TargetMemory, TargetProcess } from "./process.ts";
 import { byAddress, type SiteStates } from "./sites.ts";
@@ -17,8 +16,6 @@ const notCalling = -1;
 /** Functions kept at least, so that what is switched off and on again is there still. */
 const functionsKept = 64;
 
-/** Mappings that are out of use before a grace period is worth its while. */
-const retiredMax = 32;
 const pageBytes = 4096n;
 
 type Parts = Omit<OpsParts, "store"> & {
@@ -30,6 +27,11 @@ type Parts = Omit<OpsParts, "store"> & {
 /** Literals to be written, and whose they are. */
 export type Naming = { readonly sites: Uint32Array; readonly literals: Literals };
 
+/** No literal is written. */
+export const noNaming: Naming = {
+  sites: new Uint32Array(0),
+  literals: { count: 0, at: new Float64Array(0), halves: new Uint32Array(0) },
+};
 export class CalledSites {
   readonly ops: OpsStore;
   readonly #process: TargetProcess;
@@ -109,24 +111,8 @@ export class CalledSites {
     return number;
   }
 
-  /**
-   * Frees what has been out of use for a grace period, once it is worth one.
-   * @param inside whether a pc is in generated code.
-   * @param isHeld whether nobody runs.
-   */
-  collect(inside: (pc: bigint) => boolean, isHeld: boolean): void {
-    this.#retireUnused();
-    if (this.ops.retiredCount < retiredMax) return;
-    const process = this.#process;
-    if (!isHeld && !passGrace(process, inside, this.#agent.tid)) return;
-    const program = new AgentProgram();
-    const { munmap } = process.backEnd.syscalls;
-    for (const { start, bytes } of this.ops.takeRetired()) program.syscall(munmap, start, bytes);
-    this.#agent.run("free ops", program);
-  }
-
   /** Takes functions out of use that no site calls, once there are many. */
-  #retireUnused(): void {
+  retireUnused(): void {
     if (this.#numbers.size <= functionsKept) return;
     const inUse = new Set(this.#opsOf);
     this.ops.retireUnused(inUse);

@@ -29,8 +29,9 @@ import {
   type SystemCaller,
 } from "./bootstrap.ts";
 import { bringInAgent, onHeldThread } from "./bring-in.ts";
-import { CalledSites, type Naming } from "./called-sites.ts";
+import { CalledSites, noNaming } from "./called-sites.ts";
 import { isInRegion } from "./code-region.ts";
+import { collect } from "./collect.ts";
 import { Instances, type SystemWork } from "./instances.ts";
 import { leaveThere, type RemoveResult } from "./leave-there.ts";
 import { LoaderGate } from "./loader-gate.ts";
@@ -59,11 +60,6 @@ export type ChangeResult = WriteResult & {
   readonly refused: readonly number[];
 };
 
-/** No literal is written. */
-const noNaming: Naming = {
-  sites: new Uint32Array(0),
-  literals: { count: 0, at: new Float64Array(0), halves: new Uint32Array(0) },
-};
 /** How often removal waits for threads that are inside generated code. */
 const removalTries = 200;
 
@@ -210,19 +206,13 @@ export class Injection {
     this.#writer.forget(sites);
   }
 
-  /** Lets the loader, whose function for debuggers is at `at`, wait; whether it does. */
-  watchLoader(at: bigint): boolean {
-    if (this.#agent === undefined) return false;
-    const { process, arena } = this.#parts;
+  /** Lets the loader, whose function is at `at`, wait: the arena with its words, if it does. */
+  watchLoader(at: bigint): number | undefined {
+    if (this.#agent === undefined) return undefined;
     const map = (start: bigint, bytes: number): void => this.#map(start, bytes);
-    this.#gate = LoaderGate.install({ process, agent: this.#agent, arena, map }, at);
+    this.#gate = LoaderGate.install({ ...this.#parts, agent: this.#agent, map }, at);
     this.#writer.forget(new Uint32Array(0));
-    return this.#gate !== undefined;
-  }
-
-  /** The arena's descriptor in this process: its control page has the loader's words. */
-  get arenaFd(): number {
-    return this.#parts.arena.fd;
+    return this.#gate === undefined ? undefined : this.#parts.arena.fd;
   }
 
   /** Lets sites do other work than before; exits are left out where returns can't be hooked. */
@@ -241,12 +231,8 @@ export class Injection {
     const asked = sites.filter((site) => this.#states.refused[site] === 0);
     const differing = findDiffering(process.memory, this.#states.present(asked));
     const callers = asked.filter((site) => calls[site] === 1);
-    const refused = [
-      ...new Set([
-        ...differing.map((index) => asked[index] ?? 0),
-        ...(this.#called?.differing(process.memory, callers) ?? []),
-      ]),
-    ];
+    const unnamed = this.#called?.differing(process.memory, callers) ?? [];
+    const refused = [...new Set([...differing.map((index) => asked[index] ?? 0), ...unnamed])];
     for (const site of refused) this.#states.refused[site] = 1;
     const wanted = asked.filter((site) => this.#states.refused[site] === 0);
     for (const kind of new Set(workOf)) {
@@ -278,8 +264,21 @@ export class Injection {
     this.#states.settle(rewritten, windows);
     this.#semaphores.apply();
     for (const site of wanted) this.#kinds[site] = calls[site] === 1 ? 0 : (workOf[site] ?? 0);
-    called?.collect((pc) => this.#isGenerated(pc), this.#held !== undefined);
+    this.#collect();
     return { ...result, refused };
+  }
+
+  #collect(): void {
+    if (this.#agent === undefined || this.#called === undefined) return;
+    collect({
+      process: this.#parts.process,
+      agent: this.#agent,
+      called: this.#called,
+      thunks: this.#thunks,
+      inUse: new Set(this.#kinds),
+      inside: (pc) => this.#isGenerated(pc),
+      isHeld: this.#held !== undefined,
+    });
   }
 
   /** Whether the site jumps to the thunk that it is to jump to. */

@@ -1,7 +1,8 @@
 /**
  * The thunks of a session in the target. A thunk is made when its site first wants its kind of
- * work and stays for the session's life, so that switching a function off and on again makes no
- * new code and needs no grace period; all thunks go together, when the session ends.
+ * work and stays, so that switching a function off and on again makes no new code and needs no
+ * grace period. Works that nobody wants any more and that hook no returns are freed once there are
+ * many (`collect.ts`); all others go together, when the session ends: stacks may lead to them.
  */
 import { type Work, WorkList } from "../codegen/work.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
@@ -30,6 +31,9 @@ export type ThunkParts = {
   readonly register: (region: CodeRegion) => void;
 };
 
+/** Works that are known before it is worth to look for those that nobody has any more. */
+const worksKept = 1024;
+
 export class ThunkStore {
   readonly regions: CodeRegion[] = [];
   /** What was mapped for them. */
@@ -41,6 +45,8 @@ export class ThunkStore {
   readonly #codes = new Map<number, RegionCode>();
   /** Address of each site's thunk by the number of its work; 0: not made yet. */
   readonly #thunks = new Map<number, Float64Array>();
+  /** Regions without hooked returns or moved instructions, by the number of their work. */
+  readonly #freeable = new Map<number, readonly CodeRegion[]>();
   /** Address of a copy of each moved prologue; 0: none yet. Any of them serves. */
   readonly #copies: Float64Array;
 
@@ -89,6 +95,45 @@ export class ThunkStore {
     }
   }
 
+  /** Works that no site has any more and whose regions can be freed. @param inUse their numbers. */
+  idle(inUse: ReadonlySet<number>): readonly number[] {
+    this.#forgetWorks(inUse);
+    return [...this.#freeable.keys()].filter((work) => !inUse.has(work));
+  }
+
+  /** Gives up the regions of `works`, after a grace period; to be unmapped by the caller. */
+  free(works: readonly number[]): readonly Range[] {
+    const gone = new Set(works.flatMap((work) => this.#freeable.get(work) ?? []));
+    for (const work of works) {
+      this.#freeable.delete(work);
+      this.#thunks.delete(work);
+      this.#codes.delete(work);
+      this.#works.forget(work);
+    }
+    const starts = new Set([...gone].map(({ start }) => start));
+    const isGone = ({ start }: { readonly start: bigint }): boolean => starts.has(start);
+    const freed = this.ranges.filter(isGone);
+    this.ranges.splice(0, this.ranges.length, ...this.ranges.filter((one) => !isGone(one)));
+    this.regions.splice(0, this.regions.length, ...this.regions.filter((one) => !isGone(one)));
+    return freed;
+  }
+
+  /** Lets go of works that nobody has and that have no thunks, once there are many. */
+  #forgetWorks(inUse: ReadonlySet<number>): void {
+    const { numbers } = this.#works;
+    if (numbers.length < worksKept) return;
+    for (const number of numbers) {
+      if (number !== 0 && !inUse.has(number) && !this.#thunks.has(number)) {
+        this.#works.forget(number);
+      }
+    }
+  }
+
+  #noteFreeable(work: number, region: CodeRegion): void {
+    const regions = this.#freeable.get(work) ?? [];
+    this.#freeable.set(work, [...regions, region]);
+  }
+
   /** Where the instruction at `pc`, in the window of `site`, was copied to. */
   findCopy(site: number, pc: bigint): bigint | undefined {
     const copy = this.#copies[site] ?? 0;
@@ -135,7 +180,8 @@ export class ThunkStore {
     const filled = { count, id: sites, body };
     const built = buildRegion(start, code, filled, copies.bytes);
     memory.write(start, built.bytes);
-    this.#ranges.add(start, start + BigInt(bytes));
+    if (built.region.returnOffset !== undefined) this.#ranges.add(start, start + BigInt(bytes));
+    else if (copies.bytes.length === 0) this.#noteFreeable(work, built.region);
     this.regions.push(built.region);
     register(built.region);
     sites.forEach((site, index) => {

@@ -159,6 +159,35 @@ describe("dispatch", { timeout: timeoutMs }, () => {
     expect(await target.ended).toEqual({ status: 0, signal: null });
   });
 
+  const builtWith = [["-O2", "-g", "-fpatchable-function-entry=5"], builds["no landing pads"]];
+  it.each(builtWith)("frees code that nobody uses any more, with %s %s %s", async (...flags) => {
+    const { target, earlier } = await startProgram(flags);
+    await using session = await api.attach(target.pid);
+    const recording = await session.record({ directory: tracePath(), ...options });
+    await recording.register("steady", { kind: "count" }, { include: ["steady_*"] });
+    target.send("begin");
+    const mappings: number[] = [];
+    const rounds = isSoak ? 10_000 : 120;
+    for (let round = 0; round < rounds; round++) {
+      // A trigger that never acts: each is another work, which nobody has had before.
+      const handler = { kind: "trigger", does: "traceoff", word: 0, mark: round } as const;
+      const ops = await recording.register("other", handler, { include: ["steady_*", "storm_0*"] });
+      await recording.unregister(ops);
+      mappings.push(stateOf(target.pid).maps.length);
+    }
+    expect(Math.max(...mappings.slice(60)) - Math.max(...mappings.slice(0, 60))).toBeLessThan(9);
+    const own = await pause(target);
+    const counts = callsOf("steady_", await countsOf(recording));
+    // A function without a literal goes from thunk to thunk, and calls in between are not seen.
+    if (flags.includes("-fpatchable-function-entry=13,8")) {
+      expect(counts).toEqual(callsOf("steady_", own, earlier));
+    }
+    expect((await recording.stop()).left).toBeUndefined();
+    expect(changedTextBytes(target.pid)).toBe(0);
+    await target.finish();
+    expect(await target.ended).toEqual({ status: 0, signal: null });
+  });
+
   it("puts text and literals back when its tracer is killed", async () => {
     const random = makeRandom(newSeed());
     const { target } = await startProgram(builds["no landing pads"]);
