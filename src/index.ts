@@ -201,6 +201,7 @@ export type { Recording, RecordingProgress, RecordingSummary } from "./session/r
 export type { CallCount, RegisteredOps } from "./session/seat.ts";
 export {
   attach,
+  attachStub,
   launch,
   type Session,
 } from "./session/session.ts";

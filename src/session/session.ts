@@ -11,6 +11,7 @@ import { PatchbayError } from "../base/error.ts";
 import type { Machine } from "../elf/elf-file.ts";
 import { commandLine, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
 import { eventBytes } from "../ring/layout.ts";
+import type { EmulatorOptions } from "../target/gdb/launch-emulated.ts";
 import { nsPerTick, type TraceClock } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
 import { type About, describeProcess } from "./about.ts";
@@ -35,7 +36,13 @@ import type { ModuleList } from "./process-modules.ts";
 import { Recording } from "./recording.ts";
 import { RemoteHost } from "./remote-host.ts";
 import { type Announce, type RegisteredOps, type Seat, type SeatRequest, vacate } from "./seat.ts";
-import { checkProgram, type LaunchOptions, startProgram } from "./start-program.ts";
+import {
+  checkProgram,
+  type HeldProgram,
+  type LaunchOptions,
+  startProgram,
+  takeOver,
+} from "./start-program.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
 import type { EnabledFunction } from "./tracing.ts";
 import { armTriggers, markFunctions, parseTriggers, registerTriggers } from "./triggers.ts";
@@ -74,11 +81,29 @@ export async function launch(
   options: LaunchOptions = {},
 ): Promise<Session> {
   checkProgram(command, options);
+  return hostHeld((worker) => startProgram(worker, command, options));
+}
+
+/**
+ * Takes over a program that waits under the GDB stub of a qemu-user of this machine, at `HOST:PORT`
+ * or a socket's path; else as `launch`.
+ */
+export function attachStub(place: string, options: EmulatorOptions = {}): Promise<Session> {
+  return hostHeld((worker) => takeOver(worker, place, options));
+}
+
+/** A session with the program that `start` has made a new target worker hold. */
+function hostHeld(
+  start: (worker: WorkerClient<TargetHandlers>) => Promise<HeldProgram>,
+): Promise<Session> {
   const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
   return orElse(
-    () => worker.end(),
     async () => {
-      const { pid, list } = await startProgram(worker, command, options);
+      await worker.call("abandon").catch(() => undefined);
+      await worker.end();
+    },
+    async () => {
+      const { pid, list } = await start(worker);
       const about = describeProcess(pid, readStat(pid).startTime, list);
       const ownership = own(pid, about.startTime);
       return new Session(about, await Owner.of({ ...about, worker, ownership, launched: "held" }));

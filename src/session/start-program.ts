@@ -22,12 +22,25 @@ export function checkProgram(command: readonly string[], options: LaunchOptions)
 
 const pathOf = ({ env }: LaunchOptions): string => (env ?? process.env)["PATH"] ?? "";
 
+/** A program that is held before its first own instruction. */
+export type HeldProgram = { readonly pid: Pid; readonly list: ModuleList };
+
+/** Takes over a program that waits under the stub at `place`. */
+export async function takeOver(
+  worker: WorkerClient<TargetHandlers>,
+  place: string,
+  options: EmulatorOptions,
+): Promise<HeldProgram> {
+  const image = await worker.call("takeOver", place, options);
+  return { pid: image.pid, list: listEmulatedModules(image) };
+}
+
 /** Starts `command`, held before its first own instruction; what it consists of. */
 export async function startProgram(
   worker: WorkerClient<TargetHandlers>,
   command: readonly string[],
   options: LaunchOptions,
-): Promise<{ readonly pid: Pid; readonly list: ModuleList }> {
+): Promise<HeldProgram> {
   const { emulated, ...spawn } = options;
   if (emulated === undefined) {
     const pid = await worker.call("launch", command, spawn);

@@ -9,11 +9,17 @@ import { PatchbayError } from "../base/error.ts";
 import { backEnds } from "../codegen/back-ends.ts";
 import { segmentType } from "../elf/constants.ts";
 import { kill } from "../os/libc.ts";
-import { readAuxv } from "../os/proc.ts";
+import { isAlive, readAuxv } from "../os/proc.ts";
 import { poll, signal } from "../os/ptrace.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { functionAt } from "../symbols/symbol-table.ts";
-import { type EmulatorOptions, launchEmulated } from "../target/gdb/launch-emulated.ts";
+import {
+  connectToStub,
+  type Emulated,
+  type EmulatorOptions,
+  holdWaiting,
+  launchEmulated,
+} from "../target/gdb/launch-emulated.ts";
 import type { StubProcess } from "../target/gdb/stub-process.ts";
 import {
   type ChangeResult,
@@ -58,6 +64,8 @@ export type TargetHandlers = {
     command: readonly string[],
     options: SpawnOptions & EmulatorOptions,
   ): EmulatedImage;
+  /** Takes over a program that waits under the stub at `place`. */
+  takeOver(place: string, options: EmulatorOptions): EmulatedImage;
   /** Ends talking to a stub, whose program runs on. */
   hangUp(): void;
   inject(pid: Pid, facts: TargetFacts, sites: SiteTable, options: InjectOptions): Injected;
@@ -123,6 +131,13 @@ function firstOwnInstruction(program: ProgramFile, entry: bigint): CodeAddr {
   });
 }
 
+/** Notes a program that is held under a stub; what there is to know of it. */
+function imageOf(path: string, { process, held: thread, entry, sysroot }: Emulated): EmulatedImage {
+  stub = process;
+  held = thread;
+  return { pid: process.pid, path, entry, sysroot };
+}
+
 const getInjection = (): Injection => ensure(present, "inject comes first");
 const instancesOf = (presence: number): Instances =>
   ensure(injections.get(presence), `presence ${presence}`).instances;
@@ -152,9 +167,17 @@ const handlers: TargetHandlers = {
     const emulated = launchEmulated(command, backEnd, options, (entry) =>
       firstOwnInstruction(program, entry),
     );
-    ({ process: stub, held } = emulated);
-    launched = stub.pid;
-    return { pid: stub.pid, path, entry: emulated.entry, sysroot: emulated.sysroot };
+    launched = emulated.process.pid;
+    return imageOf(path, emulated);
+  },
+  takeOver: (place, options) => {
+    const waiting = connectToStub(place);
+    const program = openProgramFile(waiting.path);
+    const backEnd = backEnds[program.elf.machine];
+    const emulated = holdWaiting(waiting, backEnd, options, (entry) =>
+      firstOwnInstruction(program, entry),
+    );
+    return imageOf(waiting.path, emulated);
   },
   hangUp: () => stub?.hangUp(),
   inject: (pid, facts, sites, options) => {
@@ -181,7 +204,9 @@ const handlers: TargetHandlers = {
   abandon: () => {
     if (held === undefined) return;
     if (stub !== undefined) {
-      stub.abandon();
+      // A program that somebody else has started goes on without us.
+      if (launched === undefined) stub.letRun([]);
+      else stub.abandon();
       return;
     }
     kill(held.pid, signal.kill);
@@ -190,6 +215,7 @@ const handlers: TargetHandlers = {
   },
   remove: () => getInjection().remove(),
   status: () => {
+    if (launched === undefined && stub !== undefined && !isAlive(stub.pid)) return { kind: "gone" };
     // How it ended is told once.
     if (launched === undefined || ended !== undefined) return ended ?? { kind: "running" };
     const event = poll(toTid(launched));

@@ -176,7 +176,6 @@ export class Agent {
           hint: "is the process stopped or frozen? continue it",
         });
       }
-      this.#process.attend();
       waitWhile(address, command, checkMs);
     }
   }

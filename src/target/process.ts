@@ -94,6 +94,4 @@ export type TargetProcess = Disposable & {
    * the midst of: where threads can't be held to see where they are.
    */
   awaitProgress(except: Tid | undefined): void;
-  /** Does what has to be done now and then while somebody waits for the process. */
-  attend(): void;
 };

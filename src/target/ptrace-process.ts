@@ -88,10 +88,6 @@ export class PtraceProcess implements TargetProcess {
     assert(!this.holdsAll, "where threads can be held, they are looked at");
   }
 
-  attend(): void {
-    // Nothing comes in between a process and its kernel.
-  }
-
   [Symbol.dispose](): void {
     this.memory[Symbol.dispose]();
   }

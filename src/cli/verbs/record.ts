@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import {
   attach,
+  attachStub,
   type DispatchForm,
   formatBytes,
   formatCount,
@@ -37,6 +38,7 @@ type Options = Required<MoreSites> & {
   readonly off: boolean;
   readonly dispatch?: DispatchForm;
   readonly qemu: boolean;
+  readonly gdb?: string;
   readonly emulator?: string;
   readonly sysroot?: string;
   readonly quiet: boolean;
@@ -68,6 +70,10 @@ export function registerRecord(program: Command): void {
       "run the program under qemu-user: it may be of another instruction set",
       false,
     )
+    .option(
+      "--gdb <place>",
+      "trace what waits under a qemu-user's GDB stub, at HOST:PORT or a path",
+    )
     .option("--emulator <command>", "the qemu-user to take for that")
     .option("--sysroot <dir>", "where an emulated program's libraries are")
     .option("-q, --quiet", "say nothing while it records", false)
@@ -78,16 +84,16 @@ export function registerRecord(program: Command): void {
 
 async function run(command: readonly string[], options: Options): Promise<void> {
   const pid = parsePid(options.pid);
-  if ((pid === undefined) === (command.length === 0)) {
+  const given = [pid, options.gdb, command[0]].filter((one) => one !== undefined).length;
+  if (given !== 1) {
     throw new PatchbayError({
       code: "bad-usage",
       doing: "record",
-      why: pid === undefined ? "nothing to trace" : "both -p and a command were given",
+      why: given === 0 ? "nothing to trace" : "more than one of -p, --gdb and a command were given",
       hint: "patchbay record -p PID, or patchbay record -- COMMAND",
     });
   }
-  await using session =
-    pid === undefined ? await launch(command, toLaunchOptions(options)) : await attach(pid);
+  await using session = await open(command, pid, options);
   const summary = await recordUntilEnd(session, options);
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   else process.stderr.write(describe(summary) + describeOpenCalls(summary));
@@ -143,6 +149,17 @@ async function announce(recording: Recording, { pid, joined }: Session): Promise
   process.stderr.write(
     `patchbay: recording ${formatCount(functions)} functions of process ${pid}${beside}\n`,
   );
+}
+
+async function open(
+  command: readonly string[],
+  pid: number | undefined,
+  options: Options,
+): Promise<Session> {
+  if (pid !== undefined) return attach(pid);
+  const { gdb, sysroot } = options;
+  if (gdb === undefined) return launch(command, toLaunchOptions(options));
+  return attachStub(gdb, sysroot === undefined ? {} : { sysroot });
 }
 
 function toLaunchOptions({ qemu, emulator, sysroot }: Options): LaunchOptions {

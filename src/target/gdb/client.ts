@@ -231,10 +231,15 @@ export class GdbClient {
     this.#must("write registers", this.#text(`G${toHex(bytes)}`));
   }
 
-  /** One register, which may be one that `g` does not reach. */
-  readRegister(thread: ThreadId, { name, number }: RegisterPlace): Uint8Array {
+  /** One register, which may be one that `g` does not reach; gdbserver knows `g` alone. */
+  readRegister(thread: ThreadId, place: RegisterPlace): Uint8Array {
+    const { name, number, offset, bytes: size } = place;
     this.#select(thread);
     const answer = this.#text(`p${number.toString(16)}`);
+    if (answer === "") {
+      const all = this.readRegisters(thread);
+      if (offset + size <= all.length) return all.slice(offset, offset + size);
+    }
     const bytes = answer.startsWith("E") ? undefined : fromHex(answer.replaceAll("x", "0"));
     if (bytes === undefined || bytes.length === 0) throw this.#failure(`read ${name}`, answer);
     return bytes;

@@ -2,14 +2,15 @@
  * Starts a program of another instruction set under qemu-user, whose GDB stub holds it, and runs
  * it to where it can be traced from its first own instruction on.
  */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { type CodeAddr, codeAddr, type Pid, tid as toTid } from "../../base/brand.ts";
+import { basename, delimiter, isAbsolute, join } from "node:path";
+import { type CodeAddr, codeAddr, type Pid, pid as toPid, tid as toTid } from "../../base/brand.ts";
 import { PatchbayError } from "../../base/error.ts";
 import type { BackEnd } from "../../codegen/back-end.ts";
 import type { Machine } from "../../elf/elf-file.ts";
 import { kill } from "../../os/libc.ts";
+import { executablePath, readStatus } from "../../os/proc.ts";
 import { nap, poll, signal } from "../../os/ptrace.ts";
 import { type SpawnOptions, spawnUnknown } from "../../os/spawn.ts";
 import { StreamSocket } from "../../os/stream-socket.ts";
@@ -89,10 +90,7 @@ export function launchEmulated(
   const pid = spawnUnknown([emulator, "-g", place, ...prefix, ...command], options);
   try {
     const client = new GdbClient(connectTo(place, pid, command[0] ?? ""));
-    const entry = codeAddr(client.auxiliaryVector().get(entryKey) ?? 0n);
-    const process = new StubProcess({ pid, kind: "emulator", client, backEnd, entry });
-    runTo(process, stopAt(entry), command[0] ?? "");
-    return { process, held: process.adopt(), entry, sysroot };
+    return { ...holdAtStart(client, pid, backEnd, stopAt, command[0] ?? ""), sysroot };
   } catch (error) {
     kill(pid, signal.kill);
     throw error;
@@ -102,8 +100,80 @@ export function launchEmulated(
   }
 }
 
-/** AT_ENTRY (include/uapi/linux/auxvec.h). */
+/** AT_ENTRY and AT_EXECFN (include/uapi/linux/auxvec.h). */
 const entryKey = 9;
+const fileNameKey = 31;
+const fileNameBytesMax = 4096;
+
+/** Runs a program that is held before its loader has run to where `stopAt` says. */
+function holdAtStart(
+  client: GdbClient,
+  pid: Pid,
+  backEnd: BackEnd,
+  stopAt: (entry: CodeAddr) => CodeAddr,
+  program: string,
+): Omit<Emulated, "sysroot"> {
+  const entry = codeAddr(client.auxiliaryVector().get(entryKey) ?? 0n);
+  const process = new StubProcess({ pid, client, backEnd, entry });
+  runTo(process, stopAt(entry), program);
+  return { process, held: process.adopt(), entry };
+}
+
+/** A program that waits under a stub, and the emulator that runs it. */
+export type Waiting = { readonly client: GdbClient; readonly pid: Pid; readonly path: string };
+
+/** Connects to a qemu-user of this machine that waits for it (`qemu-aarch64 -g 1234 PROGRAM`). */
+export function connectToStub(place: string): Waiting {
+  const client = new GdbClient(() => new StreamSocket(place));
+  const doing = `trace the program at ${place}`;
+  const thread = client.currentThread()?.thread ?? 0;
+  const leader = thread === 0 ? undefined : leaderOf(thread);
+  if (leader === undefined || !basename(executablePath(leader)).startsWith("qemu-")) {
+    client[Symbol.dispose]();
+    throw new PatchbayError({
+      code: "unsupported",
+      doing,
+      why: "the stub is not that of a qemu-user on this machine",
+      hint: "programs of this machine are traced without a debugger: -p PID",
+    });
+  }
+  const address = client.auxiliaryVector().get(fileNameKey) ?? 0n;
+  const name = readName(client, address);
+  const path = isAbsolute(name) ? name : join(readlinkSync(`/proc/${leader}/cwd`), name);
+  return { client, pid: leader, path };
+}
+
+/** The process that a thread of this machine belongs to. */
+function leaderOf(thread: number): Pid | undefined {
+  try {
+    return toPid(Number(readStatus(toPid(thread)).get("Tgid")));
+  } catch (error) {
+    if (error instanceof PatchbayError) return undefined;
+    throw error;
+  }
+}
+
+/** A name of the program's, which ends at a zero or where no more can be read. */
+function readName(client: GdbClient, address: bigint): string {
+  const bytes: number[] = [];
+  while (bytes.length < fileNameBytesMax) {
+    const [byte = 0] = client.readMemory(address + BigInt(bytes.length), 1);
+    if (byte === 0) break;
+    bytes.push(byte);
+  }
+  return new TextDecoder().decode(Uint8Array.from(bytes));
+}
+
+/** Holds a program that waits under a stub where its own code begins. */
+export function holdWaiting(
+  { client, pid, path }: Waiting,
+  backEnd: BackEnd,
+  options: EmulatorOptions,
+  stopAt: (entry: CodeAddr) => CodeAddr,
+): Emulated {
+  const sysroot = findSysroot(backEnd.name, options);
+  return { ...holdAtStart(client, pid, backEnd, stopAt, path), sysroot };
+}
 
 /** Connects as soon as the emulator listens. */
 function connectTo(place: string, pid: Pid, program: string): () => StreamSocket {
