@@ -68,6 +68,7 @@ export async function run(): Promise<readonly Table[]> {
     const facts = page.locator("[data-testid=facts][data-indexed-ms]");
     await facts.waitFor();
     const indexed = Number(await facts.getAttribute("data-indexed-ms"));
+    const busy = view.serverSeconds();
     await page.waitForTimeout(2000);
     await page.mouse.move(900, 400);
     const rows = [
@@ -82,6 +83,7 @@ export async function run(): Promise<readonly Table[]> {
         notes: [
           `page there ${(seen / 1000).toFixed(2)} s after the command, browser's start included`,
           `all events read ${(indexed / 1000).toFixed(2)} s after the trace was opened`,
+          `processor time of the server until then ${busy.toFixed(2)} s, its start included`,
         ],
         rows,
       },

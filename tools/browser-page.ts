@@ -1,6 +1,6 @@
 /** The page of `patchbay ui` in Debian's Chromium, for pictures of it and for measuring it. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -52,6 +52,14 @@ export class BrowserPage {
     const page = context.pages()[0] ?? (await context.newPage());
     await page.goto(await firstLine(server));
     return new BrowserPage(page, server, context, profile);
+  }
+
+  /** Processor time that the server has used, all its threads together (proc(5), stat). */
+  serverSeconds(): number {
+    const stat = readFileSync(`/proc/${this.#server.pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")")).split(" ").slice(12, 14);
+    const [user = 0, system = 0] = fields.map(Number);
+    return (user + system) / 100;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -36,6 +36,8 @@ const exportUrl = new URL("./export-worker.js", import.meta.url);
 
 /** A worker indexes for so long before it looks for other calls. */
 const stepMs = 60;
+/** What is known of a thread is told whenever so much more of it has been read. */
+const toldShare = 1 / 5;
 /** Source lines shown around the one that is asked for. */
 const sourceLinesAround = 200;
 const sourceBytesMax = 8 << 20;
@@ -109,10 +111,13 @@ export class TraceService {
     );
   }
 
-  async #indexThread(worker: TimelineClient, { index: thread }: ThreadPlan): Promise<void> {
+  async #indexThread(worker: TimelineClient, { index: thread, slots }: ThreadPlan): Promise<void> {
     await worker.call("begin", thread);
-    for (;;) {
+    for (let told = 0; ; ) {
       const index = await worker.call("step", stepMs);
+      // Each time that more is known, pictures are made anew.
+      if (!index.isWhole && index.slots - told < slots * toldShare) continue;
+      told = index.slots;
       this.#indices.set(thread, index);
       await Promise.all([this.#pictures.call("put", index), this.#sums.call("put", index)]);
       this.#tell("index", { thread, read: index.slots, depths: index.rows.length });
