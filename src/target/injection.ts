@@ -362,6 +362,7 @@ export class Injection {
       const start = performance.now();
       using threads = process.holdAll(this.#agent?.tid);
       this.#writer.restoreHeld();
+      this.#gate?.removeHeld();
       const gone = this.#leaveThunks(threads, restorers, attempt);
       threads.letGo();
       pauseMs = Math.max(pauseMs, performance.now() - start);

@@ -3,6 +3,7 @@
  * and takes it away.
  */
 import type { DataAddr } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import { wake } from "../os/futex.ts";
 import { MappedFile } from "../os/mapped-file.ts";
@@ -44,6 +45,7 @@ export class LoaderGate {
   readonly #parts: Parts;
   readonly #window: Window;
   readonly #control: MappedFile;
+  #isBack = false;
 
   private constructor(parts: Parts, range: Range, window: Window) {
     this.#parts = parts;
@@ -89,13 +91,27 @@ export class LoaderGate {
     this.#plan(program, disableReturnSite, this.#window.compiled);
   }
 
-  /** Lets those go who wait, and puts the function back. */
+  /** Lets those go who wait, and puts the function back, unless the agent does not run. */
   remove(): void {
     this.#arm(0);
     const program = new AgentProgram();
     this.#plan(program, disableReturnSite, this.#window.compiled);
-    this.#parts.agent.run("leave the loader", program);
+    try {
+      this.#parts.agent.run("leave the loader", program);
+      this.#isBack = true;
+    } catch (error) {
+      // In a process that is stopped the agent is, too: `removeHeld` does without it.
+      if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
+    }
     this.#control[Symbol.dispose]();
+  }
+
+  /** Puts back what `remove` could not; all threads are held. */
+  removeHeld(): void {
+    if (this.#isBack) return;
+    const { at, compiled } = this.#window;
+    this.#parts.process.memory.write(BigInt(at), compiled);
+    this.#isBack = true;
   }
 
   #arm(armed: number): void {
