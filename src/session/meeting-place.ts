@@ -3,12 +3,13 @@
  * directory that nobody else can enter. Who holds the lock beside it owns the tracing; others join
  * him there.
  */
-import { lstatSync, mkdirSync, rmSync } from "node:fs";
+import { lstatSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensure } from "../base/assert.ts";
 import type { Pid } from "../base/brand.ts";
 import { FileLock } from "../os/file-lock.ts";
+import { makeDirectory } from "../os/make-directory.ts";
 
 /** Longest path that a socket's address holds (sun_path, unix(7)), in bytes. */
 const pathBytesMax = 107;
@@ -33,7 +34,7 @@ function folder(): string | undefined {
   ];
   return candidates.find((path) => {
     try {
-      mkdirSync(path, { mode: 0o700, recursive: true });
+      makeDirectory(path, 0o700);
     } catch {
       // It may be there and good enough; if not, the next one may be.
     }

@@ -1,7 +1,8 @@
 /** A trace's tables as Parquet files in a directory. */
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, writevSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, writevSync } from "node:fs";
 import { join } from "node:path";
 import { PatchbayError } from "../base/error.ts";
+import { makeDirectory } from "../os/make-directory.ts";
 import type { ExportOptions } from "../report/export.ts";
 import { exportParquet } from "../report/export-parquet.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -19,7 +20,7 @@ export const hasTables = (path: string): boolean => existsSync(join(path, `calls
 export function writeParquet(trace: Trace, path: string, options: ExportOptions = {}): number {
   const doing = `write tables to ${path}`;
   return withFiles(doing, () => {
-    mkdirSync(path, { recursive: true });
+    makeDirectory(path);
     refuseOthersFiles(doing, path);
     const files = new Map<string, number>();
     let bytes = 0;

@@ -10,7 +10,6 @@ import {
   closeSync,
   existsSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
@@ -21,6 +20,7 @@ import {
 import { join } from "node:path";
 import { assert, ensure } from "../base/assert.ts";
 import { PatchbayError } from "../base/error.ts";
+import { makeDirectory } from "../os/make-directory.ts";
 import { encodeFunction, type TracedFunction } from "../trace/functions.ts";
 import { encodeMetadata } from "../trace/metadata.ts";
 import { encodePacketHeader, type PacketFields, packetHeaderBytes } from "../trace/packet.ts";
@@ -46,7 +46,7 @@ const chunksMax = 1000;
 export function createTraceDirectory(path: string, start: SessionStart): TraceDirectory {
   return withFiles(`create the trace ${path}`, () => {
     makeRoom(path);
-    mkdirSync(join(path, traceFiles.own), { recursive: true });
+    makeDirectory(join(path, traceFiles.own));
     return new TraceDirectory(path, start);
   });
 }
