@@ -197,6 +197,7 @@ export {
   type ProgramFile,
 } from "./session/program-file.ts";
 export { type QueryResult, type QueryRow, type QueryValue, queryTrace } from "./session/query.ts";
+export type { CallOptions } from "./session/record-details.ts";
 export type { Recording, RecordingProgress, RecordingSummary } from "./session/recording.ts";
 export type { CallCount, RegisteredOps } from "./session/seat.ts";
 export {
@@ -217,6 +218,7 @@ export {
 } from "./session/site-listing.ts";
 export type { LaunchOptions } from "./session/start-program.ts";
 export type { ExitStatus } from "./session/target-worker.ts";
+export type { ThreadChoice } from "./session/thread-filter.ts";
 export type { DispatchCounts, EnabledFunction } from "./session/tracing.ts";
 export type { SourceLine } from "./symbols/dwarf/line-table.ts";
 export type { HeldUp } from "./target/stack-walk.ts";

@@ -3,18 +3,21 @@
  * sites whose ops want the same share a thunk template and routines, whoever asked for it first.
  */
 import { assert } from "../base/assert.ts";
+import type { RecordDetails } from "../ftrace/ops.ts";
+import { type ValueSpec, valuesMax } from "../ftrace/value-spec.ts";
+
+/** An event of each call that the details want. */
+export type RecordAction = RecordDetails & {
+  readonly kind: "record";
+  /** Whose rings: an index of `ThunkPlan.instances`. */
+  readonly instance: number;
+  readonly exits: boolean;
+};
 
 /** One thing that happens at a function. Each kind has its emitter: `x86-64/actions.ts`. */
 export type Action =
   /** An event in the ring of the thread, at the entry or at entry and exit. */
-  | {
-      readonly kind: "record";
-      /** Whose rings: an index of `ThunkPlan.instances`. */
-      readonly instance: number;
-      readonly exits: boolean;
-      /** It is left out while the recording is switched off: `x86-64/trigger.ts`. */
-      readonly switched?: boolean;
-    }
+  | RecordAction
   /** Switches the instance's recording. */
   | {
       readonly kind: "trigger";
@@ -67,13 +70,43 @@ const actionKey = (action: Action): string =>
 /** The work that does all `actions`; what several of them ask for happens once. */
 export function makeWork(actions: readonly Action[]): Work {
   const byKey = new Map<string, Action>();
-  for (const action of actions) byKey.set(actionKey(action), action);
+  for (const action of mergeRecords(actions)) byKey.set(actionKey(action), action);
   const isCovered = (action: Action): boolean =>
     "exits" in action && !action.exits && byKey.has(actionKey({ ...action, exits: true }));
   return [...byKey]
     .filter(([, action]) => !isCovered(action))
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, action]) => action);
+}
+
+/** Records of one instance that differ in values and exits alone are one, with all of them. */
+function mergeRecords(actions: readonly Action[]): readonly Action[] {
+  const records = new Map<string, RecordAction>();
+  const others: Action[] = [];
+  for (const action of actions) {
+    if (action.kind !== "record") {
+      others.push(action);
+      continue;
+    }
+    const { values: _, exits: _exits, ...rest } = action;
+    const key = actionKey({ ...rest, exits: true });
+    const before = records.get(key);
+    records.set(key, before === undefined ? action : bothRecords(before, action));
+  }
+  return [...others, ...records.values()];
+}
+
+function bothRecords(a: RecordAction, b: RecordAction): RecordAction {
+  const exits = a.exits || b.exits;
+  if (a.values === undefined || b.values === undefined) {
+    const values = a.values ?? b.values;
+    return { ...a, exits, ...(values === undefined ? {} : { values }) };
+  }
+  const unique = (specs: readonly ValueSpec[]): readonly ValueSpec[] =>
+    [...new Map(specs.map((spec) => [JSON.stringify(spec), spec])).values()].slice(0, valuesMax);
+  const entry = unique([...a.values.entry, ...b.values.entry]);
+  const exit = unique([...a.values.exit, ...b.values.exit]);
+  return { ...a, exits, values: { entry, exit } };
 }
 
 /** Equal for equal works. */
@@ -87,13 +120,16 @@ export const hooksReturn = (action: Action): action is ExitAction =>
 export const withoutExits = (work: Work): Work =>
   makeWork(work.map((action) => (hooksReturn(action) ? { ...action, exits: false } : action)));
 
+/** Whether an action wants words of frames beside their return address, at its exit. */
+const needsFrameWords = (action: Action): action is ExitAction =>
+  action.kind === "statistics" ||
+  (action.kind === "record" && (action.when ?? action.sample ?? action.threads) !== undefined);
+
 /** What is left to do where frames have no words for the actions of some instances. */
 export const withoutFrameWords = (work: Work, hasWords: (instance: number) => boolean): Work =>
   makeWork(
     work.map((action) =>
-      action.kind === "statistics" && !hasWords(action.instance)
-        ? { ...action, exits: false }
-        : action,
+      needsFrameWords(action) && !hasWords(action.instance) ? { ...action, exits: false } : action,
     ),
   );
 

@@ -3,18 +3,29 @@
  * at a site.
  */
 import type { CodeAddr } from "../base/brand.ts";
+import type { Condition } from "./condition.ts";
 import { emptyHash, type FtraceHash, wants } from "./hash.ts";
 import type { Wish } from "./record.ts";
+import type { FunctionValues } from "./value-spec.ts";
+
+/** Of which calls there are events, and what they bring along. */
+export type RecordDetails = {
+  /** Values that the events bring along. */
+  readonly values?: FunctionValues;
+  /** Calls that are recorded; all without it. */
+  readonly when?: Condition;
+  /** One call in so many, on average. */
+  readonly sample?: number;
+  /** Calls of the threads alone that the user's filter of threads lets pass. */
+  readonly threads?: true;
+  /** Not while a trigger has switched the recording off. */
+  readonly switched?: boolean;
+};
 
 /** What happens at a function that an ops wants. */
 export type Handler =
   /** An event in the ring, at the entry or at entry and exit. */
-  | {
-      readonly kind: "record";
-      readonly exits: boolean;
-      /** Not while a trigger has switched the recording off. */
-      readonly switched?: boolean;
-    }
+  | ({ readonly kind: "record"; readonly exits: boolean } & RecordDetails)
   /** The user's recording is switched. */
   | {
       readonly kind: "trigger";

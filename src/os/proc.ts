@@ -333,3 +333,16 @@ export class ProcessMemory {
     closeSync(this.#fd);
   }
 }
+
+/** Whether a thread of process `pid` has a filter of system calls (seccomp). */
+export function filtersSyscalls(pid: Pid): boolean {
+  return listThreads(pid).some((tid) => {
+    try {
+      const status = readFileSync(`${procFolder(pid)}/task/${tid}/status`, "utf8");
+      return /^Seccomp:\s*[1-9]/m.test(status);
+    } catch {
+      // The thread has ended meanwhile.
+      return false;
+    }
+  });
+}

@@ -109,6 +109,16 @@ export const programOffset = (shape: ArenaShape, index: number): number =>
 /** Offset of the sites' counters in the arena. */
 export const counterOffset = (shape: ArenaShape): number => programOffset(shape, programAreas);
 
+/** Bits of a thread filter: as many as there are thread ids (PID_MAX_LIMIT), in bytes. */
+export const threadBitsBytes: number = 2 ** 22 / 8;
+
+/**
+ * Offset of the thread filter in the arena: a bit for each thread id, at the end of the counters of
+ * those users that asked for one.
+ */
+export const threadBitsOffset = (shape: ArenaShape): number =>
+  counterOffset(shape) + shape.counterBytes - threadBitsBytes;
+
 /** Offset of ring `index` in the arena. */
 export const ringOffset = (shape: ArenaShape, index: number): number =>
   counterOffset(shape) + shape.counterBytes + index * ringStride(shape);

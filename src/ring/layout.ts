@@ -28,6 +28,14 @@ export const ringHeader = {
   tid: 24,
   /** Process id (u32) of a forked child that the producer belongs to; 0 for the target's own. */
   process: 28,
+  /** Kept by the producer: calls until the next one that is a sample, and its random state. */
+  sampleCredit: 136,
+  sampleState: 144,
+  /** Stack pointer of who is writing a long event; 0: nobody. */
+  longWriter: 152,
+  /** Address of the innermost frame whose entry is held back; 0: none. Then who writes such. */
+  held: 160,
+  heldWriter: 168,
   /** Position that the producer must not reach; written by the consumer, on its own cache line. */
   limit: 64,
 } as const;

@@ -1,7 +1,11 @@
 /** The clock of a trace, measured between two moments. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Machine } from "../elf/elf-file.ts";
 import { type ClockName, type ClockReading, readClocks, ticksPerSecond } from "../os/tsc.ts";
 import type { TraceClock } from "../trace/clock.ts";
+
+/** Shortest span over which the clock's speed is measured, in ms. */
+const calibrationMs = 25;
 
 /** What generated code of a machine reads as its clock, on this machine or emulated on it. */
 export const clockOf = (machine: Machine): ClockName =>
@@ -17,9 +21,11 @@ export class SessionClock {
     this.#start = readClocks(name);
   }
 
-  /** Since it was made, in ms. */
-  get ageMs(): number {
-    return Number(process.hrtime.bigint() - this.#start.monotonicNs) / 1e6;
+  /** The clock by its start and now, which is put off until the two are apart enough to tell. */
+  async calibrate(): Promise<TraceClock> {
+    const passed = Number(process.hrtime.bigint() - this.#start.monotonicNs) / 1e6;
+    if (passed < calibrationMs) await sleep(calibrationMs - passed);
+    return this.measure();
   }
 
   /** The clock by its start and now. */

@@ -33,6 +33,8 @@ export type DrainStart = {
   readonly overwrite: boolean;
   /** What events are stamped with. */
   readonly clock: ClockName;
+  /** Events can bring values. */
+  readonly hasLong: boolean;
   /** Address of the thread table in the target. */
   readonly table: bigint;
   readonly path: string;
@@ -157,14 +159,14 @@ export class Drain {
 
   /** Rings are claimed in order, so only the first unknown one can be new. */
   #findRings(): void {
-    const { shape, arenaFd, overwrite } = this.#start;
+    const { shape, arenaFd, overwrite, hasLong } = this.#start;
     while (this.#rings.length < shape.ringCount) {
       const offset = ringOffset(shape, this.#rings.length);
       const mapped = (this.#next ??= new MappedFile(arenaFd, offset, ringStride(shape)));
       const words = headerWords(mapped);
       if (tidOf(words) === 0) return;
       this.#next = undefined;
-      const options = { hasLong: false, overwrites: overwrite };
+      const options = { hasLong, overwrites: overwrite };
       this.#rings.push({
         mapped,
         words,

@@ -7,11 +7,13 @@ import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { cpuVendor } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
-import { type ArenaShape, pageBytes } from "../ring/arena.ts";
+import { type ArenaShape, pageBytes, threadBitsBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import { statisticsSlots } from "../ring/statistics.ts";
 import type { RemoveResult } from "../target/injection.ts";
+import { nsPerTick } from "../trace/clock.ts";
 import { type Catalogue, type CatalogueOf, toSiteTable } from "./catalogue.ts";
+import { clockOf, SessionClock } from "./clock.ts";
 import { LaterLibraries, laterFunctionsMax } from "./later-libraries.ts";
 import { hasAll, type MoreSites } from "./more-sites.ts";
 import { type Module, ModuleWatch } from "./process-modules.ts";
@@ -62,6 +64,7 @@ export class Host {
   readonly pid: Pid;
   readonly #parts: Parts;
   readonly #seats = new Set<LocalSeat>();
+  readonly #clock: SessionClock;
   #presence: Presence | undefined;
   #modules: ModuleWatch | undefined;
   /** Whether the catalogue may hold libraries that were there once. */
@@ -72,6 +75,7 @@ export class Host {
   constructor(parts: Parts) {
     this.pid = parts.pid;
     this.#parts = parts;
+    this.#clock = new SessionClock(clockOf(parts.modules[0]?.program.elf.machine ?? "x86-64"));
   }
 
   /** How many users there are. */
@@ -109,7 +113,8 @@ export class Host {
     const { pid, modules, target } = this.#parts;
     const watch = (this.#modules ??= new ModuleWatch(pid, modules));
     const catalogue = this.#catalogueOf(more, watch);
-    const options = { programBytes, rules: vendorRules ?? machineRules() };
+    const ticksPerNs = 1 / nsPerTick(await this.#clock.calibrate());
+    const options = { programBytes, ticksPerNs, rules: vendorRules ?? machineRules() };
     const sites = toSiteTable(catalogue.functions, laterFunctionsMax);
     const injected = await target.call("inject", pid, targetFacts(modules), sites, options);
     const { presence } = injected;
@@ -139,7 +144,8 @@ export class Host {
     if (request.dispatch !== undefined) await tracing.setDispatch(request.dispatch);
     // Functions that later libraries have brought are among the first ones then, to be sure.
     const siteCount = catalogue.functions.length + laterFunctionsMax;
-    const counterBytes = pageBytes * Math.ceil((siteCount * 8) / pageBytes);
+    const counterPages = pageBytes * Math.ceil((siteCount * 8) / pageBytes);
+    const counterBytes = counterPages + (request.threadFilter ? threadBitsBytes : 0);
     const rings = request.rings === "statistics" ? statisticsRings(siteCount) : request.rings;
     const shape = { ...rings, programBytes: 0, counterBytes };
     const { overwrite, frameWords } = request;

@@ -5,32 +5,34 @@ import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import type { SiteFilter } from "./catalogue.ts";
 import type { MoreSites } from "./more-sites.ts";
+import type { CallOptions } from "./record-details.ts";
 import type { SeatRequest } from "./seat.ts";
 
 /** What is recorded, and how. */
-export type RecordOptions = MoreSites & {
-  /** The trace directory; made, or an older trace there moved aside. */
-  readonly directory: string;
-  readonly filter?: Partial<SiteFilter>;
-  /** Record exits too, and so durations; on unless said otherwise. */
-  readonly exits?: boolean;
-  /** Bytes of each thread's ring, a power of two times 4096; 4 MiB unless said otherwise. */
-  readonly ringBytes?: number;
-  /** Threads that can record at the same time; 1024 unless said otherwise. */
-  readonly threadsMax?: number;
-  /** Forked children record, too, from their first call on, into the same trace. */
-  readonly followForks?: boolean;
-  /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
-  readonly flightRecorder?: boolean;
-  /** Whose manual the choice of protocols relies on; this machine's unless said otherwise. */
-  readonly vendorRules?: VendorRules;
-  /** How functions reach their ops, where that is possible; the best unless it is said. */
-  readonly dispatch?: DispatchForm;
-  /** Functions that switch the recording: `FUNCTION:traceoff`, `FUNCTION:traceon:3`. */
-  readonly triggers?: readonly string[];
-  /** It begins switched off, until a trigger switches it on. */
-  readonly startsOff?: boolean;
-};
+export type RecordOptions = MoreSites &
+  CallOptions & {
+    /** The trace directory; made, or an older trace there moved aside. */
+    readonly directory: string;
+    readonly filter?: Partial<SiteFilter>;
+    /** Record exits too, and so durations; on unless said otherwise. */
+    readonly exits?: boolean;
+    /** Bytes of each thread's ring, a power of two times 4096; 4 MiB unless said otherwise. */
+    readonly ringBytes?: number;
+    /** Threads that can record at the same time; 1024 unless said otherwise. */
+    readonly threadsMax?: number;
+    /** Forked children record, too, from their first call on, into the same trace. */
+    readonly followForks?: boolean;
+    /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
+    readonly flightRecorder?: boolean;
+    /** Whose manual the choice of protocols relies on; this machine's unless said otherwise. */
+    readonly vendorRules?: VendorRules;
+    /** How functions reach their ops, where that is possible; the best unless it is said. */
+    readonly dispatch?: DispatchForm;
+    /** Functions that switch the recording: `FUNCTION:traceoff`, `FUNCTION:traceon:3`. */
+    readonly triggers?: readonly string[];
+    /** It begins switched off, until a trigger switches it on. */
+    readonly startsOff?: boolean;
+  };
 
 /** What is counted without a recording. */
 export type ObserveOptions = MoreSites &
@@ -41,6 +43,8 @@ export type ObserveOptions = MoreSites &
 
 /** Of each thread's ring, in bytes. */
 export const ringBytesDefault: number = 4 << 20;
+/** Words of frames for statistics: `codegen/x86-64/statistics.ts`. */
+export const statisticsWords = 2;
 export const threadsDefault = 1024;
 /** Nothing is recorded: the smallest ring that there can be. */
 export const noRings: SeatRequest["rings"] = { ringCount: 1, slotCount: pageBytes / eventBytes };
@@ -53,7 +57,8 @@ export const requestOf = (
   name,
   rings,
   overwrite: false,
-  frameWords: false,
+  frameWords: 0,
+  threadFilter: false,
   more: { prologues, libcalls, probes },
   ...(vendorRules === undefined ? {} : { vendorRules }),
   ...(dispatch === undefined ? {} : { dispatch }),

@@ -15,6 +15,7 @@ import { type Cause, Lifetime } from "./lifetime.ts";
 import type { Module } from "./process-modules.ts";
 import type { AnnouncedFunction, CallCount, RegisteredOps, Seat } from "./seat.ts";
 import type { ExitStatus } from "./target-worker.ts";
+import type { ThreadFilter } from "./thread-filter.ts";
 import type { DispatchCounts, EnabledFunction } from "./tracing.ts";
 import type { WorkerClient } from "./worker-rpc.ts";
 
@@ -60,6 +61,7 @@ type Parts = {
   readonly exits: boolean;
   readonly modules: readonly Module[];
   readonly clock: SessionClock;
+  readonly threadFilter: ThreadFilter | undefined;
 };
 
 export class Recording {
@@ -176,6 +178,7 @@ export class Recording {
     const { drain, clock, directory, exits } = this.#parts;
     const seat = this.#seat;
     try {
+      this.#parts.threadFilter?.[Symbol.dispose]();
       const { functions, dispatches } = await seat.state();
       // A drain that has broken down is no reason to leave the process as it is.
       await drain.call("settle").catch(() => undefined);

@@ -29,8 +29,10 @@ export type SeatRequest = {
   readonly name: string;
   /** Rings for events, or statistics of each function in their place. */
   readonly rings: Pick<ArenaShape, "ringCount" | "slotCount"> | "statistics";
-  /** Whether what he asks for wants words of frames beside their return address. */
-  readonly frameWords: boolean;
+  /** Words of frames beside their return address that what he asks for wants. */
+  readonly frameWords: number;
+  /** Whether he filters threads. */
+  readonly threadFilter: boolean;
   /** Full rings overwrite their oldest events. */
   readonly overwrite: boolean;
   /** Forked children record, too. */

@@ -12,7 +12,7 @@ import type { Machine } from "../elf/elf-file.ts";
 import { commandLine, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
 import { eventBytes } from "../ring/layout.ts";
 import type { EmulatorOptions } from "../target/gdb/launch-emulated.ts";
-import { nsPerTick, type TraceClock } from "../trace/clock.ts";
+import { nsPerTick } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
 import { type About, describeProcess } from "./about.ts";
 import { refuseUnattachable } from "./attachable.ts";
@@ -29,10 +29,13 @@ import {
   type RecordOptions,
   requestOf,
   ringBytesDefault,
+  statisticsWords,
   threadsDefault,
 } from "./options.ts";
+import { orElse } from "./or-else.ts";
 import { Owner } from "./owner.ts";
 import type { ModuleList } from "./process-modules.ts";
+import { hasTexts, noFrameWords, planCalls, refuseTexts, registerCalls } from "./record-details.ts";
 import { Recording } from "./recording.ts";
 import { RemoteHost } from "./remote-host.ts";
 import { type Announce, type RegisteredOps, type Seat, type SeatRequest, vacate } from "./seat.ts";
@@ -44,13 +47,11 @@ import {
   takeOver,
 } from "./start-program.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
+import { ThreadFilter } from "./thread-filter.ts";
 import type { EnabledFunction } from "./tracing.ts";
 import { armTriggers, markFunctions, parseTriggers, registerTriggers } from "./triggers.ts";
 import { reserveName, stopWork, type User } from "./user.ts";
 import { WorkerClient } from "./worker-rpc.ts";
-
-/** Shortest span over which the clock's speed is measured, in ms. */
-const calibrationMs = 25;
 
 /**
  * Attaches to a running process. Nothing in it changes before something is recorded. Where another
@@ -109,16 +110,6 @@ function hostHeld(
       return new Session(about, await Owner.of({ ...about, worker, ownership, launched: "held" }));
     },
   );
-}
-
-/** Does `work`; if that fails, `undo` as well. */
-async function orElse<T>(undo: () => Promise<void>, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    await undo();
-    throw error;
-  }
 }
 
 const targetWorkerUrl = new URL("./target-worker.js", import.meta.url);
@@ -198,8 +189,9 @@ export class Session {
     const name = reserveName(times ? "stat" : "count", this.#users);
     const request = requestOf(name, times ? "statistics" : noRings, options);
     let observation: Observation | undefined;
-    const seat = await this.#sit({ ...request, frameWords: times }, async (functions) =>
-      observation?.announce(functions),
+    const seat = await this.#sit(
+      { ...request, frameWords: times ? statisticsWords : 0 },
+      async (functions) => observation?.announce(functions),
     );
     observation = new Observation({
       pid: this.pid,
@@ -207,7 +199,7 @@ export class Session {
       times,
       status: () => this.status(),
       failure: async () => this.#host.failure,
-      tickNs: async () => nsPerTick(await this.#calibrate()),
+      tickNs: async () => nsPerTick(await this.#clock.calibrate()),
     });
     const watching = observation;
     await this.#begin(name, { kind: "count", observation: watching }, seat, () =>
@@ -220,7 +212,7 @@ export class Session {
   async record(options: RecordOptions): Promise<Recording> {
     this.#check(options);
     const { flightRecorder: overwrite = false, exits = true, directory, filter } = options;
-    const { followForks = false } = options;
+    const { followForks = false, startsOff = false, threads } = options;
     if (followForks && this.#architecture !== "x86-64") {
       throw new PatchbayError({
         code: "unsupported",
@@ -228,7 +220,6 @@ export class Session {
         why: `that works for x86-64 programs alone, and this is one for ${this.#architecture}`,
       });
     }
-    const { startsOff = false } = options;
     const doing = `trace functions of process ${this.pid}`;
     const triggers = parseTriggers(doing, options.triggers ?? []);
     for (const { glob } of triggers) this.select({ include: [glob] });
@@ -238,13 +229,26 @@ export class Session {
       slotCount: (options.ringBytes ?? ringBytesDefault) / eventBytes,
     };
     const name = reserveName("record", this.#users);
-    const request = { ...requestOf(name, rings, options), overwrite, followForks };
+    const { details, values, frameWords } = planCalls(options);
+    if (hasTexts(values)) refuseTexts(this.pid);
+    const request = {
+      ...requestOf(name, rings, options),
+      overwrite,
+      followForks,
+      frameWords,
+      threadFilter: threads !== undefined,
+    };
     let recording: Recording | undefined;
     const seat = await this.#sit(request, async (functions) => recording?.announce(functions));
     const drain = await orElse(
       () => vacate(seat),
-      () => this.#startDrain(seat, options),
+      async () => {
+        if (frameWords > 0 && !seat.rings.hasFrameWords) throw noFrameWords(this.pid);
+        return this.#startDrain(seat, options, values.length > 0);
+      },
     );
+    const threadFilter =
+      threads === undefined ? undefined : new ThreadFilter(this.pid, seat.rings, threads);
     recording = new Recording(
       {
         status: () => (followForks ? this.#statusOfAll(drain) : this.status()),
@@ -254,6 +258,7 @@ export class Session {
         exits: exits && seat.rings.exits,
         modules: this.#about.modules,
         clock: this.#clock,
+        threadFilter,
       },
       seat,
     );
@@ -265,13 +270,18 @@ export class Session {
         await recording?.announce(markFunctions(seat.rings, program?.path ?? ""));
         await registerTriggers(seat, triggers);
       }
-      const handler = { kind: "record", exits, ...(switched ? { switched } : {}) } as const;
-      return seat.register(name, handler, filter ?? {});
+      const switches = switched ? { switched } : {};
+      const handler = { kind: "record", exits, ...details, ...switches } as const;
+      return registerCalls(seat, name, handler, filter ?? {}, values);
     });
     return recording;
   }
 
-  async #startDrain(seat: Seat, options: RecordOptions): Promise<WorkerClient<DrainHandlers>> {
+  async #startDrain(
+    seat: Seat,
+    options: RecordOptions,
+    hasLong: boolean,
+  ): Promise<WorkerClient<DrainHandlers>> {
     const { arenaFd, shape, overwrite, table } = seat.rings;
     const data: DrainWorkerData = {
       wake: new SharedArrayBuffer(4),
@@ -281,6 +291,7 @@ export class Session {
         shape,
         overwrite,
         clock: this.#clock.name,
+        hasLong,
         table,
         path: options.directory,
         session: await this.#describe(options),
@@ -359,22 +370,13 @@ export class Session {
       pid: this.pid,
       architecture: this.#architecture,
       host: hostname(),
-      clock: await this.#calibrate(),
+      clock: await this.#clock.calibrate(),
       modules: this.#about.modules.map(({ path, program }) => ({
         path,
         buildId: program.buildId,
       })),
       options: JSON.parse(JSON.stringify(shown)),
     };
-  }
-
-  /** The clock's speed since the session began, over at least `calibrationMs`. */
-  async #calibrate(): Promise<TraceClock> {
-    const passed = this.#clock.ageMs;
-    if (passed < calibrationMs) {
-      await new Promise((resolve) => setTimeout(resolve, calibrationMs - passed));
-    }
-    return this.#clock.measure();
   }
 
   /**

@@ -130,20 +130,24 @@ export type FrameWords = {
   readonly deltas: readonly bigint[];
 };
 
-/** Where in a page they are to those of the stack, 0, and of the mirror. */
-const wordShifts = [1024n, 3072n];
+/** Where in a page the words are, one after the other: apart from the stack's and the mirror's. */
+const wordShifts = [1024n, 3072n, 512n, 2560n, 1536n, 3584n];
 
-/** Room for two further words of each slot that `mirror` mirrors; undefined without. */
+/** Room for `count` further words of each slot that `mirror` mirrors; undefined without. */
 export function findFrameWords(
   maps: readonly Mapping[],
   { window, windowBits }: Mirror,
+  count: number,
 ): FrameWords | undefined {
   const size = 1n << BigInt(windowBits);
-  const bytes = size * BigInt(wordShifts.length) + pageBytes;
+  const bytes = size * BigInt(count) + pageBytes;
   const windowStart = BigInt(window) * size;
   const base = findRoomBelow(maps, windowStart, bytes, size);
   if (base === undefined) return undefined;
-  const deltas = wordShifts.map((shift, i) => base - windowStart + size * BigInt(i) + shift);
+  const deltas = Array.from({ length: count }, (_, i) => {
+    const shift = wordShifts[i % wordShifts.length] ?? 0n;
+    return base - windowStart + size * BigInt(i) + shift;
+  });
   return { base, bytes, deltas };
 }
 

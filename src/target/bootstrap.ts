@@ -19,6 +19,8 @@ import { membarrierCommand } from "./text-change.ts";
 export type InjectOptions = {
   /** Bytes of each program area, a multiple of the page size. */
   readonly programBytes: number;
+  /** Ticks of the target's clock in a nanosecond. */
+  readonly ticksPerNs: number;
   /** Whose manual the choice of patching protocols relies on. */
   readonly rules: VendorRules;
 };

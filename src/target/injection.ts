@@ -153,7 +153,7 @@ export class Injection {
     try {
       const first = bringInAgent(process, options, held);
       const { arena, ranges, tidOffset, stack, mapped, maps } = first;
-      const { rules } = options;
+      const { rules, ticksPerNs } = options;
       const agent = enableSync(first.agent);
       let mirror: Mirror | undefined;
       const finish = (caller: SystemCaller): void => {
@@ -164,6 +164,7 @@ export class Injection {
       else onHeldThread(process, held, (remote) => finish(remote));
       const plan = {
         tidOffset,
+        ticksPerNs,
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindowBits: process.mirrorWindowBits,
         mirrorWindow: mirror?.window ?? 0,

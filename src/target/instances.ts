@@ -47,10 +47,10 @@ export type Instance = {
 export type InstanceRequest = {
   readonly shape: ArenaShape;
   readonly overwrite: boolean;
-  /** Whether frames are to have words for it beside their return address, if there is room. */
-  readonly frameWords: boolean;
   /** Whether forked children record, too. */
   readonly followForks: boolean;
+  /** Words that frames are to have for it beside their return address, if there is room. */
+  readonly frameWords: number;
 };
 
 /** Users that can come and go while Patchbay is in a process: each takes address space. */
@@ -96,19 +96,20 @@ export class Instances {
       const place = findArenaRoom(process.maps(), mirror, BigInt(arenaBytes(shape)));
       const arena = mapArena(mapper, process, table, { shape, overwrite }, place);
       closeArena(caller, arena);
-      return { table, arena, frameDeltas: frameWords ? this.#mapFrameWords(caller) : [] };
+      return { table, arena, frameDeltas: this.#mapFrameWords(caller, frameWords) };
     });
     this.#follow(arena.fd, followForks);
     process.memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
-    const instance = this.plans.push({ table, arena: arena.at, shape, frameDeltas }) - 1;
+    const instance = this.plans.push({ table, arena: arena.at, shape, overwrite, frameDeltas }) - 1;
     this.#fds.push(arena.fd);
     return { instance, arenaFd: arena.fd, table, hasFrameWords: frameDeltas.length > 0 };
   }
 
   /** Words of frames for one instance; none where the process has no room for them. */
-  #mapFrameWords(caller: SystemCaller): readonly bigint[] {
+  #mapFrameWords(caller: SystemCaller, count: number): readonly bigint[] {
     const { process, mirror, mapped } = this.#parts;
-    const words = mirror === undefined ? undefined : findFrameWords(process.maps(), mirror);
+    if (count === 0 || mirror === undefined) return [];
+    const words = findFrameWords(process.maps(), mirror, count);
     if (words === undefined) return [];
     return mapSparse(caller, "words for frames", words, mapped) ? words.deltas : [];
   }

@@ -86,4 +86,33 @@ describe("a function's caller and the function itself", () => {
       ["traced_escape", rounds, 0],
     ]);
   });
+
+  const values = "traced_*@arg1/s,arg2/p,arg6/u8,fparg1,fparg8/f,arg7/ld,arg22/s,ret/s,fpret";
+  it.each([
+    ["values", { values: [values] }],
+    ["values into full rings", { values: [values], ringBytes: 4096 }],
+    ["values into rings that overwrite", { values: [values], flightRecorder: true }],
+    ["calls by their arguments", { when: "arg1/u8 > 100 || !(arg4 & 3) && arg8 != arg2" }],
+    ["calls by their results", { when: "ret & 1 && arg2 > 5", values: [values] }],
+    ["calls by their duration", { minNs: 0, values: [values] }],
+    ["long calls alone", { minNs: 1e9 }],
+    ["one call in three", { sample: 3 }],
+    ["calls of no thread", { threads: { tids: [1] } }],
+  ])("agree on all registers while %s are recorded", async (_, options) => {
+    const target = await start();
+    const filter = { include: ["traced_*"] };
+    await using session = await api.attach(target.pid);
+    const recording = await session.record({ directory: tracePath(), filter, ...options });
+    // Where returns are hooked for somebody else, too, what is recorded takes another way.
+    for (const beside of [false, true]) {
+      const other = beside ? await session.observe({ filter }) : undefined;
+      for (const how of ["plain", "tail", "stale", "full"]) {
+        await expectRight(target, how, how === "full" ? 20 : rounds / 4);
+      }
+      await expectRight(target, "threads", threadRounds / 4);
+      await other?.stop();
+    }
+    await recording.stop();
+    await expectRight(target, "plain", 1000);
+  });
 });

@@ -176,13 +176,16 @@ export function runHarness(
   const window = BigInt(facts.stack) >> BigInt(mirrorWindowBits);
   const plan: ThunkPlan = {
     tidOffset: facts.tidOffset,
+    ticksPerNs: 1,
     mirrorDelta: places.mirrorDelta,
     mirrorWindowBits,
     mirrorWindow: Number(window),
     ranges: dataAddr(0n),
     unwinders: dataAddr(0n),
     instances: Array.from({ length: run.instances ?? 1 }, () => ({
-      ...{ table: dataAddr(places.table), arena: dataAddr(places.arena), shape, frameDeltas: [] },
+      ...{ table: dataAddr(places.table), arena: dataAddr(places.arena), shape },
+      overwrite: false,
+      frameDeltas: [],
     })),
   };
   const sites = findSites(parseElf(readFileSync(path))).sites.filter(({ symbol = "" }) =>

@@ -18,38 +18,40 @@ import {
   readOpenCalls,
   type Session,
 } from "../../index.ts";
+import { addCallOptions, type CallFlags, callOptions } from "../call-options.ts";
 import { describeReasons, dispatchOption } from "../dispatch-option.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
 import { stayForGuests, untilTold } from "../stay.ts";
 import { parseCount, parseDuration, parsePid, parseSize } from "../units.ts";
 
-type Options = Required<MoreSites> & {
-  readonly output: string;
-  readonly filter: readonly string[];
-  readonly notrace: readonly string[];
-  readonly pid?: string;
-  readonly duration?: number;
-  readonly exits: boolean;
-  readonly flightRecorder: boolean;
-  readonly followFork: boolean;
-  readonly ringSize?: number;
-  readonly maxThreads?: number;
-  readonly trigger: readonly string[];
-  readonly off: boolean;
-  readonly dispatch?: DispatchForm;
-  readonly qemu: boolean;
-  readonly gdb?: string;
-  readonly emulator?: string;
-  readonly sysroot?: string;
-  readonly quiet: boolean;
-  readonly json: boolean;
-};
+type Options = CallFlags &
+  Required<MoreSites> & {
+    readonly output: string;
+    readonly filter: readonly string[];
+    readonly notrace: readonly string[];
+    readonly pid?: string;
+    readonly duration?: number;
+    readonly exits: boolean;
+    readonly flightRecorder: boolean;
+    readonly followFork: boolean;
+    readonly ringSize?: number;
+    readonly maxThreads?: number;
+    readonly trigger: readonly string[];
+    readonly off: boolean;
+    readonly dispatch?: DispatchForm;
+    readonly qemu: boolean;
+    readonly gdb?: string;
+    readonly emulator?: string;
+    readonly sysroot?: string;
+    readonly quiet: boolean;
+    readonly json: boolean;
+  };
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 const progressMs = 500;
 
 export function registerRecord(program: Command): void {
-  addSiteOptions(program.command("record"))
+  addCallOptions(addSiteOptions(program.command("record")))
     .description("trace functions of a process, running or started here, into a trace directory")
     .argument("[command...]", "program to start, with its arguments")
     .option("-o, --output <dir>", "trace directory", "patchbay-trace")
@@ -177,6 +179,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   filter: { include: options.filter, exclude: options.notrace },
   exits: options.exits,
   ...moreSites(options),
+  ...callOptions(options),
   flightRecorder: options.flightRecorder,
   followForks: options.followFork,
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),

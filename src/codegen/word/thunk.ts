@@ -114,6 +114,9 @@ function emitCount({ m, plan }: Routine, instance: number): void {
   m.increment(a, b);
 }
 
+/** What a record has that wants neither values nor some calls alone. */
+const plainRecordKeys = 3;
+
 /** Says that an action has no emitter here. */
 function refuse({ kind }: { readonly kind: string }): never {
   throw new PatchbayError({
@@ -129,6 +132,7 @@ export function emitEntries(routine: Routine, work: Work, kind: "entry" | "alone
   for (const action of work) {
     switch (action.kind) {
       case "record":
+        if (Object.keys(action).length > plainRecordKeys) refuse({ kind: "some calls, or values" });
         record(routine, action.instance, action.exits ? kind : "entry");
         break;
       case "count":

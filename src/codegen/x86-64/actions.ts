@@ -3,17 +3,24 @@
 import { ensure } from "../../base/assert.ts";
 import { dataAddr } from "../../base/brand.ts";
 import type { Mem } from "../../isa/x86-64/operands.ts";
-import { mem32, mem64 } from "../../isa/x86-64/operands.ts";
+import { mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { counterOffset } from "../../ring/arena.ts";
-import { aloneBit } from "../../ring/layout.ts";
 import { type Action, hooksReturn, type Work } from "../work.ts";
+import { isHeld } from "./held.ts";
 import { type InstancePlan, instanceOf, type Routine, record } from "./record.ts";
+import {
+  emitRecordAlone,
+  emitRecordEntry,
+  emitRecordExit,
+  gateOf,
+  isFlagged,
+} from "./record-action.ts";
 import { emitStatisticsEntry, emitStatisticsExit } from "./statistics.ts";
-import { emitSwitchCheck, emitTrigger } from "./trigger.ts";
+import { emitTrigger } from "./trigger.ts";
 import { emitWalk } from "./walk.ts";
 
-const { rax, rcx, rsp } = r64;
+const { rax, rcx } = r64;
 
 /** Adds 1 to the counter of `site`. Clobbers rax, rcx and the flags. */
 function emitCount({ a }: Routine, { arena, shape }: InstancePlan, site: Mem): void {
@@ -28,28 +35,17 @@ export type Place = {
   readonly site: Mem;
   /** The return address; undefined where no exit is hooked. */
   readonly slot: number | undefined;
+  /** What `save` pushed, in a frame of `routineFrame`; undefined where values can't be told. */
+  readonly saved: number | undefined;
 };
 
-/** Does `emit` unless the recording is switched off. */
-function emitSwitched(
-  routine: Routine,
-  { switched, instance }: Extract<Action, { kind: "record" }>,
-  emit: () => void,
-): void {
-  const off = routine.a.label();
-  if (switched === true) emitSwitchCheck(routine, instanceOf(routine, instance), off);
-  emit();
-  routine.a.bind(off);
-}
-
-function emitEntry(routine: Routine, action: Action, { site, slot }: Place): void {
+function emitEntry(routine: Routine, work: Work, action: Action, place: Place): void {
+  const { site, slot } = place;
   // The thunk's own concern.
   if (action.kind === "redZone") return;
   switch (action.kind) {
     case "record":
-      emitSwitched(routine, action, () =>
-        record(routine, instanceOf(routine, action.instance), "entry", site),
-      );
+      emitRecordEntry(routine, work, action, place);
       break;
     case "trigger":
       emitTrigger(routine, action);
@@ -73,12 +69,11 @@ function emitEntry(routine: Routine, action: Action, { site, slot }: Place): voi
   }
 }
 
-function emitExit(routine: Routine, action: Action, { site, slot }: Place): void {
+function emitExit(routine: Routine, work: Work, action: Action, place: Place): void {
   if (!hooksReturn(action)) return;
   const instance = instanceOf(routine, action.instance);
-  if (action.kind === "record") {
-    emitSwitched(routine, action, () => record(routine, instance, "exit", site));
-  } else emitStatisticsExit(routine, instance, site, ensure(slot, "a hooked return"));
+  if (action.kind === "record") emitRecordExit(routine, work, action, place);
+  else emitStatisticsExit(routine, instance, place.site, ensure(place.slot, "a hooked return"));
 }
 
 /** What switches on comes first, what switches off last: their own functions are recorded. */
@@ -88,7 +83,7 @@ const rank = (action: Action): number =>
 /** What is done at the entry. Clobbers what `record` does. */
 export function emitEntries(routine: Routine, work: Work, place: Place): void {
   const ordered = work.toSorted((a, b) => rank(a) - rank(b));
-  for (const action of ordered) emitEntry(routine, action, place);
+  for (const action of ordered) emitEntry(routine, work, action, place);
 }
 
 /** What is done before it is known whether the recording is switched off. */
@@ -100,29 +95,30 @@ export function emitSwitchingOn(routine: Routine, work: Work): void {
 
 /** What is done at the exit. Clobbers what `record` does. */
 export function emitExits(routine: Routine, work: Work, place: Place): void {
-  for (const action of work) emitExit(routine, action, place);
+  for (const action of work) emitExit(routine, work, action, place);
 }
 
 /** What is done where a call is left by an exception or the like. */
 export function emitUnwound(routine: Routine, work: Work, { site }: Place): void {
   for (const action of work) {
-    if (action.kind !== "record" || !action.exits) continue;
+    if (action.kind !== "record" || !action.exits || isFlagged(work, action)) continue;
+    if (isHeld(action)) continue;
     record(routine, instanceOf(routine, action.instance), "unwound", site);
   }
 }
 
 /** What is done at an entry whose exit will not come by. */
-export function emitAlone(routine: Routine, work: Work, { site }: Place): void {
-  const { a } = routine;
+export function emitAlone(routine: Routine, work: Work, place: Place): void {
   for (const action of work) {
-    if (action.kind !== "record" || !action.exits) {
-      emitEntry(routine, action, { site, slot: undefined });
-      continue;
-    }
-    a.i("mov", r32.eax, site);
-    a.i("or", r32.eax, aloneBit);
-    a.i("push", rax);
-    record(routine, instanceOf(routine, action.instance), "alone", mem32(rsp));
-    a.i("pop", rax);
+    if (action.kind === "record" && action.exits) emitRecordAlone(routine, work, action, place);
+    else emitEntry(routine, work, action, { ...place, slot: undefined });
+  }
+}
+
+/** What is done at the entry of a call that the work's gate has not let pass. */
+export function emitUngated(routine: Routine, work: Work, place: Place): void {
+  const gate = gateOf(work);
+  for (const action of work) {
+    if (action !== gate) emitEntry(routine, work, action, { ...place, slot: undefined });
   }
 }

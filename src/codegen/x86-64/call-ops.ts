@@ -86,7 +86,7 @@ export function makeTrampolines(functions: DataAddr): Trampolines {
 export function opsFunction(work: Work, plan: ThunkPlan): Uint8Array {
   const a = new Assembler(codeAddr(0n));
   const routine = makeRoutine(a, plan);
-  emitEntries(routine, work, { site, slot: undefined });
+  emitEntries(routine, work, { site, slot: undefined, saved: 0 });
   leave(a);
   finishRoutine(routine);
   return a.finish().bytes;
@@ -112,8 +112,9 @@ export function listedFunction(work: Work, bit: number, plan: ThunkPlan): Uint8A
   a.i("bts", doneWorks, bit);
   a.i("jb", done);
   // A return address, the walk's two words, then the frame of the walking routine.
-  const listedSite = mem32(rsp, { disp: walk.done + walk.bytes + routineFrame.site });
-  emitEntries(routine, work, { site: listedSite, slot: undefined });
+  const saved = walk.done + walk.bytes;
+  const listedSite = mem32(rsp, { disp: saved + routineFrame.site });
+  emitEntries(routine, work, { site: listedSite, slot: undefined, saved });
   a.bind(done);
   a.i("ret");
   finishRoutine(routine);

@@ -26,6 +26,8 @@ export type InstancePlan = {
   /** Address of the arena in the target. */
   readonly arena: DataAddr;
   readonly shape: ArenaShape;
+  /** Full rings overwrite their oldest events. */
+  readonly overwrite: boolean;
   /**
    * Words that frames have for it beside their return address, as `mirrorDelta` is: numbered as in
    * `frameWord`. Empty where it wants none or there is no room.
@@ -47,6 +49,8 @@ export type ThunkPlan = {
   readonly ranges: DataAddr;
   /** Address of the table of the process' unwinders: `personality.ts`. */
   readonly unwinders: DataAddr;
+  /** Ticks of the clock in a nanosecond. */
+  readonly ticksPerNs: number;
   /** Actions name theirs by its index. */
   readonly instances: readonly InstancePlan[];
 };

@@ -17,13 +17,18 @@ import { claimOf, findRing, frameWord, type InstancePlan, type Routine } from ".
 const { rax, rbx, rcx, rdx, rsi, rsp } = r64;
 
 /** A word of the frame whose return address is at `slot` above the stack pointer; uses rsi. */
-function frameMem({ a }: Routine, { frameDeltas }: InstancePlan, word: number, slot: number): Mem {
+export function frameMem(
+  { a }: Routine,
+  { frameDeltas }: InstancePlan,
+  word: number,
+  slot: number,
+): Mem {
   a.i("mov", rsi, BigInt.asIntN(64, ensure(frameDeltas[word], "frames have words for it")));
   return mem64(rsp, { index: rsi, disp: slot });
 }
 
 /** The time: rax. Clobbers rdx and the flags. */
-function readClock({ a }: Routine): void {
+export function readClock({ a }: Routine): void {
   a.i("rdtsc");
   a.i("shl", rdx, 32);
   a.i("or", rax, rdx);

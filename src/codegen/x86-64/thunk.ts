@@ -44,6 +44,7 @@ import {
   emitEntries,
   emitExits,
   emitSwitchingOn,
+  emitUngated,
   emitUnwound,
   type Place,
 } from "./actions.ts";
@@ -58,6 +59,8 @@ import {
   save,
   type ThunkPlan,
 } from "./record.ts";
+import { gateOf } from "./record-action.ts";
+import { emitTests } from "./record-tests.ts";
 import { emitTail } from "./tail.ts";
 import { emitSwitchCheck } from "./trigger.ts";
 
@@ -121,9 +124,17 @@ export function makeThunk(work: Work): ThunkTemplate {
 }
 
 /** In `enter` and `leave`. */
-const place: Place = { site: mem32(rsp, { disp: routineFrame.site }), slot: routineFrame.slot };
+const place: Place = {
+  site: mem32(rsp, { disp: routineFrame.site }),
+  slot: routineFrame.slot,
+  saved: 0,
+};
 /** In `left`, which `enter` calls with the id of the other function pushed. */
-const leftPlace: Place = { site: mem32(rsp, { disp: 8 }), slot: routineFrame.slot + 16 };
+const leftPlace: Place = {
+  site: mem32(rsp, { disp: 8 }),
+  slot: routineFrame.slot + 16,
+  saved: undefined,
+};
 const slot = mem64(rsp, { disp: routineFrame.slot });
 /** With the mirror's distance in rcx. */
 const mirrorSlot = mem64(rsp, { index: rcx, disp: routineFrame.slot });
@@ -147,7 +158,7 @@ export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
   save(a);
   if (hooks) emitHookingEntry(routine, work);
   else {
-    emitEntries(routine, work, place);
+    emitEntries(routine, work, { ...place, slot: undefined });
     restore(a);
     a.i("ret");
   }
@@ -164,7 +175,8 @@ export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
   a.i("ret");
   const { unwinders, mirrorDelta } = plan;
   const places = { unwinders, mirrorDelta, idAfterReturn };
-  const record = (): void => emitUnwound(routine, work, { site: mem32(rsp), slot: undefined });
+  const record = (): void =>
+    emitUnwound(routine, work, { site: mem32(rsp), slot: undefined, saved: undefined });
   const personality = hooks ? emitPersonality(a, { ...places, record }) : undefined;
   finishRoutine(routine);
   const { bytes, labels } = a.finish();
@@ -215,6 +227,11 @@ function emitHooking(routine: Routine, work: Work): void {
   const unmirrored = a.label();
   const inUse = a.label();
   const hooked = a.label();
+  const passed = a.label();
+  const gate = gateOf(work);
+  if (gate !== undefined) {
+    emitTests(routine, instanceOf(routine, gate.instance), gate, place, passed);
+  }
   a.i("mov", rax, rsp);
   a.i("shr", rax, plan.mirrorWindowBits);
   a.i("cmp", r32.eax, plan.mirrorWindow);
@@ -236,6 +253,10 @@ function emitHooking(routine: Routine, work: Work): void {
 
   a.bind(unmirrored);
   emitAlone(routine, work, place);
+  emitGoOnBare(routine);
+  if (gate === undefined) return;
+  a.bind(passed);
+  emitUngated(routine, work, place);
   emitGoOnBare(routine);
 }
 

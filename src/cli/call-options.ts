@@ -1,0 +1,59 @@
+/** The options that choose among calls and ask for their values. */
+import { type Command, InvalidArgumentError } from "commander";
+import { type CallOptions, parseDurationNs } from "../index.ts";
+import { collect } from "./trace-options.ts";
+
+export type CallFlags = {
+  readonly args?: readonly string[];
+  readonly retval?: readonly string[];
+  readonly if?: string;
+  readonly min?: number;
+  readonly sample?: number;
+  readonly tid?: readonly number[];
+  readonly threadName?: readonly string[];
+};
+
+function parseMin(text: string): number {
+  const ns = parseDurationNs(text);
+  if (ns === undefined) throw new InvalidArgumentError("a time is written as 10us, 1.5ms or 2s.");
+  return ns;
+}
+
+function parseSample(text: string): number {
+  const calls = /^\d+$/.test(text) ? Number(text) : 0;
+  if (calls < 1 || calls > 2 ** 30) throw new InvalidArgumentError("a number of calls is meant.");
+  return calls;
+}
+
+function collectTid(text: string, before: readonly number[] | undefined): readonly number[] {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError("that is no thread id.");
+  return [...(before ?? []), Number(text)];
+}
+
+/** Adds them to a verb. */
+export const addCallOptions = (command: Command): Command =>
+  command
+    .option("-A, --args <spec>", "values of calls: 'open*@arg1/s,arg2/x' (repeatable)", collect)
+    .option("-R, --retval <spec>", "results of calls: 'open*@ret/d' (repeatable)", collect)
+    .option("--if <condition>", "calls of which this holds: 'arg2 > 4096 && ret < 0'")
+    .option("--min <time>", "calls that take so long, and who called them: 10us, 1ms", parseMin)
+    .option("--sample <n>", "one call in so many, on average", parseSample)
+    .option("--tid <tid>", "calls of this thread alone (repeatable)", collectTid)
+    .option("--thread-name <glob>", "calls of threads with such a name (repeatable)", collect);
+
+/** Those of a verb's parsed options. */
+export function callOptions(flags: CallFlags): CallOptions {
+  const { args = [], retval = [], min, sample, tid, threadName } = flags;
+  const values = [...args, ...retval.map((spec) => (spec.includes("@") ? spec : `${spec}@ret`))];
+  const threads = {
+    ...(tid === undefined ? {} : { tids: tid }),
+    ...(threadName === undefined ? {} : { names: threadName }),
+  };
+  return {
+    ...(values.length === 0 ? {} : { values }),
+    ...(flags.if === undefined ? {} : { when: flags.if }),
+    ...(min === undefined ? {} : { minNs: min }),
+    ...(sample === undefined ? {} : { sample }),
+    ...(tid === undefined && threadName === undefined ? {} : { threads }),
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * Long events: an entry or exit that brings values (`ring/long-event.ts`). They are gathered on the
+ * stack first, and then go into the ring slot by slot as `record` does it with one: a slot is
+ * written if it and the ring's head are as they were, and one move of the head commits them all.
+ *
+ * A value may by accident be what a slot held before, so a slot that a signal handler has written
+ * meanwhile could be taken for untouched. Who finds that he interrupts somebody who writes a long
+ * event (`longWriter`) therefore writes a plain one, which has a time in it and is like nothing
+ * that was there before. So does who finds no room for a long one.
+ */
+import { assert, ensure } from "../../base/assert.ts";
+import type { ValueSpec, ValueTypeName } from "../../ftrace/value-spec.ts";
+import { type Mem, mem, mem64 } from "../../isa/x86-64/operands.ts";
+import { type Gpr, r32, r64 } from "../../isa/x86-64/registers.ts";
+import { ringHeader } from "../../ring/layout.ts";
+import {
+  longBase,
+  longForm,
+  longHeaderSlots,
+  typesInline,
+  valueType,
+} from "../../ring/long-event.ts";
+import type { Place } from "./actions.ts";
+import { emitPut } from "./put-event.ts";
+import { claimOf, findRing, type InstancePlan, type Routine, record } from "./record.ts";
+import { readClock } from "./statistics.ts";
+import { emitText, textSlots } from "./text.ts";
+import { loadPlace, type Pushed } from "./values.ts";
+
+const { rax, rbx, rcx, rdx, rdi, r8, r9, r10, r11, rsp } = r64;
+/** Pushed beside what `save` pushes. */
+const extra: readonly Gpr<64>[] = [rdi, r8, r9, r10, r11];
+const extraBytes = extra.length * 8;
+
+/** Values that a long event has room for. */
+type Values = readonly ValueSpec[];
+
+const slotsMax = (values: Values): number =>
+  longHeaderSlots + values.reduce((sum, { type }) => sum + (type === "text" ? textSlots : 1), 0);
+
+/** An entry or exit with `values`. Clobbers what `record` does. */
+export function recordLong(
+  routine: Routine,
+  instance: InstancePlan,
+  base: "entry" | "exit",
+  place: Place,
+  values: Values,
+): void {
+  const { a, cold } = routine;
+  const { saved } = place;
+  if (values.length === 0 || saved === undefined) {
+    record(routine, instance, base, place.site);
+    return;
+  }
+  const bytes = putBytes(values);
+  const [haveRing, noRing, free] = [a.label(), a.label(), a.label()];
+  const [plain, noRoom, done] = [a.label(), a.label(), a.label()];
+  const drop = (): void => {
+    a.i("lea", rsp, mem(rsp, { disp: bytes }));
+    for (const register of extra.toReversed()) a.i("pop", register);
+  };
+  findRing(routine, instance, noRing);
+  a.bind(haveRing);
+  a.i("mov", rax, mem64(rcx, { disp: ringHeader.longWriter }));
+  a.i("test", rax, rax);
+  a.i("je", free);
+  // One that was left by a longjmp is below the stack pointer.
+  a.i("cmp", rax, rsp);
+  a.i("ja", plain);
+  a.bind(free);
+  for (const register of extra) a.i("push", register);
+  a.i("lea", rsp, mem(rsp, { disp: -bytes }));
+  const pushed: Pushed = new Map(
+    extra.map((register, i) => [register, bytes + extraBytes - 8 * (i + 1)]),
+  );
+  finishGather(routine, base, values, (index) => {
+    const { place: where, type } = ensure(values[index], "a value");
+    loadPlace(routine, where, saved + bytes + extraBytes, pushed);
+    storeValue(routine, type);
+  });
+  emitPut(routine, instance, noRoom, {
+    kind: "long",
+    loadTime: () => {
+      readClock(routine);
+      a.i("mov", rdx, rax);
+    },
+    loadSite: () => a.i("mov", r32.eax, moved(place.site, bytes + extraBytes)),
+  });
+  drop();
+  a.bind(done);
+  cold.push(() => {
+    a.bind(noRing);
+    a.i("mov", r32.ebx, base === "entry" ? 0 : 1);
+    a.i("call", claimOf(routine, instance));
+    a.i("test", rcx, rcx);
+    a.i("jne", haveRing);
+    a.i("jmp", done);
+    a.bind(noRoom);
+    a.i("mov", mem64(rcx, { disp: ringHeader.longWriter }), 0);
+    drop();
+    a.bind(plain);
+    record(routine, instance, base, place.site);
+    a.i("jmp", done);
+  });
+}
+
+/** The same memory when the stack pointer is lower by `bytes`. */
+function moved(at: Mem, bytes: number): Mem {
+  assert(typeof at.disp === "number", "a place on the stack");
+  return { ...at, disp: at.disp + bytes };
+}
+
+/**
+ * Puts all slots but the first onto the stack; r8 = their number. Keeps rcx.
+ * @param store loads a value and stores it: see `storeValue`.
+ */
+export function finishGather(
+  { a }: Routine,
+  base: "entry" | "exit",
+  values: Values,
+  store: (index: number) => void,
+): void {
+  a.i("lea", rbx, mem(rsp, { disp: longHeaderSlots * 8 }));
+  for (const index of values.keys()) store(index);
+  const types = values
+    .slice(0, typesInline)
+    .reduce((sum, { type }, i) => sum | (BigInt(valueType[type]) << BigInt(4 * i)), 0n);
+  const header = BigInt(longBase[base]) | (BigInt(longForm.values) << 8n) | (types << 32n);
+  a.i("mov", r8, rbx);
+  a.i("sub", r8, rsp);
+  a.i("shr", r8, 3);
+  a.i("lea", rax, mem(r8, { disp: -longHeaderSlots }));
+  a.i("shl", rax, 16);
+  a.i("mov", rdx, BigInt.asIntN(64, header));
+  a.i("or", rax, rdx);
+  a.i("mov", mem64(rsp, { disp: 8 }), rax);
+}
+
+/** Puts the value in rax to [rbx], and moves rbx behind it. */
+export function storeValue(routine: Routine, type: ValueTypeName): void {
+  if (type === "text") {
+    emitText(routine);
+    return;
+  }
+  routine.a.i("mov", mem64(rbx), rax);
+  routine.a.i("add", rbx, 8);
+}
+
+/** Bytes on the stack for an event with `values`. */
+export const putBytes = (values: Values): number => slotsMax(values) * 8;

@@ -1,0 +1,113 @@
+/** Recording as one action of several: which calls, with which values. */
+import { ensure } from "../../base/assert.ts";
+import { mem32 } from "../../isa/x86-64/operands.ts";
+import { r32, r64 } from "../../isa/x86-64/registers.ts";
+import { aloneBit } from "../../ring/layout.ts";
+import { hooksReturn, type RecordAction, type Work } from "../work.ts";
+import type { Place } from "./actions.ts";
+import { emitHeldEntry, emitHeldExit, ignore, isHeld } from "./held.ts";
+import { recordLong } from "./long-record.ts";
+import { instanceOf, type Routine, record } from "./record.ts";
+import { emitTests, hasTests } from "./record-tests.ts";
+import { frameMem } from "./statistics.ts";
+import { emitSwitchCheck } from "./trigger.ts";
+
+const { rax, rsp } = r64;
+
+/** The words that frames have for a record with tests. */
+const stateWord = 0;
+
+/**
+ * The record whose tests decide whether returns are hooked at all: that of a work in which nobody
+ * else wants them.
+ */
+export function gateOf(work: Work): RecordAction | undefined {
+  const [only, ...others] = work.filter(hooksReturn);
+  if (only?.kind !== "record" || others.length > 0 || !hasTests(only)) return undefined;
+  return only;
+}
+
+/** Whether a word of the frame says if the entry was recorded. */
+export const isFlagged = (work: Work, action: RecordAction): boolean =>
+  action.exits && hasTests(action) && gateOf(work) !== action;
+
+/** The entry, if the call passes the tests; a gate's have been made already. */
+export function emitRecordEntry(
+  routine: Routine,
+  work: Work,
+  action: RecordAction,
+  place: Place,
+): void {
+  const { a, cold } = routine;
+  const instance = instanceOf(routine, action.instance);
+  const isFlag = isFlagged(work, action) && place.slot !== undefined;
+  const [fails, done] = [a.label(), a.label()];
+  const held = isHeld(action);
+  // Where no exit comes by, what a call comes to is never known.
+  if (held && place.slot === undefined) return;
+  const setState = (state: 0 | 1): void => {
+    if (!isFlag) return;
+    const slot = ensure(place.slot, "a hooked return");
+    if (!held) a.i("mov", frameMem(routine, instance, stateWord, slot), state);
+    else if (state === 0) ignore(routine, instance, slot);
+  };
+  const isTested = hasTests(action) && (gateOf(work) !== action || place.slot === undefined);
+  const isSwitched = action.switched === true;
+  if (isSwitched) emitSwitchCheck(routine, instance, fails);
+  if (isTested) emitTests(routine, instance, action, place, fails);
+  if (held) emitHeldEntry(routine, instance, action, place);
+  else recordLong(routine, instance, "entry", place, action.values?.entry ?? []);
+  setState(1);
+  a.bind(done);
+  if (!isTested && !isSwitched) return;
+  cold.push(() => {
+    a.bind(fails);
+    setState(0);
+    a.i("jmp", done);
+  });
+}
+
+/** The exit, if the entry was recorded. */
+export function emitRecordExit(
+  routine: Routine,
+  work: Work,
+  action: RecordAction,
+  place: Place,
+): void {
+  const { a } = routine;
+  const instance = instanceOf(routine, action.instance);
+  if (isHeld(action)) {
+    emitHeldExit(routine, instance, action, place);
+    return;
+  }
+  const done = a.label();
+  if (isFlagged(work, action)) {
+    const slot = ensure(place.slot, "a hooked return");
+    a.i("cmp", frameMem(routine, instance, stateWord, slot), 0);
+    a.i("je", done);
+  } else if (action.switched === true) emitSwitchCheck(routine, instance, done);
+  recordLong(routine, instance, "exit", place, action.values?.exit ?? []);
+  a.bind(done);
+}
+
+/** An entry whose exit will not come by, if the call passes the tests. */
+export function emitRecordAlone(
+  routine: Routine,
+  work: Work,
+  action: RecordAction,
+  place: Place,
+): void {
+  if (isHeld(action)) return;
+  const { a } = routine;
+  const instance = instanceOf(routine, action.instance);
+  const done = a.label();
+  if (hasTests(action) && gateOf(work) !== action) {
+    emitTests(routine, instance, action, place, done);
+  }
+  a.i("mov", r32.eax, place.site);
+  a.i("or", r32.eax, aloneBit);
+  a.i("push", rax);
+  record(routine, instance, "alone", mem32(rsp));
+  a.i("pop", rax);
+  a.bind(done);
+}

@@ -1,0 +1,80 @@
+/** Which calls are recorded: the tests that a thunk makes before it records an entry. */
+import { conjuncts, needsExit } from "../../ftrace/condition.ts";
+import { type Label, mem8, mem32, mem64 } from "../../isa/x86-64/operands.ts";
+import { r32, r64 } from "../../isa/x86-64/registers.ts";
+import { threadBitsOffset } from "../../ring/arena.ts";
+import { ringHeader } from "../../ring/layout.ts";
+import type { RecordAction } from "../work.ts";
+import type { Place } from "./actions.ts";
+import { jumpIf } from "./condition.ts";
+import { claimOf, findRing, type InstancePlan, type Routine } from "./record.ts";
+
+const { rax, rcx, rdx } = r64;
+
+/** Whether an entry has to pass tests. */
+export const hasTests = ({ when, sample, threads }: RecordAction): boolean =>
+  when !== undefined || sample !== undefined || threads !== undefined;
+
+/** Jumps to `fails` where the call is none to record. Clobbers what `record` does. */
+export function emitTests(
+  routine: Routine,
+  instance: InstancePlan,
+  { when, sample, threads }: RecordAction,
+  { saved }: Place,
+  fails: Label,
+): void {
+  if (threads === true) emitThreadTest(routine, instance, fails);
+  for (const condition of when === undefined ? [] : conjuncts(when)) {
+    if (needsExit(condition) || saved === undefined) continue;
+    const { ticksPerNs } = routine.plan;
+    jumpIf(routine, condition, false, { saved, ticksPerNs }, fails);
+  }
+  if (sample !== undefined && sample > 1) emitSample(routine, instance, sample, fails);
+}
+
+/** The thread's bit in the instance's filter of threads. */
+function emitThreadTest({ a, plan }: Routine, instance: InstancePlan, fails: Label): void {
+  a.i("mov", r32.eax, mem32({ seg: "fs", disp: plan.tidOffset }));
+  a.i("mov", rcx, instance.arena + BigInt(threadBitsOffset(instance.shape)));
+  a.i("mov", r32.edx, r32.eax);
+  a.i("shr", r32.edx, 3);
+  a.i("movzx", r32.edx, mem8(rcx, { index: rdx }));
+  a.i("and", r32.eax, 7);
+  a.i("bt", r32.edx, r32.eax);
+  a.i("jae", fails);
+}
+
+/**
+ * Lets one call in `every` pass, on average: the gap to the next one is random, because calls come
+ * in patterns that a fixed gap could be in step with.
+ */
+function emitSample(routine: Routine, instance: InstancePlan, every: number, fails: Label): void {
+  const { a, cold } = routine;
+  const [noRing, haveRing] = [a.label(), a.label()];
+  const state = mem64(rcx, { disp: ringHeader.sampleState });
+  findRing(routine, instance, noRing);
+  a.bind(haveRing);
+  a.i("sub", mem64(rcx, { disp: ringHeader.sampleCredit }), 1);
+  a.i("jns", fails);
+  // Knuth's linear congruential generator (MMIX); its upper half is a fraction of 2^32.
+  a.i("rdtsc");
+  a.i("xor", rax, state);
+  a.i("mov", rdx, 6_364_136_223_846_793_005n);
+  a.i("imul", rax, rdx);
+  a.i("mov", rdx, 1_442_695_040_888_963_407n);
+  a.i("add", rax, rdx);
+  a.i("mov", state, rax);
+  a.i("shr", rax, 32);
+  a.i("mov", r32.edx, 2 * every - 1);
+  a.i("imul", rax, rdx);
+  a.i("shr", rax, 32);
+  a.i("mov", mem64(rcx, { disp: ringHeader.sampleCredit }), rax);
+  cold.push(() => {
+    a.bind(noRing);
+    a.i("xor", r32.ebx, r32.ebx);
+    a.i("call", claimOf(routine, instance));
+    a.i("test", rcx, rcx);
+    a.i("jne", haveRing);
+    a.i("jmp", fails);
+  });
+}

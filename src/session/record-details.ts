@@ -1,0 +1,146 @@
+/** Which calls a recording wants and what of them: from what people write to what ops carry. */
+import type { Pid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
+import {
+  bothOf,
+  type Condition,
+  conjuncts,
+  needsExit,
+  parseCondition,
+  usesArguments,
+} from "../ftrace/condition.ts";
+import type { Handler, RecordDetails } from "../ftrace/ops.ts";
+import {
+  parseValueRequest,
+  pointAt,
+  type TextProblem,
+  type ValueRequest,
+} from "../ftrace/value-spec.ts";
+import { filtersSyscalls } from "../os/proc.ts";
+import type { SiteFilter } from "./catalogue.ts";
+import type { RegisteredOps, Seat } from "./seat.ts";
+import type { ThreadChoice } from "./thread-filter.ts";
+
+/** Which calls are recorded, and what their events bring along. */
+export type CallOptions = {
+  /** Values to record: `open*@arg1/s,arg2/x,ret/d`; see `ftrace/value-spec.ts`. */
+  readonly values?: readonly (string | ValueRequest)[];
+  /** Calls to record: `arg2 > 4096 && ret < 0`; see `ftrace/condition.ts`. */
+  readonly when?: string;
+  /** Calls that take at least so long, in ns, and those within which such a call is made. */
+  readonly minNs?: number;
+  /** One call in so many, on average. */
+  readonly sample?: number;
+  /** Calls of these threads alone. */
+  readonly threads?: ThreadChoice;
+};
+
+export type CallPlan = {
+  /** Of every op of the recording. */
+  readonly details: RecordDetails;
+  readonly values: readonly ValueRequest[];
+  /** Words of frames beside their return address. */
+  readonly frameWords: number;
+};
+
+/** Highest of `sample`. */
+const sampleMax = 2 ** 30;
+
+/** What `options` ask for; fails in one line where they make no sense. */
+export function planCalls(options: CallOptions): CallPlan {
+  const { minNs, sample, threads } = options;
+  const min: Condition | undefined =
+    minNs === undefined ? undefined : { kind: "duration", how: ">=", ns: minNs };
+  const when = bothOf(parseWhen(options.when), min);
+  if (sample !== undefined && !(Number.isInteger(sample) && sample >= 1 && sample <= sampleMax)) {
+    throw new PatchbayError({
+      code: "bad-usage",
+      doing: "record one call in so many",
+      why: `${sample} is no number of calls`,
+    });
+  }
+  const details: RecordDetails = {
+    ...(when === undefined ? {} : { when }),
+    ...(sample === undefined || sample === 1 ? {} : { sample }),
+    ...(threads === undefined ? {} : { threads: true }),
+  };
+  const values = (options.values ?? []).map((one) =>
+    typeof one === "string" ? parseValues(one) : one,
+  );
+  const isHeld = when !== undefined && needsExit(when);
+  const isTested = Object.keys(details).length > 0;
+  return { details, values, frameWords: isHeld ? heldWords(values) : isTested ? 1 : 0 };
+}
+
+/** Registers the recording's ops: one for all functions, and one for each request for values. */
+export async function registerCalls(
+  seat: Seat,
+  name: string,
+  handler: Extract<Handler, { kind: "record" }>,
+  filter: Partial<SiteFilter>,
+  values: readonly ValueRequest[],
+): Promise<RegisteredOps> {
+  const ops = await seat.register(name, handler, filter);
+  for (const { glob, values: wanted } of values) {
+    const { exclude = [] } = filter;
+    const one = { ...handler, values: wanted };
+    await seat.register(`values of ${glob}`, one, { include: [glob], exclude });
+  }
+  return ops;
+}
+
+/** Of calls that are held back: `codegen/x86-64/held.ts`. */
+const heldWords = (values: readonly ValueRequest[]): number =>
+  4 + values.reduce((sum, one) => Math.max(sum, one.values.entry.length), 0);
+
+function parseWhen(text: string | undefined): Condition | undefined {
+  if (text === undefined) return undefined;
+  const parsed = parseCondition(text);
+  if (!parsed.ok) throw problemOf("record calls by a condition", text, parsed.error);
+  for (const condition of conjuncts(parsed.value)) {
+    if (!needsExit(condition) || !usesArguments(condition)) continue;
+    throw new PatchbayError({
+      code: "bad-usage",
+      doing: "record calls by a condition",
+      why: "arguments go together with the result or the duration by && alone",
+      hint: "they are looked at when the call begins, the others when it ends",
+    });
+  }
+  return parsed.value;
+}
+
+function parseValues(text: string): ValueRequest {
+  const parsed = parseValueRequest(text);
+  if (!parsed.ok) throw problemOf("record values", text, parsed.error);
+  return parsed.value;
+}
+
+const problemOf = (doing: string, text: string, problem: TextProblem): PatchbayError =>
+  new PatchbayError({ code: "bad-usage", doing, why: pointAt(text, problem) });
+
+export const hasTexts = (values: readonly ValueRequest[]): boolean =>
+  values.some(({ values: { entry, exit } }) =>
+    [...entry, ...exit].some(({ type }) => type === "text"),
+  );
+
+/**
+ * Texts are read by a system call (process_vm_readv), so that a bad pointer does no harm. A filter
+ * of system calls could end the process for it.
+ */
+export function refuseTexts(pid: Pid): void {
+  if (!filtersSyscalls(pid)) return;
+  throw new PatchbayError({
+    code: "unsupported",
+    doing: `record texts in process ${pid}`,
+    why: "it filters its system calls (seccomp), and reading texts safely takes one",
+    hint: "record them as pointers: arg1/p",
+  });
+}
+
+export const noFrameWords = (pid: Pid): PatchbayError =>
+  new PatchbayError({
+    code: "unsupported",
+    doing: `record some calls alone in process ${pid}`,
+    why: "its address space has no room for what that needs",
+    hint: "record all calls, and choose when reading the trace",
+  });
