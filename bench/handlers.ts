@@ -23,6 +23,14 @@ const handlers: Readonly<
 > = {
   "record: entry + exit": (session, directory) =>
     session.record({ directory, filter, flightRecorder: true }),
+  "record: calls of which an argument says no": (session, directory) =>
+    session.record({ directory, filter, flightRecorder: true, when: "arg1 == 987654321" }),
+  "record: one call in 1000": (session, directory) =>
+    session.record({ directory, filter, flightRecorder: true, sample: 1000 }),
+  "record: calls that take a second": (session, directory) =>
+    session.record({ directory, filter, flightRecorder: true, minNs: 1e9 }),
+  "record: with an argument and the result": (session, directory) =>
+    session.record({ directory, filter, flightRecorder: true, values: ["*_both@arg1/ld,ret/ld"] }),
   "stat: calls": (session) => session.observe({ filter, times: false }),
   "stat: calls and times": (session) => session.observe({ filter }),
 };

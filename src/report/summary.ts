@@ -13,7 +13,6 @@ export type ThreadSummary = {
   readonly name: string;
   readonly file: string;
   readonly packets: number;
-  /** Slots that events took: their number, unless some bring values. */
   readonly events: number;
   readonly beginNs: number;
   readonly endNs: number;
@@ -63,7 +62,7 @@ const summarizeThread = (thread: ThreadReader, ns: number): ThreadSummary => ({
   name: thread.threadName,
   file: thread.stream.name,
   packets: thread.totals.packets,
-  events: thread.totals.slots,
+  events: thread.totals.slots - thread.totals.extraSlots,
   beginNs: (thread.begin ?? 0) * ns,
   endNs: thread.end * ns,
   lost: thread.totals.lost,

@@ -8,8 +8,15 @@
  * and taken from when recording has been paused.
  */
 import { assert } from "../base/assert.ts";
-import { blockSlots, eventTime, fullTime } from "./event.ts";
-import { eventBytes, eventKind, kindBits, ringHeader, ringHeaderBytes } from "./layout.ts";
+import { blockSlots, eventTime, fillerSite, fullTime } from "./event.ts";
+import {
+  eventBytes,
+  eventKind,
+  kindBits,
+  ringHeader,
+  ringHeaderBytes,
+  siteShift,
+} from "./layout.ts";
 import { longHeaderSlots } from "./long-event.ts";
 
 /** Where losses lie; the same values as `lossPlace` of a packet has in the trace. */
@@ -20,6 +27,8 @@ export type RingLoss = (typeof ringLoss)[keyof typeof ringLoss];
 export type TakenEvents = {
   /** Whole slots, oldest first: the ring's own memory, valid until `release`. */
   readonly chunks: readonly Uint8Array[];
+  /** Their number; those that bring values take several slots. */
+  readonly events: number;
   /** Ticks of the first event and of the last one; without events, of the packet before. */
   readonly begin: bigint;
   readonly end: bigint;
@@ -104,10 +113,12 @@ export class RingConsumer {
     this.#lostEntries = lostEntries;
     this.#lostExits = lostExits;
     const begin = count === 0 ? this.#end : this.#timeAt(this.#tail, time);
-    if (count > 0) this.#end = this.#timeAt(this.#lastEvent(head), time);
+    const { last, events } = this.#walk(head);
+    if (count > 0) this.#end = this.#timeAt(last, time);
     this.#taken = head;
     return {
       chunks: this.#chunks(head),
+      events,
       begin,
       end: this.#end,
       lost: lostEntries + lostExits + this.#overwritten,
@@ -162,15 +173,22 @@ export class RingConsumer {
     return fullTime(eventTime(this.#slot(position)), now);
   }
 
-  /** Position of the last event before `head`. */
-  #lastEvent(head: number): number {
-    if (!this.#options.hasLong) return head - 1;
+  /** Position of the last event before `head`, and how many there are up to it. */
+  #walk(head: number): { readonly last: number; readonly events: number } {
+    if (!this.#options.hasLong) return { last: head - 1, events: head - this.#tail };
     let last = this.#tail;
-    for (let at = this.#tail; at < head; ) {
+    let events = 0;
+    for (let at = this.#tail; at < head; at += this.#slotsOf(at)) {
       last = at;
-      at += this.#slotsOf(at);
+      if (!this.#isFiller(at)) events++;
     }
-    return last;
+    return { last, events };
+  }
+
+  #isFiller(position: number): boolean {
+    const slot = this.#slot(position);
+    const isUnwound = Number(BigInt.asUintN(kindBits, slot)) === eventKind.unwound;
+    return isUnwound && Number(slot >> BigInt(siteShift)) === fillerSite;
   }
 
   #slotsOf(position: number): number {

@@ -218,7 +218,7 @@ export class Drain {
     const { owner, consumer, baseline } = ring;
     if (owner === undefined) return;
     for (let taken = consumer.take(this.#now); taken; taken = consumer.take(this.#now)) {
-      const { chunks, lost, lostEntries, lostExits, begin, end, lossPlace } = taken;
+      const { chunks, events, lost, lostEntries, lostExits, begin, end, lossPlace } = taken;
       owner.stream.append(
         {
           begin,
@@ -234,9 +234,8 @@ export class Drain {
         chunks,
       );
       consumer.release();
-      const events = chunks.reduce((sum, chunk) => sum + chunk.length, 0) / eventBytes;
       this.#events += events;
-      ring.tail += events;
+      ring.tail += chunks.reduce((sum, chunk) => sum + chunk.length, 0) / eventBytes;
       ring.losses = { all: lost, entries: lostEntries, exits: lostExits };
     }
   }

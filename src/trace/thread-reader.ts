@@ -18,6 +18,8 @@ export type ThreadTotals = {
   packets: number;
   /** Slots of events: the number of events, where none is long. */
   slots: number;
+  /** Of these, slots that are no event's first: values of long ones, and fillers. */
+  extraSlots: number;
   lost: number;
   lostEntries: number;
   lostExits: number;
@@ -97,6 +99,7 @@ export class ThreadReader {
     this.totals = {
       packets: 0,
       slots: 0,
+      extraSlots: 0,
       lost: 0,
       lostEntries: 0,
       lostExits: 0,
@@ -227,6 +230,7 @@ export class ThreadReader {
       case eventKind.unwound:
         if (site < aloneBit) this.#stack.exit(site, time, last, callEnd.unwound);
         else if (site !== fillerSite) this.#enter(site - aloneBit, time, true);
+        else this.totals.extraSlots++;
         return 1;
       default:
         return this.#long(site, time, last, at);
@@ -256,6 +260,7 @@ export class ThreadReader {
       from: header + 2,
       to: at + slots * 2,
     });
+    this.totals.extraSlots += slots - 1;
     const base = head & 0xff;
     if (base === longBase.entry) this.#enter(site, time, this.#entriesOnly?.[site] === 1);
     else if (base === longBase.alone) this.#enter(site, time, true);
