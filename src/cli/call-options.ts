@@ -6,6 +6,7 @@ import { collect } from "./trace-options.ts";
 export type CallFlags = {
   readonly args?: readonly string[];
   readonly retval?: readonly string[];
+  readonly autoArgs?: boolean;
   readonly if?: string;
   readonly min?: number;
   readonly sample?: number;
@@ -35,6 +36,7 @@ export const addCallOptions = (command: Command): Command =>
   command
     .option("-A, --args <spec>", "values of calls: 'open*@arg1/s,arg2/x' (repeatable)", collect)
     .option("-R, --retval <spec>", "results of calls: 'open*@ret/d' (repeatable)", collect)
+    .option("--auto-args", "values of calls that debug information knows of, by name")
     .option("--if <condition>", "calls of which this holds: 'arg2 > 4096 && ret < 0'")
     .option("--min <time>", "calls that take so long, and who called them: 10us, 1ms", parseMin)
     .option("--sample <n>", "one call in so many, on average", parseSample)
@@ -43,7 +45,7 @@ export const addCallOptions = (command: Command): Command =>
 
 /** Those of a verb's parsed options. */
 export function callOptions(flags: CallFlags): CallOptions {
-  const { args = [], retval = [], min, sample, tid, threadName } = flags;
+  const { args = [], retval = [], autoArgs, min, sample, tid, threadName } = flags;
   const values = [...args, ...retval.map((spec) => (spec.includes("@") ? spec : `${spec}@ret`))];
   const threads = {
     ...(tid === undefined ? {} : { tids: tid }),
@@ -51,6 +53,7 @@ export function callOptions(flags: CallFlags): CallOptions {
   };
   return {
     ...(values.length === 0 ? {} : { values }),
+    ...(autoArgs === undefined ? {} : { autoArgs }),
     ...(flags.if === undefined ? {} : { when: flags.if }),
     ...(min === undefined ? {} : { minNs: min }),
     ...(sample === undefined ? {} : { sample }),

@@ -62,7 +62,12 @@ export type FunctionValues = {
 };
 
 /** Values of the functions that `glob` names. */
-export type ValueRequest = { readonly glob: string; readonly values: FunctionValues };
+export type ValueRequest = {
+  readonly glob: string;
+  /** The functions' names, where they are known, instead of the glob. */
+  readonly names?: readonly string[];
+  readonly values: FunctionValues;
+};
 
 /** What is wrong with a text, and where: `column` counts from 0. */
 export type TextProblem = { readonly column: number; readonly problem: string };

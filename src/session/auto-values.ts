@@ -1,7 +1,11 @@
 /** Which values of which functions can be recorded without being told: from debug information. */
+import type { Pid } from "../base/brand.ts";
 import { type NamedValues, valuesOf } from "../ftrace/auto-values.ts";
+import type { FunctionValues, ValueRequest, ValueSpec } from "../ftrace/value-spec.ts";
+import { filtersSyscalls } from "../os/proc.ts";
 import type { Parameter, Signature } from "../symbols/dwarf/signatures.ts";
 import type { TracedFunction } from "../trace/functions.ts";
+import type { CataloguedFunction } from "./catalogue.ts";
 import type { Module } from "./process-modules.ts";
 
 /** What the debug information of its file says of a function. */
@@ -44,6 +48,8 @@ export function findSignaturesOf(
     indices.push(index);
   }
   for (const [{ program }, indices] of byModule) {
+    // Where values are is known of this ABI alone.
+    if (program.elf.machine !== "x86-64") continue;
     const addressOf = (index: number): number => Number(functions[index]?.addr ?? 0n);
     const signatures = program.signatures(new Set(indices.map(addressOf)));
     for (const index of indices) {
@@ -92,3 +98,58 @@ const parameterText = ({ name, type }: Parameter): string => declared(type.name,
 /** `char *` and `path` make `char *path`. */
 const declared = (type: string, name: string): string =>
   name === "" || /[*&]$/.test(type) ? `${type}${name}` : `${type} ${name}`;
+
+/** Values for many functions, by what is recorded: those with the same share a request. */
+export type AutoValues = {
+  readonly requests: readonly ValueRequest[];
+  /** What the trace says of a function's values, by its site. */
+  readonly facts: ReadonlyMap<number, FunctionSignature["facts"]>;
+};
+
+/** What can be recorded of the functions that a recording is for, if it asks for that. */
+export const autoValuesFor = (
+  { autoArgs = false }: { readonly autoArgs?: boolean },
+  pid: Pid,
+  functions: () => readonly CataloguedFunction[],
+): AutoValues | undefined =>
+  autoArgs ? findAutoValues(functions(), !filtersSyscalls(pid)) : undefined;
+
+/**
+ * What can be recorded of `functions` without being told.
+ * @param texts whether texts can be read; else the pointers to them are recorded.
+ */
+function findAutoValues(functions: readonly CataloguedFunction[], texts: boolean): AutoValues {
+  const wanted = functions.map(({ module, name, site }) => ({
+    module,
+    symbol: name,
+    name,
+    addr: site.functionAddr,
+  }));
+  const groups = new Map<string, { values: FunctionValues; names: string[] }>();
+  const facts = new Map<number, FunctionSignature["facts"]>();
+  const counts = new Map<string, number>();
+  for (const { name } of functions) counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const [index, signature] of findSignaturesOf(wanted)) {
+    const one = functions[index];
+    // Filters go by names: of two functions with the same one, neither is meant.
+    if (one === undefined || counts.get(one.name) !== 1) continue;
+    const bare = (specs: readonly ValueSpec[]): ValueSpec[] =>
+      specs.map(({ place, type }) => ({
+        place,
+        type: !texts && type === "text" ? "pointer" : type,
+      }));
+    const values = { entry: bare(signature.values.entry), exit: bare(signature.values.exit) };
+    if (values.entry.length + values.exit.length === 0) continue;
+    const key = JSON.stringify(values);
+    const group = groups.get(key) ?? { values, names: [] };
+    groups.set(key, group);
+    group.names.push(one.name);
+    facts.set(one.id, signature.facts);
+  }
+  const requests = [...groups.values()].map(({ values, names }) => ({
+    glob: names[0] ?? "",
+    names,
+    values,
+  }));
+  return { requests, facts };
+}

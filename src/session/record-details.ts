@@ -25,6 +25,8 @@ import type { ThreadChoice } from "./thread-filter.ts";
 export type CallOptions = {
   /** Values to record: `open*@arg1/s,arg2/x,ret/d`; see `ftrace/value-spec.ts`. */
   readonly values?: readonly (string | ValueRequest)[];
+  /** Record what debug information knows of: parameters and results, with their names. */
+  readonly autoArgs?: boolean;
   /** Calls to record: `arg2 > 4096 && ret < 0`; see `ftrace/condition.ts`. */
   readonly when?: string;
   /** Calls that take at least so long, in ns, and those within which such a call is made. */
@@ -46,8 +48,11 @@ export type CallPlan = {
 /** Highest of `sample`. */
 const sampleMax = 2 ** 30;
 
-/** What `options` ask for; fails in one line where they make no sense. */
-export function planCalls(options: CallOptions): CallPlan {
+/**
+ * What `options` ask for; fails in one line where they make no sense.
+ * @param known values that are recorded besides.
+ */
+export function planCalls(options: CallOptions, known: readonly ValueRequest[] = []): CallPlan {
   const { minNs, sample, threads } = options;
   const min: Condition | undefined =
     minNs === undefined ? undefined : { kind: "duration", how: ">=", ns: minNs };
@@ -64,7 +69,7 @@ export function planCalls(options: CallOptions): CallPlan {
     ...(sample === undefined || sample === 1 ? {} : { sample }),
     ...(threads === undefined ? {} : { threads: true }),
   };
-  const values = (options.values ?? []).map((one) =>
+  const values = [...(options.values ?? []), ...known].map((one) =>
     typeof one === "string" ? parseValues(one) : one,
   );
   const isHeld = when !== undefined && needsExit(when);
@@ -81,10 +86,10 @@ export async function registerCalls(
   values: readonly ValueRequest[],
 ): Promise<RegisteredOps> {
   const ops = await seat.register(name, handler, filter);
-  for (const { glob, values: wanted } of values) {
+  for (const { glob, names, values: wanted } of values) {
     const { exclude = [] } = filter;
     const one = { ...handler, values: wanted };
-    await seat.register(`values of ${glob}`, one, { include: [glob], exclude });
+    await seat.register(`values of ${glob}`, one, { include: names ?? [glob], exclude });
   }
   return ops;
 }

@@ -7,6 +7,7 @@ import type { DispatchForm } from "../ftrace/dispatch.ts";
 import type { Handler } from "../ftrace/ops.ts";
 import type { ChangeResult } from "../target/injection.ts";
 import type { TracedFunction } from "../trace/functions.ts";
+import type { AutoValues } from "./auto-values.ts";
 import type { SiteFilter } from "./catalogue.ts";
 import type { SessionClock } from "./clock.ts";
 import type { DrainTotals } from "./drain.ts";
@@ -62,6 +63,8 @@ type Parts = {
   readonly modules: readonly Module[];
   readonly clock: SessionClock;
   readonly threadFilter: ThreadFilter | undefined;
+  /** What the trace says of functions' values, by site. */
+  readonly valueFacts: AutoValues["facts"] | undefined;
 };
 
 export class Recording {
@@ -211,6 +214,7 @@ export class Recording {
 
   #describe(announced: AnnouncedFunction): TracedFunction {
     const { linkAddress: _, ...one } = announced;
-    return { ...one, entriesOnly: one.entriesOnly === true || !this.#parts.exits };
+    const facts = this.#parts.valueFacts?.get(one.site);
+    return { ...one, ...facts, entriesOnly: one.entriesOnly === true || !this.#parts.exits };
   }
 }

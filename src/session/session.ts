@@ -16,6 +16,7 @@ import { nsPerTick } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
 import { type About, describeProcess } from "./about.ts";
 import { refuseUnattachable } from "./attachable.ts";
+import { autoValuesFor } from "./auto-values.ts";
 import { type CataloguedFunction, resolveFilter, type SiteFilter } from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
 import { runCommand } from "./console.ts";
@@ -229,7 +230,8 @@ export class Session {
       slotCount: (options.ringBytes ?? ringBytesDefault) / eventBytes,
     };
     const name = reserveName("record", this.#users);
-    const { details, values, frameWords } = planCalls(options);
+    const auto = autoValuesFor(options, this.pid, () => this.select(filter));
+    const { details, values, frameWords } = planCalls(options, auto?.requests);
     if (hasTexts(values)) refuseTexts(this.pid);
     const request = {
       ...requestOf(name, rings, options),
@@ -259,6 +261,7 @@ export class Session {
         modules: this.#about.modules,
         clock: this.#clock,
         threadFilter,
+        valueFacts: auto?.facts,
       },
       seat,
     );
