@@ -1,6 +1,7 @@
 /** What can't be attached to, and why: found out before anything is touched. */
 import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import type { Machine } from "../elf/elf-file.ts";
 import { isAlive, readStat, readStatus } from "../os/proc.ts";
 
 /** Fails where `pid` is no process that could be traced. */
@@ -44,4 +45,14 @@ export function refuseUnattachable(pid: Pid): void {
       hint: "start it by launch(), or attach from another process",
     });
   }
+}
+
+/** Fails where the children of `pid` can't be followed, a program of that architecture. */
+export function refuseFollowing(pid: Pid, architecture: Machine): void {
+  if (architecture === "x86-64") return;
+  throw new PatchbayError({
+    code: "unsupported",
+    doing: `follow the children of process ${pid}`,
+    why: `that works for x86-64 programs alone, and this is one for ${architecture}`,
+  });
 }

@@ -15,7 +15,7 @@ import type { EmulatorOptions } from "../target/gdb/launch-emulated.ts";
 import { nsPerTick } from "../trace/clock.ts";
 import type { SessionStart } from "../trace/session.ts";
 import { type About, describeProcess } from "./about.ts";
-import { refuseUnattachable } from "./attachable.ts";
+import { refuseFollowing, refuseUnattachable } from "./attachable.ts";
 import { autoValuesFor } from "./auto-values.ts";
 import { type CataloguedFunction, resolveFilter, type SiteFilter } from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
@@ -214,13 +214,7 @@ export class Session {
     this.#check(options);
     const { flightRecorder: overwrite = false, exits = true, directory, filter } = options;
     const { followForks = false, startsOff = false, threads } = options;
-    if (followForks && this.#architecture !== "x86-64") {
-      throw new PatchbayError({
-        code: "unsupported",
-        doing: `follow the children of process ${this.pid}`,
-        why: `that works for x86-64 programs alone, and this is one for ${this.#architecture}`,
-      });
-    }
+    if (followForks) refuseFollowing(this.pid, this.#architecture);
     const doing = `trace functions of process ${this.pid}`;
     const triggers = parseTriggers(doing, options.triggers ?? []);
     for (const { glob } of triggers) this.select({ include: [glob] });
