@@ -7,7 +7,6 @@
  */
 import { hostname } from "node:os";
 import { type Pid, pid as toPid } from "../base/brand.ts";
-import { PatchbayError } from "../base/error.ts";
 import type { Machine } from "../elf/elf-file.ts";
 import { commandLine, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
 import { eventBytes } from "../ring/layout.ts";
