@@ -180,6 +180,7 @@ export {
   revertPatch,
 } from "./session/live-patching.ts";
 export type { MoreSites } from "./session/more-sites.ts";
+export type { NativeLibrary } from "./session/native-library.ts";
 export type {
   DurationBucket,
   FunctionStatistics,

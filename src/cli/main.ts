@@ -11,6 +11,7 @@ import { registerBuildFix } from "./verbs/build-fix.ts";
 import { registerCtl } from "./verbs/ctl.ts";
 import { registerDemo } from "./verbs/demo.ts";
 import { registerDiff } from "./verbs/diff.ts";
+import { registerDirect } from "./verbs/direct.ts";
 import { registerDoctor } from "./verbs/doctor.ts";
 import { registerExport } from "./verbs/export.ts";
 import { registerGraph } from "./verbs/graph.ts";
@@ -32,6 +33,7 @@ const verbs: readonly ((program: Command) => void)[] = [
   registerBuildFix,
   registerCtl,
   registerDemo,
+  registerDirect,
   registerDoctor,
   registerDiff,
   registerExport,

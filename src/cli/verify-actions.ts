@@ -46,7 +46,8 @@ export function verifyFamilies(
 ): void {
   const from = own ?? families;
   const selected = selectChecks(names, from);
-  if (selected === undefined || selected.length === 0) throw unknownName(names);
+  const isNothing = selected?.length === 0 && own !== undefined;
+  if (selected === undefined || isNothing) throw unknownName(names);
   const isPicture = flags.trace || flags.html !== undefined || flags.svg !== undefined;
   // A file of one's own is small: all of it is meant.
   const isNamed = names.length > 0 || own !== undefined;
@@ -169,7 +170,7 @@ function formatReport(report: VerifyReport): string[] {
   );
   const lines = [paint("heading", head), ...report.rows.map(formatCheck)];
   if (report.computations.length > 0) {
-    lines.push("", paint("heading", "computed for every place of a site"));
+    lines.push("", paint("heading", "computed"));
     for (const { id, title, found, expected } of report.computations) {
       const note = found === expected ? "" : paint("warning", `  EXPECTED ${expected}`);
       lines.push(`${id.padEnd(22)} ${title}: ${found}${note}`);

@@ -32,6 +32,8 @@ export type Action =
   | { readonly kind: "count"; readonly instance: number }
   /** Adds calls, and with exits times, to the thread's own tables: `ring/statistics.ts`. */
   | { readonly kind: "statistics"; readonly instance: number; readonly exits: boolean }
+  /** Calls a native function with the function's own arguments: `x86-64/direct.ts`. */
+  | { readonly kind: "direct"; readonly target: bigint }
   /** The 128 bytes below the stack pointer stay as they are: the site is inside of a function. */
   | { readonly kind: "redZone" }
   /** Goes through the list of all ops, whose address is in the word at `at`: `x86-64/walk.ts`. */

@@ -36,6 +36,8 @@ export type SiteCandidate = {
    * in (borrowed), which have to run elsewhere while the window holds a jump.
    */
   readonly displaced?: Uint8Array;
+  /** A fix stands there: the bytes are its jump, in the process and not in the file. */
+  readonly isPatched?: true;
   /** Why its return can't be hooked; absent where it can be. */
   readonly entriesOnly?: string;
   /**

@@ -3,7 +3,7 @@
  * their addresses, numbered, and what filters make of them.
  */
 import { basename } from "node:path";
-import { type CodeAddr, type SiteId, siteId } from "../base/brand.ts";
+import { type CodeAddr, type Pid, type SiteId, siteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { type FilterTerm, parseFilter } from "../ftrace/filter.ts";
 import {
@@ -14,11 +14,14 @@ import {
   type TraceableFunction,
 } from "../ftrace/hash.ts";
 import { literalBytes, whyNoLiteral } from "../patch/literal.ts";
+import { prologue } from "../patch/prologue-layout.ts";
 import type { SiteCandidate } from "../patch/site.ts";
 import { siteCountMax } from "../ring/layout.ts";
 import { bareName } from "../symbols/demangler.ts";
 import { nearestNames } from "../symbols/glob.ts";
 import type { SiteTable } from "../target/injection.ts";
+import { findPatches } from "../target/patch-record.ts";
+import { PtraceProcess } from "../target/ptrace-process.ts";
 import { windowBytesMax } from "../target/text-patch.ts";
 import { demangle } from "./demangle.ts";
 import { hasAll, type MoreSites, siteLists } from "./more-sites.ts";
@@ -60,14 +63,16 @@ const howToGetSites =
 /**
  * Catalogues the functions of `modules`.
  * @param more sites that are asked for beside those that compilers left.
+ * @param patched windows of functions that a fix replaces at present.
  */
 export function makeCatalogue(
   doing: string,
   modules: readonly Module[],
   more: MoreSites = {},
+  patched: PatchedWindows = new Map(),
 ): Catalogue {
   const found = siteLists(modules, more).flatMap(({ module, lists }) =>
-    lists.flatMap(({ sites }) => sites.map((site) => toFunction(site, module))),
+    lists.flatMap(({ sites }) => sites.map((site) => toFunction(site, module, patched))),
   );
   if (found.length > siteCountMax) {
     throw new PatchbayError({
@@ -81,11 +86,41 @@ export function makeCatalogue(
   return { functions, traceable: functions.map(toTraceable) };
 }
 
-function toFunction(site: SiteCandidate, module: Module): Omit<CataloguedFunction, "id"> {
+/** The jumps to fixes, by the addresses where they stand. */
+export type PatchedWindows = ReadonlyMap<bigint, Uint8Array>;
+
+function toFunction(
+  compiled: SiteCandidate,
+  module: Module,
+  patched: PatchedWindows = new Map(),
+): Omit<CataloguedFunction, "id"> {
+  const at = addressIn(module, compiled.addr);
+  const site = withPatch(compiled, patched.get(at));
   const name = site.symbol ?? `sub_${site.functionAddr.toString(16)}`;
-  const at = addressIn(module, site.addr);
   const noLiteral = whyNoLiteral(literalFacts(site, module));
   return { at, name, demangled: demangle(name), site, module, noLiteral };
+}
+
+/** Where a fix stands, its jump is what is moved out of the way: it must never be left out. */
+const withPatch = (site: SiteCandidate, jump: Uint8Array | undefined): SiteCandidate =>
+  jump === undefined
+    ? site
+    : {
+        ...site,
+        layout: prologue,
+        compiled: jump,
+        displaced: jump,
+        literal: undefined,
+        isPatched: true,
+      };
+
+/** The windows in process `pid` that lead to fixes. */
+function patchedWindows(pid: Pid): PatchedWindows {
+  using process = new PtraceProcess(pid);
+  const functions = findPatches(process).flatMap(({ record }) => record.functions);
+  return new Map(
+    functions.map(({ at }) => [BigInt(at), process.memory.read(BigInt(at), prologue.windowSize)]),
+  );
 }
 
 /**
@@ -132,12 +167,12 @@ export function moveFunctions(
 export type CatalogueOf = (more: MoreSites, isFresh?: boolean) => Catalogue;
 
 /** Catalogues a process when somebody wants to know, and keeps the last catalogue. */
-export function catalogueOf(pid: number, modules: readonly Module[]): CatalogueOf {
+export function catalogueOf(pid: Pid, modules: readonly Module[]): CatalogueOf {
   let last: { readonly more: MoreSites; readonly catalogue: Catalogue } | undefined;
   return (more, isFresh = false) => {
     if (last === undefined || isFresh || !isSame(last.more, more)) {
       const doing = `trace functions of process ${pid}`;
-      last = { more, catalogue: makeCatalogue(doing, modules, more) };
+      last = { more, catalogue: makeCatalogue(doing, modules, more, patchedWindows(pid)) };
     }
     return last.catalogue;
   };
@@ -147,7 +182,10 @@ const isSame = (a: MoreSites, b: MoreSites): boolean => hasAll(a, b) && hasAll(b
 
 /** The same without the sites that have to be asked for. */
 export const withoutMoved = ({ functions, traceable }: Catalogue): Catalogue => {
-  const isOwn = (index: number): boolean => functions[index]?.site.displaced === undefined;
+  const isOwn = (index: number): boolean => {
+    const site = functions[index]?.site;
+    return site?.displaced === undefined || site.isPatched === true;
+  };
   return {
     functions: functions.filter((_, index) => isOwn(index)),
     traceable: traceable.filter((_, index) => isOwn(index)),

@@ -3,13 +3,12 @@
  * these can be redirected, which addresses the fix needs. Whatever speaks against it is found
  * here, before anything is touched.
  */
-import { realpathSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { type CodeAddr, codeAddr, hexBytes, linkAddr, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { segmentType } from "../elf/constants.ts";
 import { findSymbols, type NamedSymbol } from "../elf/named-symbols.ts";
-import { type ProcessMemory, procFolder, readMaps } from "../os/proc.ts";
+import { type ProcessMemory, readMaps } from "../os/proc.ts";
 import { describeRefusal, type SiteCandidate } from "../patch/site.ts";
 import { branchSize, branchTarget } from "../patch/x86-64-layouts.ts";
 import { nearestNames } from "../symbols/glob.ts";
@@ -19,6 +18,7 @@ import type { TextRange } from "../target/unwinder-registration.ts";
 import { demangle } from "./demangle.ts";
 import { checkDeclarations } from "./fix-declarations.ts";
 import { type FixFile, type Replacement, readFix } from "./fix-file.ts";
+import { pathInProcess } from "./native-library.ts";
 import { addressIn, type Module } from "./process-modules.ts";
 
 export type PlanOptions = {
@@ -64,7 +64,7 @@ export function planFix(
   const doing = `patch process ${pid} with ${basename(path)}`;
   const fix = readFix(doing, path, map);
   const context: Context = { doing, fix, modules, memory, patches, stack };
-  const seen = seenAs(context, pid, path);
+  const seen = pathInProcess(doing, pid, path);
   if (patches.some(({ record }) => record.name === name)) {
     throw refusal(context, `a fix named ${name} is in it`, `patchbay revert -p ${pid} ${name}`);
   }
@@ -100,23 +100,6 @@ export function planFix(
     mapped: fix.mapped,
   };
   return { plan, warnings };
-}
-
-/** The fix's path as the process sees it. */
-function seenAs(context: Context, pid: Pid, path: string): string {
-  const real = realpathSync(path);
-  try {
-    const here = statSync(real);
-    const there = statSync(`${procFolder(pid)}/root${real}`);
-    if (here.dev === there.dev && here.ino === there.ino) return real;
-  } catch {
-    // It is not there for the process: said below.
-  }
-  throw refusal(
-    context,
-    `the process does not see ${real}`,
-    "it has another root or mount namespace: put the file where both see it under one path",
-  );
 }
 
 /** The files of the process that the fix may be for. */

@@ -15,8 +15,11 @@ import { nsPerTick } from "../trace/clock.ts";
 import { type Catalogue, type CatalogueOf, toSiteTable } from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
 import { LaterLibraries, laterFunctionsMax } from "./later-libraries.ts";
+import { findLoader } from "./loader-facts.ts";
 import { hasAll, type MoreSites } from "./more-sites.ts";
+import { codeRange, NativeLibrary, pathInProcess } from "./native-library.ts";
 import { type Module, ModuleWatch } from "./process-modules.ts";
+import { openProgramFile } from "./program-file.ts";
 import { type Announce, LocalSeat, type Seat, type SeatRequest } from "./seat.ts";
 import { targetFacts } from "./target-facts.ts";
 import type { Injected, TargetHandlers } from "./target-worker.ts";
@@ -86,6 +89,25 @@ export class Host {
   /** What is enabled in the process, for whomever. */
   enabledFunctions(): readonly EnabledFunction[] {
     return this.#presence?.tracing.enabledFunctions() ?? [];
+  }
+
+  /** Loads a shared library into the process, which somebody has to trace. */
+  loadLibrary(path: string): Promise<NativeLibrary> {
+    return this.#inTurn(async () => {
+      const { pid, modules, target } = this.#parts;
+      const doing = `load ${path} into process ${pid}`;
+      if (this.#presence === undefined) {
+        const why = "nothing is traced in it yet";
+        throw new PatchbayError({ code: "bad-usage", doing, why, hint: "record or observe first" });
+      }
+      const seen = pathInProcess(doing, pid, path);
+      const program = openProgramFile(path);
+      const loader = findLoader(doing, pid, modules);
+      const loaded = await target.call("loadLibrary", loader, seen, codeRange(program));
+      return new NativeLibrary(program, loaded, () =>
+        this.#inTurn(() => target.call("unloadLibrary", loaded.handle)),
+      );
+    });
   }
 
   /** Gives a user a seat; the first one brings in what tracing needs. */

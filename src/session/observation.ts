@@ -6,6 +6,7 @@
 import { ensure } from "../base/assert.ts";
 import { type Pid, siteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import type { Handler } from "../ftrace/ops.ts";
 import { listThreads, ProcessMemory } from "../os/proc.ts";
 import { lowest } from "../ring/histogram.ts";
 import { StatisticsReader, type StatisticsSnapshot } from "../target/statistics.ts";
@@ -120,6 +121,20 @@ export class Observation {
   }
 
   /** Watches other functions from now on; what was counted of the others stays. */
+  /** Registers an ops beside those that count: see `Seat.register`. */
+  register(
+    name: string,
+    handler: Handler,
+    filter: Partial<SiteFilter> = {},
+  ): Promise<RegisteredOps> {
+    return this.#parts.seat.register(name, handler, filter);
+  }
+
+  /** Takes such an ops away. */
+  unregister(ops: RegisteredOps): Promise<void> {
+    return this.#parts.seat.unregister(ops);
+  }
+
   async setFilter(filter: Partial<SiteFilter>): Promise<void> {
     const ops = ensure(this.#ops, "it has begun");
     this.#ops = await this.#parts.seat.setFilter(ops, filter);

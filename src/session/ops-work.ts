@@ -37,6 +37,7 @@ export function actionOf({ handler, name, instance }: Ops): Action {
     case "statistics":
       return { kind: "statistics", instance, exits: true };
     case "direct":
+      return { kind: "direct", target: handler.target };
     case "replace":
       throw new PatchbayError({
         code: "unsupported",

@@ -7,6 +7,7 @@ import type { CatalogueOf } from "./catalogue.ts";
 import { Host } from "./host.ts";
 import { type Command, HostServer } from "./host-server.ts";
 import type { Ownership } from "./meet.ts";
+import type { NativeLibrary } from "./native-library.ts";
 import type { Module } from "./process-modules.ts";
 import type { Announce, Seat, SeatRequest } from "./seat.ts";
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
@@ -65,6 +66,11 @@ export class Owner {
 
   sit(request: SeatRequest, announce: Announce): Promise<Seat> {
     return this.#host.sit(request, announce);
+  }
+
+  /** Loads a shared library into the process. */
+  loadLibrary(path: string): Promise<NativeLibrary> {
+    return this.#host.loadLibrary(path);
   }
 
   /** Settles when no other process traces by this one, or `signal` says it does not matter. */

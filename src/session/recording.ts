@@ -111,6 +111,11 @@ export class Recording {
     return this.#seat.setFilter(ops, filter);
   }
 
+  /** Gives an ops another handler. */
+  setHandler(ops: RegisteredOps, handler: Handler): Promise<RegisteredOps> {
+    return this.#seat.setHandler(ops, handler);
+  }
+
   /** Takes all ops of this recording out of the process, or puts them back (tracing_on). */
   setEnabled(on: boolean): Promise<void> {
     return this.#seat.setEnabled(on);

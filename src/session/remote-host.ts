@@ -62,6 +62,10 @@ export class RemoteHost {
       register: (name, handler, filter) => peer.call("register", number, name, handler, filter),
       unregister: (ops) => peer.call("unregister", number, ops),
       setFilter: (ops, filter) => peer.call("setFilter", number, ops, filter),
+      setHandler: async (ops, handler) => {
+        await peer.call("unregister", number, ops);
+        return peer.call("register", number, ops.name, handler, ops.filter);
+      },
       setEnabled: (on) => peer.call("setEnabled", number, on),
       setDispatch: (form) => peer.call("setDispatch", number, form ?? null),
       enabledFunctions: () => peer.call("enabledFunctions"),
@@ -84,6 +88,16 @@ export class RemoteHost {
   /** Has the owner carry out a command in its own session. */
   command(words: readonly string[], folder: string): Promise<Answer> {
     return this.#peer.call("command", words, folder);
+  }
+
+  /** Only who has attached first brings code in. */
+  async loadLibrary(path: string): Promise<never> {
+    throw new PatchbayError({
+      code: "unsupported",
+      doing: `load ${path} into the process`,
+      why: `patchbay process ${this.owner} had attached first, and this one has joined it`,
+      hint: "direct calls are for the one that attached first",
+    });
   }
 
   /** Only who has launched a program holds it. */

@@ -106,6 +106,8 @@ export type Seat = {
   unregister(ops: RegisteredOps): Promise<void>;
   /** Gives an ops another filter. */
   setFilter(ops: RegisteredOps, filter: Partial<SiteFilter>): Promise<RegisteredOps>;
+  /** Gives an ops another handler. */
+  setHandler(ops: RegisteredOps, handler: Handler): Promise<RegisteredOps>;
   /** Takes all his ops out of the register, or puts them back (ftrace's tracing_on). */
   setEnabled(on: boolean): Promise<void>;
   /** Lets all functions reach their ops in another way, where that is possible. */
@@ -209,6 +211,15 @@ export class LocalSeat implements Seat {
     this.#ops.set(one.id, after);
     this.#coming.delete(after);
     return { ...one, filter };
+  }
+
+  async setHandler(one: RegisteredOps, handler: Handler): Promise<RegisteredOps> {
+    const before = this.#get(one.id, one.name);
+    const after = { ...before, handler };
+    const doing = `change what ${one.name} does`;
+    if (this.#isOn) await this.#parts.tracing.modify(doing, before, after);
+    this.#ops.set(one.id, after);
+    return { ...one, handler };
   }
 
   async setEnabled(on: boolean): Promise<void> {

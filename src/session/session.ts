@@ -22,6 +22,7 @@ import { runCommand } from "./console.ts";
 import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
 import { meet, own } from "./meet.ts";
 import type { MoreSites } from "./more-sites.ts";
+import type { NativeLibrary } from "./native-library.ts";
 import { Observation } from "./observation.ts";
 import {
   noRings,
@@ -334,6 +335,11 @@ export class Session {
   /** What is enabled in the process, for whomever, as ftrace's enabled_functions lists it. */
   enabledFunctions(): Promise<readonly EnabledFunction[]> {
     return this.#host.enabledFunctions();
+  }
+
+  /** Loads a library while something is traced: `direct` handlers can call its functions. */
+  loadLibrary(path: string): Promise<NativeLibrary> {
+    return this.#host.loadLibrary(path);
   }
 
   /** Lets a launched program run. */

@@ -8,8 +8,12 @@ import type { Catalogue } from "./catalogue.ts";
 import { actionOf } from "./ops-work.ts";
 
 /** Why ops can't be called by a common trampoline; undefined where they can. */
-const needsThunk = (ops: Ops): string | undefined =>
-  hooksReturn(actionOf(ops)) ? `${ops.name} hooks its return, by a thunk of its own` : undefined;
+function needsThunk(ops: Ops): string | undefined {
+  if (ops.handler.kind === "direct") return `${ops.name} calls a function, from a thunk`;
+  return hooksReturn(actionOf(ops))
+    ? `${ops.name} hooks its return, by a thunk of its own`
+    : undefined;
+}
 
 /** The dispatch of each site of `update`, in its order. */
 export function dispatchesOf(

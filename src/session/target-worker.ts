@@ -32,10 +32,13 @@ import {
 } from "../target/injection.ts";
 import type { Instance, InstanceRequest, Instances } from "../target/instances.ts";
 import { launchHeld } from "../target/launch.ts";
+import type { LoadedLibrary, Loader } from "../target/library.ts";
 import type { HeldThreads } from "../target/process.ts";
 import { PtraceProcess } from "../target/ptrace-process.ts";
+import type { TextRange } from "../target/unwinder-registration.ts";
 import type { EmulatedImage } from "./emulated-modules.ts";
 import { openProgramFile, type ProgramFile } from "./program-file.ts";
+import { walkModules } from "./walk-modules.ts";
 import { serve } from "./worker-rpc.ts";
 
 export type ExitStatus =
@@ -95,6 +98,9 @@ export type TargetHandlers = {
   /** Ends a launched program that was never let go. */
   abandon(): void;
   remove(): RemoveResult;
+  /** Loads a library whose code has these link addresses, and takes one out. */
+  loadLibrary(loader: Loader, path: string, text: TextRange): LoadedLibrary;
+  unloadLibrary(handle: bigint): void;
   /** How a launched program is. */
   status(): ExitStatus;
 };
@@ -213,7 +219,14 @@ const handlers: TargetHandlers = {
     held.letGo();
     held = undefined;
   },
-  remove: () => getInjection().remove(),
+  remove: () => {
+    const result = getInjection().remove();
+    if (result.left === undefined) getInjection().libraries.unloadAll();
+    return result;
+  },
+  loadLibrary: (loader, path, text) =>
+    getInjection().libraries.load({ loader, modules: walkModules }, path, text),
+  unloadLibrary: (handle) => getInjection().libraries.unload(handle),
   status: () => {
     if (launched === undefined && stub !== undefined && !isAlive(stub.pid)) return { kind: "gone" };
     // How it ended is told once.

@@ -32,6 +32,7 @@ export const noNaming: Naming = {
   sites: new Uint32Array(0),
   literals: { count: 0, at: new Float64Array(0), halves: new Uint32Array(0) },
 };
+
 export class CalledSites {
   readonly ops: OpsStore;
   readonly #process: TargetProcess;

@@ -10,7 +10,7 @@ import { stacksOf } from "./pointer-scan.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { findRestorers } from "./signal-frames.ts";
 import type { StackWalker } from "./stack-walk.ts";
-import { stepOut } from "./step-out.ts";
+import { leaveCode } from "./step-out.ts";
 import type { TextRange } from "./unwinder-registration.ts";
 import { moveWindow } from "./version-region.ts";
 
@@ -46,7 +46,7 @@ export function rewriteFunctions(
       const now = memory.read(parse(one.at), bytes.length);
       if (hexOf(now) !== hexOf(bytes)) throw changedText(pid, one.name, one.at, now);
     }
-    if (!isInterrupted(text, threads, maps)) {
+    if (!isInterrupted(text, threads, maps, tries)) {
       leaveWindows(process, threads, maps, restorers, (pc) => wayOut(text, pc));
       functions.forEach(({ at }, index) => {
         memory.write(parse(at), next[index] ?? new Uint8Array());
@@ -64,14 +64,14 @@ export function rewriteFunctions(
   });
 }
 
-/** Gets the held threads out of stubs; whether a signal's frame still leads back into one. */
+/** Whether held threads are in stubs, or a signal's frame leads back into one. */
 function isInterrupted(
   { process, isOurCode, walker }: FixText,
   threads: HeldThreads,
   maps: readonly Mapping[],
+  attempt: number,
 ): boolean {
-  const { pc } = process.backEnd.registers;
-  for (const tid of threads.tids) stepOut(threads, tid, pc, isOurCode);
+  if (!leaveCode(threads, process.backEnd.registers.pc, isOurCode, attempt)) return true;
   const walking = walker(maps);
   return threads.tids.some((tid) =>
     walking.walk(threads.readRegisters(tid)).frames.some(isOurCode),

@@ -14,6 +14,7 @@ import { AgentProgram } from "../codegen/agent-program.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
 import { nap } from "../os/ptrace.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
+import { programOffset } from "../ring/arena.ts";
 import type { Mirror } from "./address-space.ts";
 import type { Agent } from "./agent.ts";
 import {
@@ -34,15 +35,15 @@ import { isInRegion } from "./code-region.ts";
 import { collect } from "./collect.ts";
 import { Instances, type SystemWork } from "./instances.ts";
 import { leaveThere, type RemoveResult } from "./leave-there.ts";
+import { leaveThunks } from "./leave-thunks.ts";
+import { LoadedLibraries } from "./loaded-libraries.ts";
 import { LoaderGate } from "./loader-gate.ts";
-import { repairStacks } from "./mirror-repair.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
 import { Semaphores } from "./semaphores.ts";
-import { findRestorers, findSignalFrames } from "./signal-frames.ts";
+import { findRestorers } from "./signal-frames.ts";
 import { planForms, type SiteChanges } from "./site-forms.ts";
 import { byAddress, placeSites, SiteStates, type SiteTable } from "./sites.ts";
-import { leaveCode } from "./step-out.ts";
 import { findDiffering } from "./text-patch.ts";
 import { type FindCopy, TextWriter, type WriteResult } from "./text-writer.ts";
 import { unwinderTableOffset } from "./thunk-ranges.ts";
@@ -93,6 +94,7 @@ export class Injection {
   readonly #kinds: Uint16Array;
   readonly unwinders: UnwinderLink;
   readonly #agent: Agent | undefined;
+  #libraries: LoadedLibraries | undefined;
   /** A thread that is stopped already and stands for all (a program that was just launched). */
   #held: HeldThreads | undefined;
 
@@ -319,6 +321,19 @@ export class Injection {
     return this.instances.counters(instance, this.#parts.sites.count);
   }
 
+  /** Libraries whose functions thunks call. */
+  get libraries(): LoadedLibraries {
+    const { process, arena } = this.#parts;
+    this.#libraries ??= new LoadedLibraries({
+      process,
+      scratch: arena.at + BigInt(programOffset(arena.shape, 0)),
+      agentTid: () => this.#agent?.tid,
+      unwatched: (work) => (this.#gate === undefined ? work() : this.#gate.whileOpen(work)),
+      isOurCode: (pc) => this.#isGenerated(pc),
+    });
+    return this.#libraries;
+  }
+
   /** Takes everything away: text, return addresses, mappings. The process runs on. */
   remove(): RemoveResult {
     this.#semaphores.release();
@@ -364,28 +379,17 @@ export class Injection {
       using threads = process.holdAll(this.#agent?.tid);
       this.#writer.restoreHeld();
       this.#gate?.removeHeld();
-      const gone = this.#leaveThunks(threads, restorers, attempt);
+      const isCalling = this.#libraries?.isInside(threads) === true;
+      const { regions } = this.#thunks;
+      const isInside = (pc: bigint): boolean => this.#isGenerated(pc);
+      const generated = { mirror: this.#parts.mirror, regions, isInside };
+      const gone = !isCalling && leaveThunks(process, threads, restorers, generated, attempt);
       threads.letGo();
       pauseMs = Math.max(pauseMs, performance.now() - start);
       if (gone) return { pauseMs };
       nap(2);
     }
     return { pauseMs, left: "a signal handler that interrupted generated code has not returned" };
-  }
-
-  /** Gets every thread and every stack out of the thunks; whether that worked out. */
-  #leaveThunks(threads: HeldThreads, restorers: ReadonlySet<bigint>, attempt: number): boolean {
-    const { process, mirror } = this.#parts;
-    const { pc, sp } = process.backEnd.registers;
-    const inside = (pc: bigint): boolean => this.#isGenerated(pc);
-    if (!leaveCode(threads, pc, inside, attempt)) return false;
-    const maps = process.maps();
-    if (mirror !== undefined) repairStacks(process, maps, mirror, this.#thunks.regions);
-    return threads.tids.every((tid) => {
-      const stack = threads.readRegisters(tid).get(sp);
-      const frames = findSignalFrames(process.memory, maps, stack, restorers);
-      return !frames.some((frame) => inside(frame.pc));
-    });
   }
 
   [Symbol.dispose](): void {

@@ -18,7 +18,13 @@ import {
   versionSwitch,
 } from "../codegen/x86-64/version-switch.ts";
 import { type Mapping, readStat, threadName } from "../os/proc.ts";
-import { turning, turningAtOnce, type Version } from "../patch/protocols/consistency.ts";
+import { nap } from "../os/ptrace.ts";
+import {
+  type SwitchStep,
+  turning,
+  turningAtOnce,
+  type Version,
+} from "../patch/protocols/consistency.ts";
 import {
   bytesOf,
   describeFix,
@@ -33,7 +39,7 @@ import { type FoundPatch, type PatchRecord, readHolding } from "./patch-record.t
 import { findPointerInto } from "./pointer-scan.ts";
 import type { HeldThreads, RegisterFile, TargetMemory, TargetProcess } from "./process.ts";
 import { type HeldUp, StackWalker, type WalkModule } from "./stack-walk.ts";
-import { stepOut } from "./step-out.ts";
+import { leaveCode } from "./step-out.ts";
 import type { TextRange } from "./unwinder-registration.ts";
 import {
   copyAt,
@@ -188,21 +194,36 @@ export class LivePatch {
    * @param immediate nobody keeps to anything: versions may mix on one thread's stack.
    */
   turn(mode: Version, immediate: boolean): readonly HeldUp[] {
+    const steps = immediate ? turningAtOnce(mode) : turning(mode);
+    for (let attempt = 0; ; attempt++) {
+      const found = this.#tryTurn(steps, attempt);
+      if (found !== undefined) return found;
+      nap(1);
+    }
+  }
+
+  /** Carries out the steps; undefined, with nothing done, where a thread has to leave a stub. */
+  #tryTurn(steps: readonly SwitchStep[], attempt: number): readonly HeldUp[] | undefined {
+    const { process } = this.#parts;
     let threads: HeldThreads | undefined;
     let found: readonly HeldUp[] = [];
     try {
-      for (const step of immediate ? turningAtOnce(mode) : turning(mode)) {
-        if (step.kind === "holdAll") threads = this.#parts.process.holdAll();
+      for (const step of steps) {
+        if (step.kind === "holdAll") threads = process.holdAll();
         const held = ensure(threads, "all threads are held while the switch is turned");
-        if (step.kind === "leaveStubs") for (const tid of held.tids) this.#stepOut(held, tid);
+        if (step.kind === "leaveStubs") {
+          const { pc } = process.backEnd.registers;
+          const isInside = (address: bigint): boolean => this.#isOurCode(address);
+          if (!leaveCode(held, pc, isInside, attempt)) return undefined;
+        }
         if (step.kind === "listInside") found = this.#findInside(held, step.version);
         if (step.kind === "turn") this.#write(step.to, found);
         if (step.kind === "letGo") held.letGo();
       }
+      return found;
     } finally {
       threads?.letGo();
     }
-    return found;
   }
 
   /** The threads that are inside of `version`. */
@@ -245,7 +266,6 @@ export class LivePatch {
       using threads = process.hold(tid);
       const at = this.#base + BigInt(list + index * listEntryBytes + holds);
       if (threads !== undefined) {
-        this.#stepOut(threads, tid);
         const walker = this.#walker(process.maps());
         const found = this.#look(walker, tid, threads.readRegisters(tid), version);
         if (found !== undefined) {
@@ -340,11 +360,6 @@ export class LivePatch {
   discard(): void {
     unloadLibrary(libraryParts(this.#parts, this.#region), parse(this.record.handle));
     unmapRegion(this.#parts.process, this.#region);
-  }
-
-  #stepOut(threads: HeldThreads, tid: Tid): void {
-    const { pc } = this.#parts.process.backEnd.registers;
-    stepOut(threads, tid, pc, (address) => this.#isOurCode(address));
   }
 }
 

@@ -46,6 +46,7 @@ export class LoaderGate {
   readonly #window: Window;
   readonly #control: MappedFile;
   #isBack = false;
+  #isRemoved = false;
 
   private constructor(parts: Parts, range: Range, window: Window) {
     this.#parts = parts;
@@ -91,8 +92,20 @@ export class LoaderGate {
     this.#plan(program, disableReturnSite, this.#window.compiled);
   }
 
+  /** Nobody waits meanwhile: the thread that we let load a library would wait for us. */
+  whileOpen<T>(work: () => T): T {
+    if (this.#isRemoved) return work();
+    this.#arm(0);
+    try {
+      return work();
+    } finally {
+      this.#arm(1);
+    }
+  }
+
   /** Lets those go who wait, and puts the function back, unless the agent does not run. */
   remove(): void {
+    this.#isRemoved = true;
     this.#arm(0);
     const program = new AgentProgram();
     this.#plan(program, disableReturnSite, this.#window.compiled);

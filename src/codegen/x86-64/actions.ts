@@ -7,6 +7,7 @@ import { mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { counterOffset } from "../../ring/arena.ts";
 import { type Action, hooksReturn, type Work } from "../work.ts";
+import { emitDirect } from "./direct.ts";
 import { isHeld } from "./held.ts";
 import { type InstancePlan, instanceOf, type Routine, record } from "./record.ts";
 import {
@@ -52,6 +53,9 @@ function emitEntry(routine: Routine, work: Work, action: Action, place: Place): 
       break;
     case "count":
       emitCount(routine, instanceOf(routine, action.instance), site);
+      break;
+    case "direct":
+      emitDirect(routine, action.target);
       break;
     case "list":
       emitWalk(routine, dataAddr(action.at));

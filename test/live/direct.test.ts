@@ -1,0 +1,124 @@
+/**
+ * Direct calls: functions of a library that was loaded into a program are called at the entries of
+ * the program's, alone and beside tracers, come and go and change under load, and leave arguments
+ * of every kind as they were.
+ */
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { api, compile, isSoak, patchbay, run, Target, tracePath } from "./harness.ts";
+import { changedTextBytes, stateOf } from "./process-state.ts";
+import { makeRandom, newSeed } from "./random.ts";
+
+const handlers = (): string => {
+  const path = compile("direct-handlers.c", {
+    flags: ["-O2", ...(readFileSync("/proc/cpuinfo", "utf8").includes(" avx2 ") ? ["-mavx2"] : [])],
+    more: ["-shared", "-fPIC"],
+  });
+  run("cp", [path, `${path}.so`]);
+  return `${path}.so`;
+};
+
+async function count(target: Target) {
+  target.send("count");
+  return target.numbers();
+}
+
+/** Waits until the program has made some more calls. */
+async function moreCalls(target: Target): Promise<void> {
+  const { calls: before = 0 } = await count(target);
+  for (;;) {
+    const { calls = 0 } = await count(target);
+    if (calls > before + 1000) return;
+  }
+}
+
+/** The value of a variable of the library in the process. */
+function variableIn(pid: number, path: string, name: string, base: bigint): bigint {
+  const line =
+    run("nm", [path])
+      .split("\n")
+      .find((one) => one.endsWith(` ${name}`)) ?? "";
+  const fd = openSync(`/proc/${pid}/mem`, "r");
+  const bytes = Buffer.alloc(8);
+  readSync(fd, bytes, 0, 8, Number(BigInt(`0x${line.split(" ")[0]}`) + base));
+  closeSync(fd);
+  return bytes.readBigUInt64LE();
+}
+
+const baseOf = (pid: number, path: string): bigint => {
+  const line = stateOf(pid).maps.find((one) => one.endsWith(path)) ?? "";
+  return BigInt(`0x${line.split("-")[0]}`);
+};
+
+describe("direct calls", () => {
+  it("see arguments of every kind and leave them as they are", async () => {
+    const target = await Target.start(compile("direct.c"));
+    const library = handlers();
+    const command = await patchbay(
+      ...["direct", "-p", `${target.pid}`, library, "--duration", "1s"],
+      ...["mixed=on_mixed", "variadic=on_variadic", "plain=on_plain"],
+    );
+    expect(command.stderr).toMatch(/mixed calls on_mixed, .*\n.* calls; stopped\n$/);
+    expect(command.status).toBe(0);
+    expect((await count(target))["wrong"]).toBe(0);
+    expect(changedTextBytes(target.pid)).toBe(0);
+    expect(stateOf(target.pid).maps.filter((line) => line.endsWith(library))).toEqual([]);
+  });
+
+  it("come, change and go in any order beside tracers, under load", async () => {
+    const random = makeRandom(newSeed());
+    const target = await Target.start(compile("direct.c"));
+    const { pid } = target;
+    const path = handlers();
+    await using session = await api.attach(pid);
+    const recording = await session.record({
+      directory: tracePath(),
+      filter: { include: ["plain"] },
+      flightRecorder: true,
+      ringBytes: 64 << 10,
+    });
+    const library = await session.loadLibrary(path);
+    const base = baseOf(pid, path);
+    const seen = (name: string): bigint => variableIn(pid, path, name, base);
+    const direct = (name: string) => ({ kind: "direct", target: library.address(name) }) as const;
+    const include = ["plain"];
+    for (let round = 0; round < (isSoak ? 200 : 2); round++) {
+      const isFirst = random.next() < 0.5;
+      const counting = isFirst
+        ? await recording.register("count", { kind: "count" }, { include })
+        : undefined;
+      let ops = await recording.register("direct", direct("on_plain"), { include });
+      const mixed = await recording.register("mixed", direct("on_mixed"), { include: ["mixed"] });
+      await expect(recording.register("again", direct("on_other"), { include })).rejects.toThrow(
+        /plain is redirected by record\/direct already/,
+      );
+      const before = seen("seen_plain");
+      await moreCalls(target);
+      expect(seen("seen_plain")).toBeGreaterThan(before);
+      ops = await recording.setHandler(ops, direct("on_other"));
+      await moreCalls(target);
+      const [first, other] = [seen("seen_plain"), seen("seen_other")];
+      await moreCalls(target);
+      expect(seen("seen_plain")).toBe(first);
+      expect(seen("seen_other")).toBeGreaterThan(other);
+      if (counting !== undefined && random.next() < 0.5) await recording.unregister(counting);
+      await recording.unregister(ops);
+      await recording.unregister(mixed);
+      if (counting !== undefined) await recording.unregister(counting).catch(() => undefined);
+      const still = seen("seen_other");
+      await moreCalls(target);
+      const after = seen("seen_other");
+      await moreCalls(target);
+      // Calls that were under way have ended by then.
+      expect(seen("seen_other")).toBe(after);
+      expect(after - still).toBeLessThan(10n);
+    }
+    expect(seen("strange")).toBe(0n);
+    expect(seen("seen_mixed")).toBeGreaterThan(0n);
+    await library.unload();
+    expect(stateOf(pid).maps.filter((line) => line.endsWith(path))).toEqual([]);
+    await recording.stop();
+    expect((await count(target))["wrong"]).toBe(0);
+    expect(changedTextBytes(pid)).toBe(0);
+  });
+});
