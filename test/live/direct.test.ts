@@ -50,6 +50,9 @@ const baseOf = (pid: number, path: string): bigint => {
   return BigInt(`0x${line.split("-")[0]}`);
 };
 
+/** Each thread of the program may be on its way to a handler when that is taken away. */
+const threads = 3n;
+
 describe("direct calls", () => {
   it("see arguments of every kind and leave them as they are", async () => {
     const target = await Target.start(compile("direct.c"));
@@ -99,7 +102,7 @@ describe("direct calls", () => {
       await moreCalls(target);
       const [first, other] = [seen("seen_plain"), seen("seen_other")];
       await moreCalls(target);
-      expect(seen("seen_plain")).toBe(first);
+      expect(seen("seen_plain") - first).toBeLessThanOrEqual(threads);
       expect(seen("seen_other")).toBeGreaterThan(other);
       if (counting !== undefined && random.next() < 0.5) await recording.unregister(counting);
       await recording.unregister(ops);
@@ -107,11 +110,8 @@ describe("direct calls", () => {
       if (counting !== undefined) await recording.unregister(counting).catch(() => undefined);
       const still = seen("seen_other");
       await moreCalls(target);
-      const after = seen("seen_other");
       await moreCalls(target);
-      // Calls that were under way have ended by then.
-      expect(seen("seen_other")).toBe(after);
-      expect(after - still).toBeLessThan(10n);
+      expect(seen("seen_other") - still).toBeLessThanOrEqual(threads);
     }
     expect(seen("strange")).toBe(0n);
     expect(seen("seen_mixed")).toBeGreaterThan(0n);
