@@ -96,6 +96,9 @@ class FixBuilder {
       const isOwn = offset !== symbol.value || symbol.name.includes(".");
       return !isOwn && this.#oldFunctions.has(symbol.name) ? symbol.name : undefined;
     }
+    // Constants with numbers, some of which the compiler made up, are as good in a copy.
+    const isWritable = ((this.#names.section(section)?.flags ?? 0) & sectionFlag.write) !== 0;
+    if (!isWritable && isNumbered(symbol.name)) return undefined;
     const was = this.#match.get(symbol.name);
     if (was !== undefined && this.#oldData.get(was)?.size === symbol.size) return was;
     if (was === undefined && isNumbered(symbol.name)) {

@@ -19,6 +19,7 @@ const isSpecial = (section: number): boolean => section === 0 || section >= 0xff
 export class ObjectNames {
   readonly file: ObjectFile;
   readonly #bySection = new Map<number, ObjectSymbol[]>();
+  readonly #tables = new Map<number, string>();
 
   constructor(file: ObjectFile) {
     this.file = file;
@@ -45,6 +46,18 @@ export class ObjectNames {
       }
     }
     return found;
+  }
+
+  /** Contents of a section that has no name in it, worked out once. */
+  tableText(index: number): string {
+    let text = this.#tables.get(index);
+    if (text === undefined) {
+      const { bytes, relocations } = this.section(index) ?? { bytes: [], relocations: [] };
+      const places = relocations.map((one) => `${one.offset}:${this.place(one)?.offset ?? "?"}`);
+      text = `${bytes.join(" ")} ${places.join(" ")}`;
+      this.#tables.set(index, text);
+    }
+    return text;
   }
 
   section(index: number): ObjectSection | undefined {
@@ -87,9 +100,7 @@ function describeTarget(names: ObjectNames, one: ObjectRelocation): string {
   const [named] = names.inSection(index);
   if (named !== undefined) return `${named.name}+${offset - named.value}`;
   // A table of the function's own: what it says counts.
-  return `${section.name}+${offset} ${section.bytes.join(" ")} ${section.relocations
-    .map((inner) => `${inner.offset}:${names.place(inner)?.offset ?? "?"}`)
-    .join(" ")}`;
+  return `${section.name}+${offset} ${names.tableText(index)}`;
 }
 
 const signed = (value: bigint): string => (value < 0n ? `${value}` : `+${value}`);
