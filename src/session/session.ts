@@ -180,10 +180,7 @@ export class Session {
     this.select(filter);
   }
 
-  /**
-   * Starts counting calls, without a trace, beside whatever else goes on. A program that was
-   * launched starts to run.
-   */
+  /** Starts counting calls, beside whatever else goes on. A launched program starts to run. */
   async observe(options: ObserveOptions = {}): Promise<Observation> {
     this.#check(options);
     const { times = true } = options;

@@ -380,9 +380,8 @@ export class Injection {
       this.#writer.restoreHeld();
       this.#gate?.removeHeld();
       const isCalling = this.#libraries?.isInside(threads) === true;
-      const { regions } = this.#thunks;
       const isInside = (pc: bigint): boolean => this.#isGenerated(pc);
-      const generated = { mirror: this.#parts.mirror, regions, isInside };
+      const generated = { mirror: this.#parts.mirror, regions: this.#thunks.regions, isInside };
       const gone = !isCalling && leaveThunks(process, threads, restorers, generated, attempt);
       threads.letGo();
       pauseMs = Math.max(pauseMs, performance.now() - start);
