@@ -140,6 +140,7 @@ export const callOpsChecks: readonly Check[] = [
       history: [
         { to: "a", free: false },
         { to: "b", free: true },
+        { to: "idle", free: true },
       ],
       expected: "safe",
       reason: "as LIVE/cover-several",

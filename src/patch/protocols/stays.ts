@@ -34,6 +34,13 @@ const rules: readonly Rule[] = [
     reason: "the end of the maintenance sequence (Arm ARM B2.4.4); the sync behind it implies it",
   },
   {
+    protocols: /^LIVE\/(word|skip-pair)$/,
+    step: /^(full barrier|local sync)$/,
+    reason:
+      "the end of the maintenance sequence (Arm ARM B2.4.4; RISC-V, Zifencei); " +
+      "the sync behind it implies it",
+  },
+  {
     protocols: /^P3\//,
     step: /^(local sync|full barrier|sync by interrupt)$/,
     reason: "what Linux does behind each store; P3/one-flush does it once and is as safe",
@@ -71,4 +78,4 @@ export const whyItStays = (protocol: string, step: string): string | undefined =
 
 /** Variants that leave something out to show what happens; nobody should use them. */
 export const isExploration = (protocol: string): boolean =>
-  /\/(no-|freed-|unordered-|b-grace-)|^P8\/a$|^P5\/no-/.test(protocol);
+  /\/(no-|freed-|unordered-|b-grace-|call-ops-window-first$)|^P8\/a$|^P5\/no-/.test(protocol);
