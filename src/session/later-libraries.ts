@@ -33,7 +33,7 @@ export class LaterLibraries {
   /** How many functions there were at first. */
   readonly #first: number;
   /** Ids of the functions of each module that was ever there, by its file. */
-  readonly #ids = new Map<string, readonly number[]>();
+  readonly #ids = new Map<string, number[]>();
   readonly #unwinders: LaterUnwinders;
   #watch: LibraryWatch | undefined;
   /** Lets changes go on that have to wait while libraries are being unmapped. */
@@ -45,8 +45,10 @@ export class LaterLibraries {
     this.#unwinders = new LaterUnwinders(parts);
     this.#first = parts.catalogue.functions.length;
     for (const { id, module } of parts.catalogue.functions) {
-      const ids = this.#ids.get(fileOf(module)) ?? [];
-      this.#ids.set(fileOf(module), [...ids, id]);
+      const file = fileOf(module);
+      const ids = this.#ids.get(file);
+      if (ids === undefined) this.#ids.set(file, [id]);
+      else ids.push(id);
     }
   }
 
