@@ -4,8 +4,9 @@
  */
 import { PatchbayError } from "../base/error.ts";
 import { allowedProtocols, type Promises } from "../model/allowed.ts";
-import { commandLine, cpuVendor } from "../os/proc.ts";
+import { commandLine } from "../os/proc.ts";
 import type { CataloguedFunction } from "../session/catalogue.ts";
+import { machineRules } from "../session/machine-rules.ts";
 import type { FunctionStatistics, Observation } from "../session/observation.ts";
 import type { Recording } from "../session/recording.ts";
 import { attach, type Session } from "../session/session.ts";
@@ -76,7 +77,7 @@ export class LiveService {
       return at;
     };
     const all = this.#functions;
-    const promises = vendorPromises();
+    const promises = machineRules();
     return {
       pid: this.#session.pid,
       command: commandLine(this.#session.pid),
@@ -213,10 +214,6 @@ function liveRow(one: FunctionStatistics, perSecond: number): LiveRow {
   const { site, calls, selfNs, totalNs, meanNs, minNs, maxNs, p50Ns, p99Ns } = one;
   return { site, calls, perSecond, selfNs, totalNs, meanNs, minNs, maxNs, p50Ns, p99Ns };
 }
-
-/** As the engine picks them. */
-const vendorPromises = (): Promises =>
-  ["AuthenticAMD", "HygonGenuine"].includes(cpuVendor()) ? "amd" : "intel";
 
 /** The cheapest protocol that may change a site while its threads run. */
 function protocolOf({ site, at, module }: CataloguedFunction, promises: Promises): string {

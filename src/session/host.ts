@@ -5,8 +5,6 @@
 import { ensure } from "../base/assert.ts";
 import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import { cpuVendor } from "../os/proc.ts";
-import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { type ArenaShape, pageBytes, threadBitsBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import { statisticsSlots } from "../ring/statistics.ts";
@@ -16,6 +14,7 @@ import { type Catalogue, type CatalogueOf, toSiteTable } from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
 import { LaterLibraries, laterFunctionsMax } from "./later-libraries.ts";
 import { findLoader } from "./loader-facts.ts";
+import { machineRules } from "./machine-rules.ts";
 import { hasAll, type MoreSites } from "./more-sites.ts";
 import { codeRange, NativeLibrary, pathInProcess } from "./native-library.ts";
 import { type Module, ModuleWatch } from "./process-modules.ts";
@@ -44,10 +43,6 @@ type Presence = {
   /** The first id that is no function's, whatever libraries come. */
   readonly firstMark: number;
 };
-
-/** The rules of this machine's vendor; Hygon makes AMD's processors. */
-const machineRules = (): VendorRules =>
-  ["AuthenticAMD", "HygonGenuine"].includes(cpuVendor()) ? "amd" : "intel";
 
 /** Room for the steps that change some 250,000 sites; memory that is not used is not taken. */
 const programBytes = 16 << 20;
