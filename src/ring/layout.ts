@@ -36,6 +36,8 @@ export const ringHeader = {
   /** Address of the innermost frame whose entry is held back; 0: none. Then who writes such. */
   held: 160,
   heldWriter: 168,
+  /** Whole calls that were not recorded, entry and exit; written by the producer. */
+  lostCalls: 176,
   /** Position that the producer must not reach; written by the consumer, on its own cache line. */
   limit: 64,
 } as const;

@@ -101,6 +101,20 @@ describe("a ring that drops", () => {
     expect(burst(5)?.lossPlace).toBe(ringLoss.either);
   });
 
+  it("tells whole calls that were lost from such that had one end lost", () => {
+    const producer = new Producer(8);
+    const ring = new RingConsumer(producer.bytes, { hasLong: false, overwrites: false });
+    const counters = new BigUint64Array(producer.bytes.buffer);
+    counters[ringHeader.lostCalls / 8] = 3n;
+    const lost = { lost: 6, lostEntries: 3, lostExits: 3 };
+    expect(ring.take(() => 1n)).toMatchObject({ ...lost, lossPlace: ringLoss.whole });
+    expect(ring.take(() => 1n)).toBe(undefined);
+    counters[ringHeader.lostCalls / 8] = 4n;
+    counters[ringHeader.lostEntries / 8] = 1n;
+    const more = { lost: 9, lostEntries: 5, lostExits: 4 };
+    expect(ring.take(() => 1n)).toMatchObject({ ...more, lossPlace: ringLoss.either });
+  });
+
   it("finds the time of the last event behind the values of a long one", () => {
     const producer = new Producer(16);
     const ring = new RingConsumer(producer.bytes, { hasLong: true, overwrites: false });

@@ -20,7 +20,7 @@ import {
 import { longHeaderSlots } from "./long-event.ts";
 
 /** Where losses lie; the same values as `lossPlace` of a packet has in the trace. */
-export const ringLoss = { none: 0, before: 1, after: 2, either: 3 } as const;
+export const ringLoss = { none: 0, before: 1, after: 2, either: 3, whole: 4 } as const;
 export type RingLoss = (typeof ringLoss)[keyof typeof ringLoss];
 
 /** Events taken from a ring, for one packet of the trace. */
@@ -58,6 +58,7 @@ export class RingConsumer {
   /** Moments, oldest first: the events before `position` are not younger than `time`. */
   readonly #marks: { readonly position: number; readonly time: bigint }[] = [];
   #overwritten = 0;
+  #lostCalls = 0;
   #lostEntries = 0;
   #lostExits = 0;
   #wasFull = false;
@@ -96,8 +97,9 @@ export class RingConsumer {
   take(now: () => bigint): TakenEvents | undefined {
     assert(this.#taken === this.#tail, "what was taken before is released first");
     // The losses first: one that is counted after this belongs to the next packet's beginning.
-    const lostEntries = this.#counter(ringHeader.lostEntries);
-    const lostExits = this.#counter(ringHeader.lostExits);
+    const lostCalls = this.#counter(ringHeader.lostCalls);
+    const lostEntries = this.#counter(ringHeader.lostEntries) + lostCalls;
+    const lostExits = this.#counter(ringHeader.lostExits) + lostCalls;
     const newest = { position: this.#counter(ringHeader.head), time: now() };
     const jumped = this.#skipOverwritten(newest.position);
     while ((this.#marks[0]?.position ?? newest.position) <= this.#tail) {
@@ -108,8 +110,12 @@ export class RingConsumer {
     const newLosses = lostEntries + lostExits - this.#lostEntries - this.#lostExits;
     if (count === 0 && newLosses === 0 && !jumped) return undefined;
     const full = count === this.#slots.length;
-    const place = jumped ? ringLoss.before : this.#place(newLosses, full);
+    const newCalls = lostCalls - this.#lostCalls;
+    const isWhole = newLosses > 0 && newLosses === 2 * newCalls;
+    const placed = isWhole ? ringLoss.whole : this.#place(newLosses, full);
+    const place = jumped ? ringLoss.before : placed;
     this.#wasFull = full;
+    this.#lostCalls = lostCalls;
     this.#lostEntries = lostEntries;
     this.#lostExits = lostExits;
     const begin = count === 0 ? this.#end : this.#timeAt(this.#tail, time);

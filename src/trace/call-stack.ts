@@ -156,6 +156,7 @@ export class CallStack {
 
   /** Events were lost between `last`, the time of the event before, and `time`. */
   lose(losses: Losses, last: number, time: number): void {
+    if (losses.entriesMax === 0 && losses.exitsMax === 0) return;
     let min = losses.entriesMin - losses.exitsMax;
     let max = losses.entriesMax - losses.exitsMin;
     let from = last;

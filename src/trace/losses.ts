@@ -70,8 +70,9 @@ export class LossLedger {
     this.#entries = packet.lostEntries;
     this.#exits = packet.lostExits;
     const isEmpty = packet.payloadBytes === 0;
-    const place = isEmpty ? lossPlace.before : packet.lossPlace;
-    const here = place === lossPlace.either ? atMost(now) : now;
+    const isWhole = packet.lossPlace === lossPlace.whole;
+    const place = isEmpty || isWhole ? lossPlace.before : packet.lossPlace;
+    const here = isWhole ? wholeCalls(now) : place === lossPlace.either ? atMost(now) : now;
     this.#before = sum(this.#before, this.#after);
     if (place !== lossPlace.after) this.#before = sum(this.#before, here);
     if (afterDamage) this.#before = unknown;
@@ -113,6 +114,9 @@ const atMost = (gap: Gap): Gap => ({
   lost: gap.lost,
   losses: gap.losses && { ...gap.losses, entriesMin: 0, exitsMin: 0 },
 });
+
+/** A gap of calls that were begun and ended within it, which changes nothing for those around. */
+const wholeCalls = ({ lost, losses }: Gap): Gap => ({ lost, losses: losses && none.losses });
 
 function sum(a: Gap, b: Gap): Gap {
   if (a.losses === undefined || b.losses === undefined) return unknown;

@@ -32,6 +32,8 @@ export const lossPlace = {
   after: 2,
   /** Some before, some after, it isn't known how many. */
   either: 3,
+  /** Anywhere, but only whole calls, entries with their exits: no other call is affected. */
+  whole: 4,
 } as const;
 export type LossPlace = (typeof lossPlace)[keyof typeof lossPlace];
 

@@ -321,6 +321,20 @@ describe("a thread's events with losses", () => {
     expect(log.gaps).toEqual([{ lost: 1, from: 35, to: 40 }]);
   });
 
+  it("leave the calls around whole ones that were lost as they are", () => {
+    const { log } = read(
+      oneThread([
+        packetOf([{ kind: eventKind.entry, time: 10, site: 1 }]),
+        packetOf([{ kind: eventKind.exit, time: 60, site: 1 }], {
+          lost: { entries: 1, exits: 1, all: 2 },
+          place: lossPlace.whole,
+        }),
+      ]),
+    );
+    expect(log.calls).toEqual([{ site: 1, start: 10, end: 60, self: 50, how: callEnd.returned }]);
+    expect(log.gaps).toEqual([{ lost: 2, from: 10, to: 60 }]);
+  });
+
   it("count what was lost", () => {
     fc.assert(
       fc.property(moves(100, 3), allHoles, (list, holes) => {

@@ -264,8 +264,7 @@ function emitFlush(routine: Routine, instance: InstancePlan, slot: number, drop:
   for (const register of flushed.toReversed()) a.i("pop", register);
   cold.push(() => {
     a.bind(busy);
-    a.i("inc", mem64(rcx, { disp: ringHeader.lostEntries }));
-    a.i("inc", mem64(rcx, { disp: ringHeader.lostExits }));
+    a.i("inc", mem64(rcx, { disp: ringHeader.lostCalls }));
     a.i("jmp", drop);
   });
 }
