@@ -57,6 +57,22 @@ export type PatchState = {
 };
 
 const workerUrl = new URL("./patch-worker.js", import.meta.url);
+/** To start a worker takes longer than what it does: one that is done waits for the next change. */
+let idleWorker: WorkerClient<PatchHandlers> | undefined;
+
+function takeWorker(): WorkerClient<PatchHandlers> {
+  const worker = idleWorker ?? new WorkerClient<PatchHandlers>(workerUrl, "patch worker");
+  idleWorker = undefined;
+  worker.hold(true);
+  return worker;
+}
+
+/** For workers that have left their process. */
+async function giveBack(worker: WorkerClient<PatchHandlers>): Promise<void> {
+  if (idleWorker !== undefined) return await worker.end();
+  worker.hold(false);
+  idleWorker = worker;
+}
 /** Time between two looks at threads that hold, in ms: it grows from one to the other. */
 const lookEveryMs = { first: 5, last: 200 } as const;
 
@@ -111,44 +127,52 @@ export class PatchTransition implements AsyncDisposable {
   }
 
   async #run(begin: () => Promise<Begun>, warnings: readonly string[]): Promise<PatchOutcome> {
-    const start = performance.now();
     try {
-      const { name, functions, to, immediate } = await begin();
-      let mode = to;
-      this.#heldUp = await this.#worker.call("turn", mode, immediate);
-      const waitedFor = this.#heldUp.length;
-      let forced = false;
-      for (let pause: number = lookEveryMs.first; this.#heldUp.length > 0; ) {
-        if (this.#wish === "force") {
-          forced = true;
-          await this.#worker.call("force");
-          this.#heldUp = [];
-          break;
-        }
-        if (this.#wish === "cancel" && mode === to) {
-          mode = to === "new" ? "old" : "new";
-          this.#heldUp = await this.#worker.call("turn", mode, immediate);
-          continue;
-        }
-        await this.#pause(pause);
-        pause = Math.min(pause * 2, lookEveryMs.last);
-        await this.#look();
-      }
-      const withdrawn = mode === "old" ? await this.#worker.call("withdraw") : {};
-      if (mode === "new") await this.#worker.call("disown");
-      return {
-        name,
-        functions,
-        result: mode !== to ? "cancelled" : to === "new" ? "patched" : "reverted",
-        waitedFor,
-        forced,
-        ms: performance.now() - start,
-        warnings,
-        ...withdrawn,
-      };
-    } finally {
+      const outcome = await this.#change(begin, warnings);
+      await this.#worker.call("leave");
+      await giveBack(this.#worker);
+      return outcome;
+    } catch (error) {
       await this.#worker.end();
+      throw error;
     }
+  }
+
+  async #change(begin: () => Promise<Begun>, warnings: readonly string[]): Promise<PatchOutcome> {
+    const start = performance.now();
+    const { name, functions, to, immediate } = await begin();
+    let mode = to;
+    this.#heldUp = await this.#worker.call("turn", mode, immediate);
+    const waitedFor = this.#heldUp.length;
+    let forced = false;
+    for (let pause: number = lookEveryMs.first; this.#heldUp.length > 0; ) {
+      if (this.#wish === "force") {
+        forced = true;
+        await this.#worker.call("force");
+        this.#heldUp = [];
+        break;
+      }
+      if (this.#wish === "cancel" && mode === to) {
+        mode = to === "new" ? "old" : "new";
+        this.#heldUp = await this.#worker.call("turn", mode, immediate);
+        continue;
+      }
+      await this.#pause(pause);
+      pause = Math.min(pause * 2, lookEveryMs.last);
+      await this.#look();
+    }
+    const withdrawn = mode === "old" ? await this.#worker.call("withdraw") : {};
+    if (mode === "new") await this.#worker.call("disown");
+    return {
+      name,
+      functions,
+      result: mode !== to ? "cancelled" : to === "new" ? "patched" : "reverted",
+      waitedFor,
+      forced,
+      ms: performance.now() - start,
+      warnings,
+      ...withdrawn,
+    };
   }
 
   async #pause(ms: number): Promise<void> {
@@ -203,7 +227,7 @@ export async function patchProcess(
   const patches = findPatches(process);
   const { plan, warnings } = planFix(target, modules, process.memory, patches, path, options);
   const loader = findLoader(`patch process ${pid} with ${plan.name}`, target, modules);
-  const worker = new WorkerClient<PatchHandlers>(workerUrl, "patch worker");
+  const worker = takeWorker();
   const begin = async (): Promise<Begun> => {
     await worker.call("load", target, loader, plan);
     const functions = plan.functions.map(({ name }) => name);
@@ -286,7 +310,7 @@ export async function revertPatch(
   }
   const { modules } = listModules(target);
   const loader = findLoader(doing, target, modules);
-  const worker = new WorkerClient<PatchHandlers>(workerUrl, "patch worker");
+  const worker = takeWorker();
   const begin = async (): Promise<Begun> => {
     await worker.call("open", target, loader, record.name);
     const functions = record.functions.map((one) => one.name);

@@ -30,13 +30,17 @@ export type PatchHandlers = {
   withdraw(): { readonly left?: string };
   /** The change is over, and the fix is nobody's. */
   disown(): void;
+  /** The process is not needed any more; another `open` or `load` may come. */
+  leave(): void;
 };
 
 let patch: LivePatch | undefined;
+let process: PtraceProcess | undefined;
 
 const parts = (pid: Pid, loader: Loader): LivePatchParts => {
-  const process = new PtraceProcess(pid);
-  return { process, loader, modules: () => walkModules(process) };
+  const opened = new PtraceProcess(pid);
+  process = opened;
+  return { process: opened, loader, modules: () => walkModules(opened) };
 };
 
 const getPatch = (): LivePatch => ensure(patch, "open or load comes first");
@@ -69,6 +73,11 @@ const handlers: PatchHandlers = {
   force: () => getPatch().force(),
   withdraw: () => getPatch().withdraw(),
   disown: () => getPatch().disown(),
+  leave: () => {
+    process?.[Symbol.dispose]();
+    process = undefined;
+    patch = undefined;
+  },
 };
 
 serve(handlers);

@@ -113,6 +113,12 @@ export class WorkerClient<H extends Handlers> {
     assert(known, `a reply to a call that nobody made: ${reply.id}`);
   }
 
+  /** Whether the program waits for the worker before it ends. */
+  hold(isHeld: boolean): void {
+    if (isHeld) this.#worker.ref();
+    else this.#worker.unref();
+  }
+
   /** Ends the worker; calls that are under way fail. */
   async end(): Promise<void> {
     await this.#worker.terminate();

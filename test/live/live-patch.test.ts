@@ -3,52 +3,79 @@
  * client gets is that of one version; a thread that stays in an old function is waited for; what
  * can't be is refused, and nothing has changed then.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { api, isSoak, Running, run, tempDir } from "./harness.ts";
-import { changedTextBytes, stateOf } from "./process-state.ts";
+import { api, isSoak, listProc, Running, run, tempDir } from "./harness.ts";
+import { changedTextBytes, collectGarbage, residentKb, stateOf } from "./process-state.ts";
 import { Clients, compileFix, plain, sites, startServer } from "./versions-server.ts";
 
-const residentKb = (pid: number): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+const cycles = isSoak ? 1000 : 20;
+/** The first rounds make both programs' heaps what they will be. */
+const warmUp = cycles / 10;
 
-const cycles = isSoak ? 1000 : 5;
+/** What must not grow with the rounds, of the patched process and of this one. */
+function footprint(pid: number) {
+  collectGarbage();
+  return {
+    maps: stateOf(pid).maps.length,
+    files: listProc(`/proc/${pid}/fd`).length,
+    residentKb: residentKb(pid),
+    own: {
+      files: listProc("/proc/self/fd").length,
+      threads: listProc("/proc/self/task").length,
+      residentKb: residentKb(process.pid),
+    },
+  };
+}
+
+/** One round: patched and reverted, and each answer in between is the right one. */
+async function cycle(pid: number, fix: string, clients: Clients): Promise<void> {
+  clients.expect(undefined);
+  await using patching = await api.patchProcess(pid, fix);
+  expect(await patching.done).toMatchObject({ result: "patched" });
+  clients.expect("new");
+  await clients.more(100);
+  clients.expect(undefined);
+  await using reverting = await api.revertPatch(pid);
+  expect(await reverting.done).toMatchObject({ result: "reverted" });
+  clients.expect("old");
+  await clients.more(100);
+  expect(clients.wrong.slice(0, 5)).toEqual([]);
+}
 
 describe("a fix", () => {
   it.each([sites, plain])(
     `goes in and out under load ${cycles} times, built with %s`,
+    { timeout: isSoak ? 3_600_000 : 180_000 },
     async (...flags) => {
       const { target, port } = await startServer(flags);
       const { pid } = target;
       const fix = compileFix("versions-fix.c");
       const clients = new Clients(port);
       await clients.more(200);
-      let before = stateOf(pid);
-      let residentBefore = 0;
-      for (let cycle = 0; cycle < cycles; cycle++) {
-        clients.expect(undefined);
-        await using patching = await api.patchProcess(pid, fix);
-        const patched = await patching.done;
-        expect(patched.result).toBe("patched");
-        clients.expect("new");
-        await clients.more(100);
-        clients.expect(undefined);
-        await using reverting = await api.revertPatch(pid);
-        expect(await reverting.done).toMatchObject({ result: "reverted" });
-        clients.expect("old");
-        await clients.more(100);
-        expect(clients.wrong.slice(0, 5)).toEqual([]);
-        // The first rounds make the C library's heap what it will be.
-        if (cycle === 2) {
-          before = stateOf(pid);
-          residentBefore = residentKb(pid);
-        }
-      }
+      for (let done = 0; done < warmUp; done++) await cycle(pid, fix, clients);
+      const before = footprint(pid);
+      const start = performance.now();
+      for (let done = warmUp; done < cycles; done++) await cycle(pid, fix, clients);
+      const ms = (performance.now() - start) / (cycles - warmUp);
+      const after = footprint(pid);
       await clients.finish();
-      expect(stateOf(pid).maps.length).toBe(before.maps.length);
-      expect(residentKb(pid) - residentBefore).toBeLessThan(2048);
+      target.send("hop");
+      // Each question got its one answer, and the program counted the same.
+      expect((await target.line(/^hop/)).split(" ")[2]).toBe(`${clients.answers}`);
       expect(changedTextBytes(pid)).toBe(0);
+      expect(after.maps).toBe(before.maps);
+      expect(after.files).toBe(before.files);
+      expect(after.own.files).toBe(before.own.files);
+      expect(after.own.threads).toBe(before.own.threads);
+      const grown = after.residentKb - before.residentKb;
+      expect(grown).toBeLessThan(1024);
+      process.stdout.write(
+        `${cycles} rounds of ${ms.toFixed(0)} ms, ${clients.answers} answers, ${grown} KiB more; ` +
+          `the patcher's memory: ${before.own.residentKb}, then ${after.own.residentKb} KiB\n`,
+      );
+      if (isSoak) expect(after.own.residentKb - before.own.residentKb).toBeLessThan(32 << 10);
     },
   );
 });

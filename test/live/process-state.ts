@@ -3,6 +3,8 @@
  * its text is what its files say. Read by these tests' own code, none of Patchbay's.
  */
 import { closeSync, openSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { listProc } from "./harness.ts";
 
 /** A process as it was at one moment. */
@@ -27,6 +29,16 @@ export function stateOf(pid: number): ProcessState {
     }),
     status: status.split("\n").filter((line) => statusFields.test(line)),
   };
+}
+
+/** Resident memory, in KiB. */
+export const residentKb = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+
+/** Frees what this process does not use any more, so that what it uses can be compared. */
+export function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
 }
 
 type TextMapping = {
