@@ -29,7 +29,12 @@
 
 #include "sqlite3.h"
 
-enum { thread_count = 2, customers = 500, products = 200, orders_per_day = 20, days_kept = 40 };
+#ifndef WORKLOAD_THREADS
+#define WORKLOAD_THREADS 2
+#endif
+
+enum { thread_count = WORKLOAD_THREADS };
+enum { customers = 500, products = 200, orders_per_day = 20, days_kept = 40 };
 
 typedef struct {
   sqlite3 *db;

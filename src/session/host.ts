@@ -205,7 +205,7 @@ export class Host {
     if (this.#seats.size === 0) return this.#takeOut();
     const { target } = this.#parts;
     try {
-      await seat.setEnabled(false);
+      await seat.silence();
       await target.call("silenceInstance", presence, instance);
     } catch (error) {
       if (!hasEnded(error)) throw error;

@@ -149,7 +149,10 @@ type Parts = {
   readonly release: () => Promise<void>;
 };
 
-/** The seat of a user in the process that owns the tracing, or of one that it serves. */
+/**
+ * The seat of a user in the process that owns the tracing, or of one that it serves. What he wants
+ * of it happens one after the other, his leaving too: he may have died with requests on their way.
+ */
 export class LocalSeat implements Seat {
   readonly rings: Rings;
   readonly #parts: Parts;
@@ -158,7 +161,10 @@ export class LocalSeat implements Seat {
   /** Ops that have been made and are not registered yet. */
   readonly #coming = new Set<Ops>();
   #isOn = true;
+  #hasLeft = false;
   #next = 1;
+  /** Settles when what was asked for so far is done. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -184,50 +190,53 @@ export class LocalSeat implements Seat {
     return [...this.#ops.values()];
   }
 
-  async register(
-    name: string,
-    handler: Handler,
-    filter: Partial<SiteFilter>,
-  ): Promise<RegisteredOps> {
-    const ops = await this.#make(name, handler, filter);
-    if (this.#isOn) await this.#parts.tracing.exchange(`register ${name}`, [], [ops]);
-    const id = this.#next++;
-    this.#ops.set(id, ops);
-    this.#coming.delete(ops);
-    return { id, name, handler, filter };
+  register(name: string, handler: Handler, filter: Partial<SiteFilter>): Promise<RegisteredOps> {
+    const doing = `register ${name}`;
+    return this.#inTurn(doing, async () => {
+      const ops = await this.#make(name, handler, filter);
+      if (this.#isOn) await this.#parts.tracing.exchange(doing, [], [ops]);
+      const id = this.#next++;
+      this.#ops.set(id, ops);
+      this.#coming.delete(ops);
+      return { id, name, handler, filter };
+    });
   }
 
-  async unregister({ id, name }: RegisteredOps): Promise<void> {
-    const ops = this.#get(id, name);
-    this.#ops.delete(id);
-    if (this.#isOn) await this.#parts.tracing.exchange(`unregister ${name}`, [ops], []);
+  unregister({ id, name }: RegisteredOps): Promise<void> {
+    const doing = `unregister ${name}`;
+    return this.#inTurn(doing, async () => {
+      const ops = this.#get(id, name);
+      this.#ops.delete(id);
+      if (this.#isOn) await this.#parts.tracing.exchange(doing, [ops], []);
+    });
   }
 
-  async setFilter(one: RegisteredOps, filter: Partial<SiteFilter>): Promise<RegisteredOps> {
-    const before = this.#get(one.id, one.name);
-    const after = await this.#make(one.name, before.handler, filter);
+  setFilter(one: RegisteredOps, filter: Partial<SiteFilter>): Promise<RegisteredOps> {
     const doing = `change the filter of ${one.name}`;
-    if (this.#isOn) await this.#parts.tracing.modify(doing, before, after);
-    this.#ops.set(one.id, after);
-    this.#coming.delete(after);
-    return { ...one, filter };
+    return this.#inTurn(doing, async () => {
+      const before = this.#get(one.id, one.name);
+      const after = await this.#make(one.name, before.handler, filter);
+      if (this.#isOn) await this.#parts.tracing.modify(doing, before, after);
+      this.#ops.set(one.id, after);
+      this.#coming.delete(after);
+      return { ...one, filter };
+    });
   }
 
-  async setHandler(one: RegisteredOps, handler: Handler): Promise<RegisteredOps> {
-    const before = this.#get(one.id, one.name);
-    const after = { ...before, handler };
+  setHandler(one: RegisteredOps, handler: Handler): Promise<RegisteredOps> {
     const doing = `change what ${one.name} does`;
-    if (this.#isOn) await this.#parts.tracing.modify(doing, before, after);
-    this.#ops.set(one.id, after);
-    return { ...one, handler };
+    return this.#inTurn(doing, async () => {
+      const before = this.#get(one.id, one.name);
+      const after = { ...before, handler };
+      if (this.#isOn) await this.#parts.tracing.modify(doing, before, after);
+      this.#ops.set(one.id, after);
+      return { ...one, handler };
+    });
   }
 
-  async setEnabled(on: boolean): Promise<void> {
-    if (on === this.#isOn) return;
-    const { tracing, request } = this.#parts;
-    if (on) await tracing.exchange(`switch ${request.name} on`, [], this.ops);
-    else await tracing.exchange(`switch ${request.name} off`, this.ops, []);
-    this.#isOn = on;
+  setEnabled(on: boolean): Promise<void> {
+    const doing = `switch ${this.#parts.request.name} ${on ? "on" : "off"}`;
+    return this.#inTurn(doing, () => this.#switch(doing, on));
   }
 
   setDispatch(form: DispatchForm | undefined): Promise<void> {
@@ -251,11 +260,37 @@ export class LocalSeat implements Seat {
   }
 
   leave(isRunning: boolean): Promise<RemoveResult | undefined> {
-    return this.#parts.leave(isRunning);
+    const turn = this.#last.then(() => {
+      this.#hasLeft = true;
+      return this.#parts.leave(isRunning);
+    });
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Takes his ops out of the register, as a part of his leaving. */
+  silence(): Promise<void> {
+    return this.#switch(`take ${this.#parts.request.name} away`, false);
   }
 
   release(): Promise<void> {
     return this.#parts.release();
+  }
+
+  #inTurn<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(() => {
+      if (this.#hasLeft) throw new PatchbayError({ code: "bad-usage", doing, why: "it has ended" });
+      return work();
+    });
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #switch(doing: string, on: boolean): Promise<void> {
+    if (on === this.#isOn) return;
+    const [gone, come] = on ? [[], this.ops] : [this.ops, []];
+    await this.#parts.tracing.exchange(doing, gone, come);
+    this.#isOn = on;
   }
 
   async #make(name: string, handler: Handler, filter: Partial<SiteFilter>): Promise<Ops> {

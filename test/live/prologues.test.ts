@@ -86,7 +86,7 @@ describe("moved prologues", () => {
     for (let round = 0; round < 4; round++) {
       const args = [script, publicApi, String(target.pid), tracePath(), "amd"];
       const seed = String(random.below(2 ** 31));
-      const tracer = new Running(process.execPath, [...args, seed, "prologues"]);
+      const tracer = new Running(process.execPath, [...args, seed, "storm_*", "prologues"]);
       await tracer.line(/^storming/);
       target.send("begin");
       await new Promise((resolve) => setTimeout(resolve, random.next() * 300));

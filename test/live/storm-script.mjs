@@ -1,9 +1,9 @@
 /**
  * A tracer for `toggle-storm.test.ts` to kill: toggles functions of a process at random and without
- * end. Arguments: the public API's path, process id, trace directory, vendor's rules, seed, and
- * `prologues` where the program has no sites.
+ * end, few of them or all. Arguments: the public API's path, process id, trace directory, vendor's
+ * rules, seed; then a glob for the functions, and `prologues` where the program has no sites.
  */
-const [api, pid, directory, vendorRules, seed, sites] = process.argv.slice(2);
+const [api, pid, directory, vendorRules, seed, glob = "storm_*", sites] = process.argv.slice(2);
 const { attach } = await import(api);
 
 let state = Number(seed);
@@ -11,18 +11,21 @@ const below = (limit) => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return Math.floor(((state >>> 8) / 2 ** 24) * limit);
 };
-const someOf = () => ({
-  include: Array.from({ length: 1 + below(40) }, () => `storm_${below(7)}${below(8)}`),
-});
-
 const session = await attach(Number(pid));
+const prologues = sites === "prologues";
+session.useSites({ prologues });
+const names = session.select({ include: [glob] }).map(({ name }) => name);
+const someOf = () => {
+  const length = Math.floor(names.length ** (below(1000) / 999));
+  return { include: Array.from({ length }, () => names[below(names.length)]) };
+};
 const recording = await session.record({
   directory,
-  filter: { include: ["storm_handler"] },
+  filter: { include: names.slice(0, 1) },
   flightRecorder: true,
   ringBytes: 64 << 10,
   vendorRules,
-  prologues: sites === "prologues",
+  prologues,
 });
 const handlers = [
   { kind: "record", exits: true },
