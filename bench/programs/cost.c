@@ -79,6 +79,10 @@ KIND(floor_entry_16, site)
 KIND(floor_both_8, site)
 KIND(floor_both_16, site)
 KIND(floor_hijack_8, site)
+KIND(floor_both_coarse, site)
+
+/* What a coarse clock has: here, nobody sets it. */
+uint64_t floor_clock;
 
 /* Time stamp and site in one word, as `ring/layout.ts` has it; then on to the next slot. */
 __asm__(
@@ -104,6 +108,18 @@ __asm__(
   "  mov %rax, (%rdx)\n"
   "  movq $0x123456, 8(%rdx)\n"
   "  add $16, %rdx\n"
+  "  btr $22, %rdx\n"
+  "  mov %rdx, %fs:floor_next@tpoff\n"
+  ".endm\n"
+  ".macro store_event_coarse\n"
+  "  mov floor_clock(%rip), %rax\n"
+  "  shl $26, %rax\n"
+  "  shr $24, %rax\n"
+  "  movabs $0x12345600000000, %rdx\n"
+  "  or %rdx, %rax\n"
+  "  mov %fs:floor_next@tpoff, %rdx\n"
+  "  mov %rax, (%rdx)\n"
+  "  add $8, %rdx\n"
   "  btr $22, %rdx\n"
   "  mov %rdx, %fs:floor_next@tpoff\n"
   ".endm\n"
@@ -182,6 +198,9 @@ __asm__(
   "both_thunk leaf_floor_both_16, 16\n"
   "both_thunk fib_floor_both_16, 16\n"
   "both_thunk deep_floor_both_16, 16\n"
+  "both_thunk leaf_floor_both_coarse, coarse\n"
+  "both_thunk fib_floor_both_coarse, coarse\n"
+  "both_thunk deep_floor_both_coarse, coarse\n"
   "hijack_thunk leaf_floor_hijack_8, 8\n"
   "hijack_thunk fib_floor_hijack_8, 8\n"
   "hijack_thunk deep_floor_hijack_8, 8\n");
@@ -190,6 +209,7 @@ THUNK(leaf_floor_entry_8); THUNK(fib_floor_entry_8); THUNK(deep_floor_entry_8);
 THUNK(leaf_floor_entry_16); THUNK(fib_floor_entry_16); THUNK(deep_floor_entry_16);
 THUNK(leaf_floor_both_8); THUNK(fib_floor_both_8); THUNK(deep_floor_both_8);
 THUNK(leaf_floor_both_16); THUNK(fib_floor_both_16); THUNK(deep_floor_both_16);
+THUNK(leaf_floor_both_coarse); THUNK(fib_floor_both_coarse); THUNK(deep_floor_both_coarse);
 THUNK(leaf_floor_hijack_8); THUNK(fib_floor_hijack_8); THUNK(deep_floor_hijack_8);
 #endif
 
@@ -205,7 +225,7 @@ static const kind kinds[] = {
   ROW(plain), ROW(both),
 #ifndef PEER
   ROW(idle), ROW(entry), ROW(literal), ROW(other), ROW(floor_entry_8), ROW(floor_entry_16),
-    ROW(floor_both_8), ROW(floor_both_16), ROW(floor_hijack_8),
+    ROW(floor_both_8), ROW(floor_both_16), ROW(floor_hijack_8), ROW(floor_both_coarse),
 #endif
 };
 
@@ -227,6 +247,7 @@ __attribute__((unpatched)) static void hook_floors(void) {
   HOOK(leaf_floor_entry_16); HOOK(fib_floor_entry_16); HOOK(deep_floor_entry_16);
   HOOK(leaf_floor_both_8); HOOK(fib_floor_both_8); HOOK(deep_floor_both_8);
   HOOK(leaf_floor_both_16); HOOK(fib_floor_both_16); HOOK(deep_floor_both_16);
+  HOOK(leaf_floor_both_coarse); HOOK(fib_floor_both_coarse); HOOK(deep_floor_both_coarse);
   HOOK(leaf_floor_hijack_8); HOOK(fib_floor_hijack_8); HOOK(deep_floor_hijack_8);
 }
 #endif

@@ -4,9 +4,9 @@ import type { Trace } from "../trace/trace.ts";
 import { traceThreads } from "../trace/trace-reader.ts";
 import { formatArguments, formatResults } from "./call-values.ts";
 import type { GraphCall, GraphEnd, GraphSink } from "./graph-visitor.ts";
-import { tickNs } from "./summary.ts";
+import { clockSteps, tickNs } from "./summary.ts";
 import type { Paint } from "./table.ts";
-import { formatDuration, plural } from "./units.ts";
+import { formatDuration, formatMeasured, plural } from "./units.ts";
 
 export type TextGraphOptions = {
   readonly paint: Paint;
@@ -28,6 +28,8 @@ const longNs = 1e6;
 export class TextGraph {
   readonly #trace: Trace;
   readonly #ns: number;
+  /** Of a coarse clock; 0 of the exact one. */
+  readonly #stepNs: number;
   readonly #options: TextGraphOptions;
   readonly #showsTid: boolean;
   #text = "";
@@ -36,6 +38,7 @@ export class TextGraph {
   constructor(trace: Trace, options: TextGraphOptions) {
     this.#trace = trace;
     this.#ns = tickNs(trace);
+    this.#stepNs = clockSteps(trace)?.meanNs ?? 0;
     this.#options = options;
     const tids = traceThreads(trace).map((thread) => thread.first.tid);
     const shown = tids.filter((tid) => options.threads?.includes(tid) ?? true);
@@ -114,7 +117,8 @@ export class TextGraph {
     const ns = (ending.end - start) * this.#ns;
     const isOpen = ending.how === callEnd.open;
     if (ending.how > callEnd.unwound && !isOpen) return "";
-    const text = `${isOpen ? "> " : ""}${formatDuration(ns)}`.padStart(durationWidth);
+    const known = isOpen ? `> ${formatDuration(ns)}` : formatMeasured(ns, this.#stepNs);
+    const text = known.padStart(durationWidth);
     return ns >= longNs ? this.#options.paint("strong", text) : text;
   }
 

@@ -9,6 +9,7 @@ import { PacketReader } from "../trace/packet-reader.ts";
 import { formatUuid, sessionClock } from "../trace/session.ts";
 import type { Trace, TraceStream } from "../trace/trace.ts";
 import {
+  clockSteps,
   formatCaveats,
   formatExtent,
   type ThreadSummary,
@@ -69,6 +70,7 @@ export function readInfo(trace: Trace): TraceInfo {
       lost: threads.reduce((sum, thread) => sum + thread.lost, 0),
       spanNs: Math.max(0, ...seen.map((thread) => thread.endNs)),
       ringless: ringlessEntries + ringlessExits,
+      clockSteps: clockSteps(trace),
     },
   };
 }
@@ -158,7 +160,7 @@ export function formatInfo(info: TraceInfo, paint: Paint): readonly string[] {
     ["functions", info.modules.length === 0 ? functions : `${functions} of`],
     ...info.modules.map((module) => ["", describeModule(module)] as const),
     ["options", formatOptions(info.options)],
-    ["clock", `${(info.clockHz / 1e6).toFixed(3)} MHz`],
+    ["clock", formatClock(info)],
     ["by", info.tool],
   ];
   const rows = summary.threads.map((thread) => [
@@ -179,6 +181,9 @@ export function formatInfo(info: TraceInfo, paint: Paint): readonly string[] {
     ...formatCaveats(summary).map((line) => paint("warning", line)),
   ];
 }
+
+const formatClock = ({ clockHz, summary }: TraceInfo): string =>
+  summary.clockSteps === undefined ? `${(clockHz / 1e6).toFixed(3)} MHz` : "coarse";
 
 const describeModule = (module: TraceInfo["modules"][number]): string =>
   module.buildId === undefined ? module.path : `${module.path}, build-id ${module.buildId}`;

@@ -5,7 +5,7 @@ import { checkSelection, matchSites, type Selection, wantsThread } from "./selec
 import { Statistics, type Tally } from "./statistics.ts";
 import { formatCaveats, formatExtent, summarize, type TraceSummary, tickNs } from "./summary.ts";
 import { type Column, formatTable, type Paint } from "./table.ts";
-import { formatCount, formatDuration, formatShare, plural } from "./units.ts";
+import { formatCount, formatDuration, formatMeasured, formatShare, plural } from "./units.ts";
 
 /** One function's statistics; times in nanoseconds. Part of the `--json` contract. */
 export type FunctionReport = {
@@ -159,7 +159,7 @@ export function formatReport(report: Report, limit: number, paint: Paint): reado
     ...(thread.tid === undefined
       ? []
       : [paint("heading", `thread ${thread.tid} ${thread.name}`.trimEnd())]),
-    ...formatFunctions(thread, limit, paint),
+    ...formatFunctions(thread, limit, paint, report.summary.clockSteps?.meanNs ?? 0),
     "",
   ]);
   lines.push(formatExtent(report.summary));
@@ -191,11 +191,16 @@ function formatDeath({ ended, open }: Report, paint: Paint): readonly string[] {
   return lines.length === 0 ? [] : [paint("warning", ended), ...lines];
 }
 
-function formatFunctions(thread: ThreadReport, limit: number, paint: Paint): readonly string[] {
+function formatFunctions(
+  thread: ThreadReport,
+  limit: number,
+  paint: Paint,
+  stepNs: number,
+): readonly string[] {
   const { functions } = thread;
   const selfSum = functions.reduce((sum, f) => sum + f.selfNs, 0);
   const duration = (ns: number | undefined): string =>
-    ns === undefined ? "-" : formatDuration(ns);
+    ns === undefined ? "-" : formatMeasured(ns, stepNs);
   const rows = functions
     .slice(0, limit)
     .map((f) => [

@@ -1,5 +1,5 @@
 /** What was read of a trace, and what was missing in it: the last lines of every output. */
-import { nsPerTick } from "../trace/clock.ts";
+import { type ClockSteps, nsPerTick } from "../trace/clock.ts";
 import { sessionClock } from "../trace/session.ts";
 import type { ThreadReader } from "../trace/thread-reader.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -34,10 +34,16 @@ export type TraceSummary = {
   readonly spanNs: number;
   /** Calls of threads that found no ring to record into. */
   readonly ringless: number;
+  /** Where times go in steps (`--clock coarse`): no duration is better than that. */
+  readonly clockSteps?: ClockSteps | undefined;
 };
 
 /** Nanoseconds in a tick of this trace. */
 export const tickNs = (trace: Trace): number => nsPerTick(sessionClock(trace.session));
+
+/** The steps in which the trace's clock goes; undefined where it is the exact one. */
+export const clockSteps = (trace: Trace): ClockSteps | undefined =>
+  sessionClock(trace.session).coarse;
 
 /** The summary of what `reader` has read so far. */
 export function summarize(trace: Trace, reader: TraceReader): TraceSummary {
@@ -53,6 +59,7 @@ export function summarize(trace: Trace, reader: TraceReader): TraceSummary {
     lost: threads.reduce((sum, thread) => sum + thread.lost, 0),
     spanNs: threads.length === 0 ? 0 : end - begin,
     ringless: ringlessEntries + ringlessExits,
+    clockSteps: clockSteps(trace),
   };
 }
 
@@ -95,6 +102,13 @@ export function formatCaveats(summary: TraceSummary): readonly string[] {
   }
   if (summary.ringless > 0) {
     lines.push(`${plural(summary.ringless, "event")} of threads that found no ring: not recorded`);
+  }
+  if (summary.clockSteps !== undefined) {
+    const [mean, longest] = [summary.clockSteps.meanNs, summary.clockSteps.longestNs];
+    lines.push(
+      `times go in steps of ${formatDuration(mean)}, ${formatDuration(longest)} at the most: ` +
+        "the clock was coarse",
+    );
   }
   for (const thread of summary.threads) {
     for (const { offset, why } of thread.damages) {

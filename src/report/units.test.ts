@@ -5,6 +5,7 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
+  formatMeasured,
   formatShare,
   formatWallTime,
   parseDurationNs,
@@ -26,6 +27,12 @@ describe("durations", () => {
     [99_995, "100.0 us"],
   ])("of %d ns are written %s", (ns, text) => {
     expect(formatDuration(ns)).toBe(text);
+  });
+
+  it("by a clock that goes in steps are no less than one", () => {
+    const ofSteps = (ns: number): string => formatMeasured(ns, 60_000);
+    expect([0, 59_999, 60_000].map(ofSteps)).toEqual(["< 60.00 us", "< 60.00 us", "60.00 us"]);
+    expect(formatMeasured(0, 0)).toBe("0 ns");
   });
 
   it("keep their value to four digits", () => {

@@ -14,6 +14,13 @@ export function formatDuration(ns: number): string {
   return `${fourDigits(ns / unit)} ${name}`;
 }
 
+/**
+ * A duration by a clock that goes in steps of `stepNs`: what is less than one is said to be so.
+ * With 0, of the exact clock, as `formatDuration`.
+ */
+export const formatMeasured = (ns: number, stepNs: number): string =>
+  ns < stepNs ? `< ${formatDuration(stepNs)}` : formatDuration(ns);
+
 /** `toPrecision(4)` where that is no exponent, made by hand because graphs write millions. */
 function fourDigits(value: number): string {
   if (value === 0) return "0";

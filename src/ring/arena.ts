@@ -63,6 +63,14 @@ export const control = {
   tracingOff: 180,
   /** u32: 1 where forked children record, too; they share the arena. */
   followForks: 184,
+  /**
+   * u64: CLOCK_MONOTONIC a moment ago, in ns, kept fresh by the tracer for those who record with
+   * the coarse clock. On a line of its own, which it shares with what nobody else looks at.
+   */
+  coarseNs: 256,
+  /** u64: how often the tracer has set it, and the longest time between two times, in ns. */
+  coarseSteps: 264,
+  coarseLongest: 272,
 } as const;
 
 /** Triggers that a recording can have. */

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Machine } from "../elf/elf-file.ts";
 import { type ClockName, type ClockReading, readClocks, ticksPerSecond } from "../os/tsc.ts";
-import type { TraceClock } from "../trace/clock.ts";
+import type { ClockSteps, TraceClock } from "../trace/clock.ts";
 
 /** Shortest span over which the clock's speed is measured, in ms. */
 const calibrationMs = 25;
@@ -28,9 +28,15 @@ export class SessionClock {
     return this.measure();
   }
 
-  /** The clock by its start and now. */
-  measure(): TraceClock {
+  /**
+   * The clock by its start and now.
+   * @param coarse steps of the coarse clock, where that is meant: `coarse-clock.ts`.
+   */
+  measure(coarse?: ClockSteps): TraceClock {
     const now = readClocks(this.name);
+    if (coarse !== undefined) {
+      return { frequencyHz: 1_000_000_000, ticks: now.monotonicNs, wallNs: now.wallNs, coarse };
+    }
     return { frequencyHz: ticksPerSecond(this.#start, now), ticks: now.ticks, wallNs: now.wallNs };
   }
 }

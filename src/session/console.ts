@@ -24,6 +24,7 @@ export type ConsoleTarget = {
     readonly filter: Partial<SiteFilter>;
     readonly exits: boolean;
     readonly flightRecorder: boolean;
+    readonly clock: string;
   }): Promise<Recording>;
   observe(options: {
     readonly filter: Partial<SiteFilter>;
@@ -110,6 +111,7 @@ async function addRecord({ target, words, folder }: Context): Promise<Answer> {
     filter: filterOf(rest),
     exits: !words.includes("--no-exits"),
     flightRecorder: words.includes("--flight-recorder"),
+    clock: words.find((word) => word.startsWith("--clock="))?.slice(8) ?? "exact",
   });
   return announced(target, "recording");
 }
@@ -215,7 +217,9 @@ function functions({ target, words }: Context): Answer {
 
 const verbs: Readonly<Record<string, Verb>> = {
   record: {
-    usage: "record start DIR [FILTER...] [--no-exits] [--flight-recorder] | record stop [NAME]",
+    usage:
+      "record start DIR [FILTER...] [--no-exits] [--flight-recorder] [--clock=coarse] | " +
+      "record stop [NAME]",
     does: "records into a directory, or ends that",
     run: (context) => {
       const [how, ...words] = context.words;

@@ -24,6 +24,7 @@ import { RingConsumer } from "../ring/ring-consumer.ts";
 import { forgetThread } from "../target/thread-table.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { SessionEnd, SessionStart } from "../trace/session.ts";
+import { coarseWords } from "./coarse-clock.ts";
 import { createTraceDirectory, type ThreadStream, type TraceDirectory } from "./trace-directory.ts";
 
 export type DrainStart = {
@@ -31,8 +32,8 @@ export type DrainStart = {
   readonly arenaFd: number;
   readonly shape: ArenaShape;
   readonly overwrite: boolean;
-  /** What events are stamped with. */
-  readonly clock: ClockName;
+  /** What events are stamped with; `coarse`: the arena's word. */
+  readonly clock: ClockName | "coarse";
   /** Events can bring values. */
   readonly hasLong: boolean;
   /** Address of the thread table in the target. */
@@ -104,10 +105,11 @@ export class Drain {
 
   constructor(start: DrainStart) {
     this.#start = start;
-    this.#now = clockNow(start.clock);
     this.#trace = createTraceDirectory(start.path, start.session);
     this.#memory = new ProcessMemory(toPid(start.pid));
     this.#control = new MappedFile(start.arenaFd, 0, pageBytes);
+    const words = coarseWords(this.#control);
+    this.#now = start.clock === "coarse" ? () => Atomics.load(words, 0) : clockNow(start.clock);
   }
 
   get totals(): DrainTotals {

@@ -171,6 +171,7 @@ export class Host {
       overwrite,
       frameWords,
       followForks: request.followForks === true,
+      coarse: request.coarse === true,
     });
     const { instance, arenaFd, table, hasFrameWords } = added;
     let left: Promise<RemoveResult | undefined> | undefined;

@@ -24,6 +24,11 @@ export type RecordOptions = MoreSites &
     readonly followForks?: boolean;
     /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
     readonly flightRecorder?: boolean;
+    /**
+     * What events are stamped with: `exact`, unless said otherwise, is the time stamp counter;
+     * `coarse` costs far less and goes in steps, `coarse:20us` in such ones: `coarse-clock.ts`.
+     */
+    readonly clock?: string;
     /** Whose manual the choice of protocols relies on; this machine's unless said otherwise. */
     readonly vendorRules?: VendorRules;
     /** How functions reach their ops, where that is possible; the best unless it is said. */

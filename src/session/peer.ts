@@ -9,7 +9,7 @@ import { type ErrorCode, type ErrorDetails, PatchbayError } from "../base/error.
 import { type Call, type Handlers, PendingCalls, perform } from "./worker-rpc.ts";
 
 /** Both ends say so first; a program that speaks another version is told, not guessed at. */
-export const peerVersion = 1;
+export const peerVersion = 2;
 
 type Reply = { readonly id: number; readonly value?: unknown; readonly error?: ErrorDetails };
 type Message =

@@ -10,6 +10,7 @@ import type { TracedFunction } from "../trace/functions.ts";
 import type { AutoValues } from "./auto-values.ts";
 import type { SiteFilter } from "./catalogue.ts";
 import type { SessionClock } from "./clock.ts";
+import type { CoarseClock } from "./coarse-clock.ts";
 import type { DrainTotals } from "./drain.ts";
 import type { DrainHandlers } from "./drain-worker.ts";
 import { type Cause, Lifetime } from "./lifetime.ts";
@@ -62,6 +63,8 @@ type Parts = {
   readonly exits: boolean;
   readonly modules: readonly Module[];
   readonly clock: SessionClock;
+  /** What events are stamped with instead, where that was asked for. */
+  readonly coarse: CoarseClock | undefined;
   readonly threadFilter: ThreadFilter | undefined;
   /** What the trace says of functions' values, by site. */
   readonly valueFacts: AutoValues["facts"] | undefined;
@@ -79,10 +82,10 @@ export class Recording {
     this.#parts = parts;
     this.#seat = seat;
     this.directory = parts.directory;
-    const { status, drain } = parts;
+    const { status, drain, coarse } = parts;
     this.#lifetime = new Lifetime({
       status,
-      failure: async () => (await drain.call("failure"))?.why ?? parts.failure(),
+      failure: async () => (await drain.call("failure"))?.why ?? coarse?.failure ?? parts.failure(),
       finish: (cause) => this.#finish(cause),
     });
   }
@@ -183,7 +186,7 @@ export class Recording {
   }
 
   async #finish(cause: Cause): Promise<RecordingSummary> {
-    const { drain, clock, directory, exits } = this.#parts;
+    const { drain, clock, coarse, directory, exits } = this.#parts;
     const seat = this.#seat;
     try {
       this.#parts.threadFilter?.[Symbol.dispose]();
@@ -194,7 +197,8 @@ export class Recording {
       await this.#locating;
       const { reason, exit } = await this.#lifetime.latest(cause);
       const wallNs = BigInt(Date.now()) * 1_000_000n;
-      const totals = await drain.call("finish", { wallNs, reason, clock: clock.measure() });
+      const measured = clock.measure(coarse?.steps);
+      const totals = await drain.call("finish", { wallNs, reason, clock: measured });
       const { changes, refused } = await seat.state();
       const { protocols, agentless, pauseMs } = changes;
       return {
@@ -213,6 +217,7 @@ export class Recording {
       };
     } finally {
       await drain.end();
+      await coarse?.end();
       await seat.release();
     }
   }

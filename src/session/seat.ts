@@ -37,6 +37,8 @@ export type SeatRequest = {
   readonly overwrite: boolean;
   /** Forked children record, too. */
   readonly followForks?: boolean;
+  /** Events are stamped by the coarse clock, which the user keeps fresh: `coarse-clock.ts`. */
+  readonly coarse?: boolean;
   /** The sites that count for him beside those that compilers left. */
   readonly more: MoreSites;
   /** Whose manual the choice of protocols relies on; who comes first decides. */

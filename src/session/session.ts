@@ -5,21 +5,20 @@
  * Three threads: this one coordinates; the target worker makes all ptrace calls; the drain worker
  * empties the rings.
  */
-import { hostname } from "node:os";
 import { type Pid, pid as toPid } from "../base/brand.ts";
 import type { Machine } from "../elf/elf-file.ts";
-import { commandLine, hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
+import { hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
 import { eventBytes } from "../ring/layout.ts";
 import type { EmulatorOptions } from "../target/gdb/launch-emulated.ts";
 import { nsPerTick } from "../trace/clock.ts";
-import type { SessionStart } from "../trace/session.ts";
 import { type About, describeProcess } from "./about.ts";
 import { refuseFollowing, refuseUnattachable } from "./attachable.ts";
 import { autoValuesFor } from "./auto-values.ts";
 import { type CataloguedFunction, resolveFilter, type SiteFilter } from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
+import { planClock } from "./coarse-clock.ts";
 import { runCommand } from "./console.ts";
-import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
+import type { DrainHandlers } from "./drain-worker.ts";
 import { meet, own } from "./meet.ts";
 import type { MoreSites } from "./more-sites.ts";
 import type { NativeLibrary } from "./native-library.ts";
@@ -40,6 +39,7 @@ import { hasTexts, noFrameWords, planCalls, refuseTexts, registerCalls } from ".
 import { Recording } from "./recording.ts";
 import { RemoteHost } from "./remote-host.ts";
 import { type Announce, type RegisteredOps, type Seat, type SeatRequest, vacate } from "./seat.ts";
+import { startDrain } from "./start-drain.ts";
 import {
   checkProgram,
   type HeldProgram,
@@ -114,7 +114,6 @@ function hostHeld(
 }
 
 const targetWorkerUrl = new URL("./target-worker.js", import.meta.url);
-const drainWorkerUrl = new URL("./drain-worker.js", import.meta.url);
 
 /** One process that Patchbay has its hands on. `close` it in the end. */
 export class Session {
@@ -224,20 +223,23 @@ export class Session {
     const auto = autoValuesFor(options, this.pid, () => this.select(filter));
     const { details, values, frameWords } = planCalls(options, auto?.requests);
     if (hasTexts(values)) refuseTexts(this.pid);
+    const sleepNs = planClock(options.clock, this.pid, this.#architecture, details.when);
     const request = {
       ...requestOf(name, rings, options),
       overwrite,
       followForks,
       frameWords,
       threadFilter: threads !== undefined,
+      coarse: sleepNs !== undefined,
     };
     let recording: Recording | undefined;
     const seat = await this.#sit(request, async (functions) => recording?.announce(functions));
-    const drain = await orElse(
+    const { drain, coarse } = await orElse(
       () => vacate(seat),
       async () => {
         if (frameWords > 0 && !seat.rings.hasFrameWords) throw noFrameWords(this.pid);
-        return this.#startDrain(seat, options, values.length > 0);
+        const parts = { about: this.#about, clock: this.#clock, sleepNs };
+        return startDrain(parts, seat.rings, options, values.length > 0);
       },
     );
     const threadFilter =
@@ -251,6 +253,7 @@ export class Session {
         exits: exits && seat.rings.exits,
         modules: this.#about.modules,
         clock: this.#clock,
+        coarse,
         threadFilter,
         valueFacts: auto?.facts,
       },
@@ -269,29 +272,6 @@ export class Session {
       return registerCalls(seat, name, handler, filter ?? {}, values);
     });
     return recording;
-  }
-
-  async #startDrain(
-    seat: Seat,
-    options: RecordOptions,
-    hasLong: boolean,
-  ): Promise<WorkerClient<DrainHandlers>> {
-    const { arenaFd, shape, overwrite, table } = seat.rings;
-    const data: DrainWorkerData = {
-      wake: new SharedArrayBuffer(4),
-      start: {
-        pid: this.pid,
-        arenaFd,
-        shape,
-        overwrite,
-        clock: this.#clock.name,
-        hasLong,
-        table,
-        path: options.directory,
-        session: await this.#describe(options),
-      },
-    };
-    return new WorkerClient<DrainHandlers>(drainWorkerUrl, "drain worker", data, data.wake);
   }
 
   /** Gets a seat for a user whose name has been reserved. */
@@ -359,23 +339,6 @@ export class Session {
     const status = await this.status();
     const hasEnded = status.kind !== "running" && status.kind !== "replaced";
     return hasEnded && (await drain.call("isFollowing")) ? { kind: "running" } : status;
-  }
-
-  async #describe(options: RecordOptions): Promise<SessionStart> {
-    const { directory: _, ...shown } = options;
-    return {
-      tool: "patchbay",
-      command: commandLine(this.pid),
-      pid: this.pid,
-      architecture: this.#architecture,
-      host: hostname(),
-      clock: await this.#clock.calibrate(),
-      modules: this.#about.modules.map(({ path, program }) => ({
-        path,
-        buildId: program.buildId,
-      })),
-      options: JSON.parse(JSON.stringify(shown)),
-    };
   }
 
   /**

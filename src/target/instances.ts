@@ -51,6 +51,8 @@ export type InstanceRequest = {
   readonly followForks: boolean;
   /** Words that frames are to have for it beside their return address, if there is room. */
   readonly frameWords: number;
+  /** Events are stamped by the coarse clock, which the user keeps fresh. */
+  readonly coarse: boolean;
 };
 
 /** Users that can come and go while Patchbay is in a process: each takes address space. */
@@ -80,7 +82,7 @@ export class Instances {
   }
 
   /** Makes one; threads record into it as soon as a thunk names it. */
-  add({ shape, overwrite, frameWords, followForks }: InstanceRequest): Instance {
+  add({ shape, overwrite, frameWords, followForks, coarse }: InstanceRequest): Instance {
     const { process, mapped, call, mirror } = this.#parts;
     if (this.plans.length === instancesMax) {
       throw new PatchbayError({
@@ -100,7 +102,8 @@ export class Instances {
     });
     this.#follow(arena.fd, followForks);
     process.memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
-    const instance = this.plans.push({ table, arena: arena.at, shape, overwrite, frameDeltas }) - 1;
+    const plan = { table, arena: arena.at, shape, overwrite, coarse, frameDeltas };
+    const instance = this.plans.push(plan) - 1;
     this.#fds.push(arena.fd);
     return { instance, arenaFd: arena.fd, table, hasFrameWords: frameDeltas.length > 0 };
   }

@@ -11,7 +11,12 @@ export type TraceClock = {
   readonly ticks: bigint;
   /** ... and the wall clock then: nanoseconds since 1970-01-01 UTC. */
   readonly wallNs: bigint;
+  /** Where the counter goes in steps of its own: CLOCK_MONOTONIC as it was a moment ago. */
+  readonly coarse?: ClockSteps | undefined;
 };
+
+/** The steps of a coarse clock, in nanoseconds: what is meant until it has been measured. */
+export type ClockSteps = { readonly meanNs: number; readonly longestNs: number };
 
 const nsPerSecond = 1_000_000_000n;
 

@@ -64,9 +64,10 @@ function clockBlock(session: Session, clock: TraceClock): string {
   const origin = clockOrigin(clock);
   return `clock {
   name = ticks;
-  description = "the processor's time stamp counter";
+  description = ${quoted(describe(clock))};
   uuid = "${formatUuid(session.uuid)}";
   freq = ${clock.frequencyHz};
+  precision = ${precisionOf(clock)};
   offset_s = ${origin.seconds};
   offset = ${origin.ticks};
 };
@@ -77,6 +78,16 @@ typealias integer {
   size = ${timeBits}; align = 1; signed = false; map = clock.ticks.value;
 } := event_time_t;`;
 }
+
+function describe({ coarse }: TraceClock): string {
+  if (coarse === undefined) return "the processor's time stamp counter";
+  const [mean, longest] = [coarse.meanNs, coarse.longestNs].map((ns) => `${ns / 1000} us`);
+  return `CLOCK_MONOTONIC in steps of ${mean}, ${longest} at the most`;
+}
+
+/** How far times may be off, in ticks. */
+const precisionOf = ({ coarse, frequencyHz }: TraceClock): number =>
+  coarse === undefined ? 1 : Math.ceil((coarse.longestNs * frequencyHz) / 1e9);
 
 function enumerations(functions: readonly TracedFunction[]): string {
   const names = uniqueNames(functions);

@@ -4,7 +4,7 @@
  * been recorded up to then is still a whole trace.
  */
 import { err, ok, type Result } from "../base/result.ts";
-import type { TraceClock } from "./clock.ts";
+import type { ClockSteps, TraceClock } from "./clock.ts";
 import {
   asArray,
   asBigint,
@@ -94,6 +94,7 @@ const encodeClock = (clock: TraceClock): JsonObject => ({
   frequencyHz: clock.frequencyHz,
   ticks: clock.ticks.toString(),
   wallNs: clock.wallNs.toString(),
+  ...(clock.coarse === undefined ? {} : { coarse: clock.coarse }),
 });
 
 /** Reads `session.json`; the error says in a few words what is wrong with it. */
@@ -129,7 +130,15 @@ function parseClock(value: Json | undefined): TraceClock | undefined {
   const ticks = asBigint(object["ticks"]);
   const wallNs = asBigint(object["wallNs"]);
   if (!Number.isInteger(frequencyHz) || frequencyHz < 1) return undefined;
-  return ticks === undefined || wallNs === undefined ? undefined : { frequencyHz, ticks, wallNs };
+  if (ticks === undefined || wallNs === undefined) return undefined;
+  return { frequencyHz, ticks, wallNs, coarse: parseSteps(object["coarse"]) };
+}
+
+function parseSteps(value: Json | undefined): ClockSteps | undefined {
+  const object = asObject(value) ?? {};
+  const meanNs = asCount(object["meanNs"]);
+  const longestNs = asCount(object["longestNs"]);
+  return meanNs === undefined || longestNs === undefined ? undefined : { meanNs, longestNs };
 }
 
 function parseModule(value: Json): TracedModule {

@@ -83,9 +83,9 @@ describe("with rings of the default size and a rate that draining keeps up with"
     expectSomeLost(own, counts);
   });
 
-  it("records what babeltrace2 reads as the same counts", async () => {
+  it.each(["exact", "coarse"])("records what babeltrace2 reads as the same: %s", async (clock) => {
     const program = ["threads=2", "calls=20000", "depth=4", "signals=1", "pace=2000"];
-    const { own, directory } = await record(program);
+    const { own, directory } = await record(program, { clock });
     const found = new Map<string, number>();
     for (const line of run("babeltrace2", [directory]).split("\n")) {
       const match = / (entry|exit): .*function = \( "(\w+)"/.exec(line);

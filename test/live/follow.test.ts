@@ -38,12 +38,16 @@ describe("a recording that follows forks", () => {
     expect(changedTextBytes(target.pid)).toBe(0);
   });
 
-  it("goes on while a child does when the program has ended", async () => {
-    const { tracer, directory, own } = await record("daemon", 1, "--follow-fork");
-    expect(await tracer.ended).toEqual({ status: 0, signal: null });
-    expect(tracer.stderr).toMatch(/; the program ended\n$/);
-    expectExact(directory, own);
-  });
+  it.each([["exact"], ["coarse"]])(
+    "goes on while a child does when the program has ended, by the %s clock",
+    async (clock) => {
+      const options = ["--follow-fork", "--clock", clock];
+      const { tracer, directory, own } = await record("daemon", 1, ...options);
+      expect(await tracer.ended).toEqual({ status: 0, signal: null });
+      expect(tracer.stderr).toMatch(/; the program ended\n$/);
+      expectExact(directory, own);
+    },
+  );
 
   it.each(["vfork", "spawn"])("has the program's own calls alone: %s", async (what) => {
     const { target, tracer, directory, own } = await record(what, 20, "--follow-fork");

@@ -185,6 +185,7 @@ export function runHarness(
     instances: Array.from({ length: run.instances ?? 1 }, () => ({
       ...{ table: dataAddr(places.table), arena: dataAddr(places.arena), shape },
       overwrite: false,
+      coarse: false,
       frameDeltas: [],
     })),
   };

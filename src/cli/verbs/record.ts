@@ -33,6 +33,7 @@ type Options = CallFlags &
     readonly duration?: number;
     readonly exits: boolean;
     readonly flightRecorder: boolean;
+    readonly clock?: string;
     readonly followFork: boolean;
     readonly ringSize?: number;
     readonly maxThreads?: number;
@@ -62,6 +63,7 @@ export function registerRecord(program: Command): void {
     .option("--no-exits", "record entries alone: cheaper, without durations")
     .option("--follow-fork", "record forked children, too, into the same trace", false)
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
+    .option("--clock <clock>", "exact, or coarse: cheap, in steps of 50us or so (coarse:20us)")
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
     .option("--max-threads <n>", "threads that record at the same time", parseCount)
     .option("--trigger <trigger>", "FUNCTION:traceoff or :traceon, and :COUNT", collect, [])
@@ -182,6 +184,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   ...callOptions(options),
   flightRecorder: options.flightRecorder,
   followForks: options.followFork,
+  ...(options.clock === undefined ? {} : { clock: options.clock }),
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
   ...(options.trigger.length === 0 ? {} : { triggers: options.trigger }),
   ...(options.off ? { startsOff: true } : {}),

@@ -24,8 +24,8 @@ import type { Place } from "./actions.ts";
 import { jumpIf } from "./condition.ts";
 import { finishGather, putBytes, recordLong, storeValue } from "./long-record.ts";
 import { emitPut } from "./put-event.ts";
-import { claimOf, findRing, type InstancePlan, type Routine } from "./record.ts";
-import { frameMem, readClock } from "./statistics.ts";
+import { claimOf, findRing, type InstancePlan, type Routine, readClock } from "./record.ts";
+import { frameMem } from "./statistics.ts";
 import { loadPlace } from "./values.ts";
 
 const { rax, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11, r12, rsp } = r64;
@@ -109,7 +109,7 @@ export function emitHeldEntry(
   a.i("mov", wordAt(routine, instance, rdx, word.writer), rax);
   a.bind(stamp);
   a.i("mov", rbx, mem64(rcx, { disp: ringHeader.head }));
-  readClock(routine);
+  readClock(routine, instance);
   a.i("mov", frameMem(routine, instance, word.entered, slot), rax);
   a.i("lea", rdx, mem(rsp, { disp: slot }));
   a.i("mov", mem64(rcx, { disp: ringHeader.held }), rdx);
@@ -159,9 +159,9 @@ export function emitHeldExit(
 
   cold.push(() => {
     a.bind(decide);
-    const { ticksPerNs } = routine.plan;
+    const ticksPerNs = instance.coarse ? 1 : routine.plan.ticksPerNs;
     const loadDuration = (): void => {
-      readClock(routine);
+      readClock(routine, instance);
       a.i("sub", rax, frameMem(routine, instance, word.entered, slot));
     };
     for (const condition of action.when === undefined ? [] : conjuncts(action.when)) {

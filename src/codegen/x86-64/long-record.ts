@@ -22,8 +22,7 @@ import {
 } from "../../ring/long-event.ts";
 import type { Place } from "./actions.ts";
 import { emitPut } from "./put-event.ts";
-import { claimOf, findRing, type InstancePlan, type Routine, record } from "./record.ts";
-import { readClock } from "./statistics.ts";
+import { claimOf, findRing, type InstancePlan, type Routine, readClock, record } from "./record.ts";
 import { emitText, textSlots } from "./text.ts";
 import { loadPlace, type Pushed } from "./values.ts";
 
@@ -81,7 +80,7 @@ export function recordLong(
   emitPut(routine, instance, noRoom, {
     kind: "long",
     loadTime: () => {
-      readClock(routine);
+      readClock(routine, instance);
       a.i("mov", rdx, rax);
     },
     loadSite: () => a.i("mov", r32.eax, moved(place.site, bytes + extraBytes)),

@@ -7,7 +7,7 @@ import type { DataAddr } from "../../base/brand.ts";
 import type { Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, type Mem, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r8, r32, r64 } from "../../isa/x86-64/registers.ts";
-import { type ArenaShape, threadTable } from "../../ring/arena.ts";
+import { type ArenaShape, control, threadTable } from "../../ring/arena.ts";
 import {
   eventBytes,
   eventKind,
@@ -28,6 +28,8 @@ export type InstancePlan = {
   readonly shape: ArenaShape;
   /** Full rings overwrite their oldest events. */
   readonly overwrite: boolean;
+  /** Times are those of the arena's word that the tracer keeps fresh: `control.coarseNs`. */
+  readonly coarse: boolean;
   /**
    * Words that frames have for it beside their return address, as `mirrorDelta` is: numbered as in
    * `frameWord`. Empty where it wants none or there is no room.
@@ -49,7 +51,7 @@ export type ThunkPlan = {
   readonly ranges: DataAddr;
   /** Address of the table of the process' unwinders: `personality.ts`. */
   readonly unwinders: DataAddr;
-  /** Ticks of the clock in a nanosecond. */
+  /** Ticks of the exact clock in a nanosecond; the coarse one counts nanoseconds. */
   readonly ticksPerNs: number;
   /** Actions name theirs by its index. */
   readonly instances: readonly InstancePlan[];
@@ -149,6 +151,18 @@ export function findRing({ a, plan }: Routine, instance: InstancePlan, noRing: L
   a.i("mov", rcx, mem64(rcx, { disp: threadTable.ring }));
 }
 
+/** The time by the instance's clock: rax. Clobbers rdx and the flags. */
+export function readClock({ a }: Routine, { coarse, arena }: InstancePlan): void {
+  if (coarse) {
+    a.i("mov", rax, arena + BigInt(control.coarseNs));
+    a.i("mov", rax, mem64(rax));
+    return;
+  }
+  a.i("rdtsc");
+  a.i("shl", rdx, 32);
+  a.i("or", rax, rdx);
+}
+
 /**
  * Puts one event into the calling thread's ring; clobbers rax, rbx, rcx, rdx, rsi and the flags.
  * @param site where the site's id is, 4 bytes.
@@ -176,9 +190,8 @@ export function record(
   a.i("mov", rsi, mem64(rcx, { index: rax, scale: eventBytes, disp: ringHeaderBytes }));
   a.i("cmp", rbx, mem64(rcx, { disp: ringHeader.head }));
   a.i("jne", retry);
-  a.i("rdtsc");
-  a.i("shl", rdx, 32);
-  a.i("or", rdx, rax);
+  readClock(routine, instance);
+  a.i("mov", rdx, rax);
   a.i("mov", r32.eax, site);
   a.i("shl", rdx, timeTop);
   a.i("shl", rax, siteShift);

@@ -12,7 +12,14 @@ import { type Mem, mem, mem64 } from "../../isa/x86-64/operands.ts";
 import { r8, r32, r64 } from "../../isa/x86-64/registers.ts";
 import { bucketCount, subBits } from "../../ring/histogram.ts";
 import { callsOffset, rowsOffset, selfTicksOffset, statisticsRow } from "../../ring/statistics.ts";
-import { claimOf, findRing, frameWord, type InstancePlan, type Routine } from "./record.ts";
+import {
+  claimOf,
+  findRing,
+  frameWord,
+  type InstancePlan,
+  type Routine,
+  readClock,
+} from "./record.ts";
 
 const { rax, rbx, rcx, rdx, rsi, rsp } = r64;
 
@@ -25,13 +32,6 @@ export function frameMem(
 ): Mem {
   a.i("mov", rsi, BigInt.asIntN(64, ensure(frameDeltas[word], "frames have words for it")));
   return mem64(rsp, { index: rsi, disp: slot });
-}
-
-/** The time: rax. Clobbers rdx and the flags. */
-export function readClock({ a }: Routine): void {
-  a.i("rdtsc");
-  a.i("shl", rdx, 32);
-  a.i("or", rax, rdx);
 }
 
 /**
@@ -53,7 +53,7 @@ export function emitStatisticsEntry(
   if (slot !== undefined) {
     a.i("mov", rbx, mem64(rcx, { disp: selfTicksOffset }));
     a.i("mov", frameMem(routine, instance, frameWord.selfBefore, slot), rbx);
-    readClock(routine);
+    readClock(routine, instance);
     a.i("mov", frameMem(routine, instance, frameWord.entered, slot), rax);
   }
   a.bind(done);
@@ -77,7 +77,7 @@ export function emitStatisticsExit(
 ): void {
   const { a, cold } = routine;
   const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
-  readClock(routine);
+  readClock(routine, instance);
   a.i("mov", rbx, frameMem(routine, instance, frameWord.entered, slot));
   a.i("test", rbx, rbx);
   a.i("je", done);
