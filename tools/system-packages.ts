@@ -21,6 +21,7 @@ export const systemPackages: readonly SystemPackage[] = [
   { probe: "make", debian: "make", neededFor: "target programs" },
   { probe: "/usr/include/stdio.h", debian: "libc6-dev", neededFor: "target programs" },
   { probe: "clang", debian: "clang", neededFor: "its patch sites and NOPs" },
+  { probe: "rustc", debian: "rustc", neededFor: "a fix in Rust" },
   { probe: "musl-gcc", debian: "musl-tools", neededFor: "target programs of another C library" },
   {
     probe: "/usr/include/x86_64-linux-gnu/sys/sdt.h",

@@ -2,7 +2,7 @@
 import { type CodeAddr, codeAddr, hex, type Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { nopBytes } from "../patch/x86-64-layouts.ts";
-import type { PatchRecord } from "./patch-record.ts";
+import { encodeRecord, type PatchRecord } from "./patch-record.ts";
 import type { TextRange } from "./unwinder-registration.ts";
 import type { FixWindow } from "./version-region.ts";
 
@@ -94,6 +94,15 @@ export function describeFix(
       stub: hex(stubs[index] ?? 0n),
     })),
   };
+}
+
+/** The last address that a program can have something at: none is written with more digits. */
+const lastAddress = codeAddr(0x7fff_ffff_ffffn);
+
+/** Bytes that the plan's record takes at the most, wherever the library gets loaded. */
+export function recordBytesMax(plan: FixPlan): number {
+  const stubs = plan.functions.map(() => lastAddress);
+  return encodeRecord(describeFix(plan, lastAddress, lastAddress, stubs)).length;
 }
 
 /** A window does not hold what it should. */

@@ -31,6 +31,7 @@ import {
   type FixPlan,
   jumpBytes,
   parse,
+  recordBytesMax,
   toRange,
 } from "./fix-description.ts";
 import { rewriteFunctions } from "./fix-text.ts";
@@ -61,8 +62,6 @@ export type LivePatchParts = {
 const stackShown = 12;
 /** Bytes of the loader's own record of a library, with room to spare. */
 const linkMapBytes = 1280n;
-/** Slack for the addresses that a record gets after it was sized, in bytes. */
-const addressSlack = 64;
 
 export class LivePatch {
   readonly record: PatchRecord;
@@ -97,9 +96,7 @@ export class LivePatch {
   static load(parts: LivePatchParts, plan: FixPlan): LivePatch {
     const { process } = parts;
     const { memory } = process;
-    const draft = describeFix(plan, 0n, 0n, []);
-    const slack = addressSlack * (plan.functions.length + 1);
-    const recordBytes = JSON.stringify(draft).length + slack;
+    const recordBytes = recordBytesMax(plan);
     const region = onOneThread(process, (remote) =>
       mapRegion(process, remote, plan.functions, recordBytes),
     );

@@ -2,7 +2,7 @@
  * What a fix leaves in the process beside its code: a record of what was changed, found again by
  * the name of its mapping. The layout around it: `codegen/x86-64/version-switch.ts`.
  */
-import { ensure } from "../base/assert.ts";
+import { assert, ensure } from "../base/assert.ts";
 import { type Pid, type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
 import {
   newVersionsOffset,
@@ -73,10 +73,12 @@ export type FoundPatch = {
   readonly owner: Pid | undefined;
 };
 
-/** Puts `bytes` of a record behind the addresses of its functions. */
-export function encodeRecord(record: PatchRecord, room: number): Uint8Array {
+/** A record as bytes, filled up with blanks to `room`. */
+export function encodeRecord(record: PatchRecord, room = 0): Uint8Array {
   const bytes = new TextEncoder().encode(JSON.stringify(record));
-  const out = new Uint8Array(Math.max(room, bytes.length)).fill(0x20);
+  if (room === 0) return bytes;
+  assert(bytes.length <= room, "a record fits the room that was made for it");
+  const out = new Uint8Array(room).fill(0x20);
   out.set(bytes);
   return out;
 }
