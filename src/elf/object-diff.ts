@@ -3,7 +3,7 @@
  * function: by their code and by what it refers to. Both have a section for each function and
  * variable (`-ffunction-sections -fdata-sections`).
  */
-import { symbolType } from "./constants.ts";
+import { sectionFlag, symbolType } from "./constants.ts";
 import type { ObjectFile, ObjectRelocation, ObjectSection, ObjectSymbol } from "./object-file.ts";
 
 /** Sections by what the linker merges in them. */
@@ -19,7 +19,6 @@ const isSpecial = (section: number): boolean => section === 0 || section >= 0xff
 export class ObjectNames {
   readonly file: ObjectFile;
   readonly #bySection = new Map<number, ObjectSymbol[]>();
-  readonly #tables = new Map<number, string>();
 
   constructor(file: ObjectFile) {
     this.file = file;
@@ -48,16 +47,10 @@ export class ObjectNames {
     return found;
   }
 
-  /** Contents of a section that has no name in it, worked out once. */
-  tableText(index: number): string {
-    let text = this.#tables.get(index);
-    if (text === undefined) {
-      const { bytes, relocations } = this.section(index) ?? { bytes: [], relocations: [] };
-      const places = relocations.map((one) => `${one.offset}:${this.place(one)?.offset ?? "?"}`);
-      text = `${bytes.join(" ")} ${places.join(" ")}`;
-      this.#tables.set(index, text);
-    }
-    return text;
+  /** Whether nobody writes to what is in a section, relocations apart. */
+  isConstant(index: number): boolean {
+    const { flags = 0, name = "" } = this.section(index) ?? {};
+    return (flags & sectionFlag.write) === 0 || name.startsWith(".data.rel.ro");
   }
 
   section(index: number): ObjectSection | undefined {
@@ -83,37 +76,62 @@ function stringAt(bytes: Uint8Array, offset: number): string {
   return Array.from(bytes.subarray(offset, end < 0 ? undefined : end)).join(" ");
 }
 
-/** What a relocation refers to, by names and contents, not by places. */
-function describeTarget(names: ObjectNames, one: ObjectRelocation): string {
-  const place = names.place(one);
-  if (place === undefined) {
-    return `${names.file.symbols[one.symbol]?.name ?? "?"}${signed(one.addend)}`;
-  }
-  const { section: index, offset } = place;
-  const section = names.section(index);
-  if (section === undefined) return "?";
-  if (stringSection.test(section.name)) return `"${stringAt(section.bytes, offset)}"`;
-  const constant = constantSection.exec(section.name);
-  if (constant !== null) {
-    return `constant ${section.bytes.subarray(offset, offset + Number(constant[2])).join(" ")}`;
-  }
-  const [named] = names.inSection(index);
-  if (named !== undefined) return `${named.name}+${offset - named.value}`;
-  // A table of the function's own: what it says counts.
-  return `${section.name}+${offset} ${names.tableText(index)}`;
-}
-
 const signed = (value: bigint): string => (value < 0n ? `${value}` : `+${value}`);
 
-/** A section's contents and all that it refers to, as one text. */
-function describeSection(names: ObjectNames, index: number): string {
-  const section = names.section(index);
-  if (section === undefined) return "";
-  return [
-    section.size,
-    section.bytes.join(" "),
-    ...section.relocations.map((one) => `${one.offset} ${one.type} ${describeTarget(names, one)}`),
-  ].join("\n");
+/** Says what is in an object's sections, by names and contents, not by places and numbers. */
+class ObjectText {
+  readonly #names: ObjectNames;
+  /** The name that a variable is compared by. */
+  readonly #knownAs: (name: string) => string;
+  readonly #sections = new Map<number, string>();
+
+  constructor(names: ObjectNames, knownAs: (name: string) => string) {
+    this.#names = names;
+    this.#knownAs = knownAs;
+  }
+
+  /** A section's contents and all that it refers to, as one text; worked out once. */
+  ofSection(index: number): string {
+    const known = this.#sections.get(index);
+    if (known !== undefined) return known;
+    const section = this.#names.section(index);
+    if (section === undefined) return "";
+    // What leads back to itself.
+    this.#sections.set(index, "itself");
+    const text = [
+      section.size,
+      section.bytes.join(" "),
+      ...section.relocations.map((one) => `${one.offset} ${one.type} ${this.#ofTarget(one)}`),
+    ].join("\n");
+    this.#sections.set(index, text);
+    return text;
+  }
+
+  /** What a relocation refers to. */
+  #ofTarget(one: ObjectRelocation): string {
+    const names = this.#names;
+    const place = names.place(one);
+    if (place === undefined) {
+      return `${names.file.symbols[one.symbol]?.name ?? "?"}${signed(one.addend)}`;
+    }
+    const { section: index, offset } = place;
+    const section = names.section(index);
+    if (section === undefined) return "?";
+    if (stringSection.test(section.name)) return `"${stringAt(section.bytes, offset)}"`;
+    const constant = constantSection.exec(section.name);
+    if (constant !== null) {
+      return `constant ${section.bytes.subarray(offset, offset + Number(constant[2])).join(" ")}`;
+    }
+    const [named] = names.inSection(index);
+    // A table of the function's own, with a number for a name or none at all: what it says counts.
+    if (named === undefined) return `${section.name}+${offset} ${this.ofSection(index)}`;
+    const from = offset - named.value;
+    if (named.type === symbolType.func) return `${named.name}+${from}`;
+    if (isNumbered(named.name) && names.isConstant(index)) {
+      return `${baseOf(named.name)}+${from} ${this.ofSection(index)}`;
+    }
+    return `${this.#knownAs(named.name)}+${from}`;
+  }
 }
 
 export type ObjectDiff = {
@@ -129,23 +147,26 @@ export type ObjectDiff = {
 export function diffObjects(before: ObjectFile, after: ObjectFile): ObjectDiff {
   const old = new ObjectNames(before);
   const next = new ObjectNames(after);
+  const match = matchData(old, next);
+  const oldText = new ObjectText(old, (name) => name);
+  const newText = new ObjectText(next, (name) => match.get(name) ?? name);
+  const differ = (was: ObjectSymbol, is: ObjectSymbol): boolean =>
+    oldText.ofSection(was.section) !== newText.ofSection(is.section);
   const oldFunctions = old.defined("func");
   const newFunctions = next.defined("func");
   const changed = [...newFunctions].flatMap(([name, symbol]) => {
     const was = oldFunctions.get(name);
-    if (was === undefined) return [];
-    const same = describeSection(old, was.section) === describeSection(next, symbol.section);
-    return same ? [] : [name];
+    return was !== undefined && differ(was, symbol) ? [name] : [];
   });
   const oldData = old.defined("object");
   const data = [...next.defined("object")].flatMap(([name, symbol]) => {
-    const was = oldData.get(name);
-    if (was === undefined || isNumbered(name)) return [];
+    const was = oldData.get(match.get(name) ?? "");
+    // Constants of a function count as its code.
+    if (was === undefined || (isNumbered(name) && next.isConstant(symbol.section))) return [];
     if (was.size !== symbol.size) {
       return [{ name, how: `has ${symbol.size} bytes instead of ${was.size}` }];
     }
-    const same = describeSection(old, was.section) === describeSection(next, symbol.section);
-    return same ? [] : [{ name, how: "begins with other contents" }];
+    return differ(was, symbol) ? [{ name, how: "begins with other contents" }] : [];
   });
   return {
     changed,
@@ -158,6 +179,7 @@ export function diffObjects(before: ObjectFile, after: ObjectFile): ObjectDiff {
 /** Static variables of functions, which compilers number: `calls.0`. */
 const numbered = /^(.*)\.(\d+)$/;
 export const isNumbered = (name: string): boolean => numbered.test(name);
+const baseOf = (name: string): string => numbered.exec(name)?.[1] ?? name;
 
 /**
  * The old names of variables, by their new ones: numbers shift when a function gets a static of
@@ -167,7 +189,7 @@ export function matchData(before: ObjectNames, after: ObjectNames): ReadonlyMap<
   const group = (names: Iterable<string>): Map<string, string[]> => {
     const groups = new Map<string, string[]>();
     for (const name of names) {
-      const base = numbered.exec(name)?.[1] ?? name;
+      const base = baseOf(name);
       groups.set(base, [...(groups.get(base) ?? []), name]);
     }
     const order = (name: string): number => Number(numbered.exec(name)?.[2] ?? -1);

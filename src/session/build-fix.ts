@@ -3,7 +3,7 @@
  * program was built with. Both are compiled, and the functions whose code differs make up the fix;
  * what they use of the rest of the file is the running program's.
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
@@ -48,37 +48,41 @@ type Compiler = {
 };
 
 /** Runs the compiler; fails with the first line of what it says. */
-function compile({ doing, command }: Compiler, args: readonly string[]): void {
-  const { error, status, stderr } = spawnSync(command, args, { encoding: "utf8" });
-  if (error !== undefined) {
-    const code = "code" in error ? error.code : undefined;
-    const why = code === "ENOENT" ? `there is no ${command}` : error.message;
+async function compile({ doing, command }: Compiler, args: readonly string[]): Promise<void> {
+  const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const said: Buffer[] = [];
+  child.stderr.on("data", (chunk: Buffer) => said.push(chunk));
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject).once("close", resolve);
+  }).catch((error: NodeJS.ErrnoException) => {
+    const why = error.code === "ENOENT" ? `there is no ${command}` : error.message;
     throw new PatchbayError({ code: "missing-tool", doing, why, hint: "--cc COMPILER" });
-  }
+  });
   if (status === 0) return;
-  const lines = stderr.split("\n").filter((line) => line !== "");
-  const said = lines.find((line) => /error/.test(line)) ?? lines[0] ?? `status ${status}`;
-  throw new PatchbayError({ code: "system", doing, why: `${command} failed: ${said}` });
+  const lines = Buffer.concat(said).toString("utf8").split("\n");
+  const first = lines.find((line) => /error/.test(line)) ?? lines[0];
+  const why = `${command} failed: ${first === "" ? `status ${status}` : first}`;
+  throw new PatchbayError({ code: "system", doing, why });
 }
 
 /** Compiles `source` into an object file of its own; `name` tells them apart. */
-function objectOf(
+async function objectOf(
   compiler: Compiler,
   source: string,
   name: string,
   more: readonly string[],
-): ObjectFile {
+): Promise<ObjectFile> {
   const path = join(compiler.folder, `${name}.o`);
-  compile(compiler, [...compiler.flags, "-g", ...apart, ...more, source, "-o", path]);
+  await compile(compiler, [...compiler.flags, "-g", ...apart, ...more, source, "-o", path]);
   return guardFormat(compiler.doing, () => parseObject(new Uint8Array(readFileSync(path))));
 }
 
 /** Compares `oldPath` to `newPath`, two versions of one source file, and links a fix of it. */
-export function buildFix(
+export async function buildFix(
   oldPath: string,
   newPath: string,
   options: BuildFixOptions = {},
-): BuiltFix {
+): Promise<BuiltFix> {
   const { flags = [], compiler: command = "gcc", program } = options;
   const doing = `build a fix from ${oldPath} and ${newPath}`;
   for (const path of [oldPath, newPath]) {
@@ -96,11 +100,16 @@ export function buildFix(
   try {
     // The file's own name is in messages of assert() and the like: no reason to differ.
     const sameName = `-fmacro-prefix-map=${newPath}=${oldPath}`;
-    const before = objectOf(compiler, oldPath, "old", []);
-    const after = objectOf(compiler, newPath, "new", [sameName]);
+    const compiling = [
+      objectOf(compiler, oldPath, "old", []),
+      objectOf(compiler, newPath, "new", [sameName]),
+      objectOf(compiler, newPath, "fix", [sameName, ...anywhere]),
+    ] as const;
+    // The folder is theirs until the last one is done, also when one fails.
+    await Promise.allSettled(compiling);
+    const [before, after, large] = await Promise.all(compiling);
     const diff = diffObjects(before, after);
     refuseData(doing, diff, before, after);
-    const large = objectOf(compiler, newPath, "fix", [sameName, ...anywhere]);
     const changed = diff.changed.filter((name) => !isPart(name));
     if (changed.length === 0) {
       throw new PatchbayError({
@@ -116,7 +125,7 @@ export function buildFix(
     const object = join(folder, "patchbay-fix.o");
     writeFileSync(object, made.value);
     const link = ["-shared", "-Wl,-z,notext", "-Wl,--no-warnings", "-o", output, object];
-    compile(compiler, link);
+    await compile(compiler, link);
     return { path: output, changed, added: diff.added, removed: diff.removed, madeFor };
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -26,13 +26,13 @@ export function registerBuildFix(program: Command): void {
     .action(run);
 }
 
-function run(
+async function run(
   oldPath: string,
   newPath: string,
   flags: readonly string[],
   { output, for: target, cc, source, json }: Options,
-): void {
-  const built = buildFix(oldPath, newPath, {
+): Promise<void> {
+  const built = await buildFix(oldPath, newPath, {
     flags,
     ...(output === undefined ? {} : { output }),
     ...(target === undefined ? {} : { program: target }),
