@@ -4,6 +4,7 @@
  * that is not said here (holding threads, the agent's programs, rings, plans) is common to all.
  */
 import type { CodeAddr, DataAddr } from "../base/brand.ts";
+import type { Result } from "../base/result.ts";
 import type { Machine } from "../elf/elf-file.ts";
 import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
 import type { Step } from "../patch/steps.ts";
@@ -91,6 +92,15 @@ export type CallOpsBackEnd = {
   fillCall(at: number, target: number, bytes: Uint8Array, from: number): void;
 };
 
+/** Instructions that were moved: their bytes, and where each one went. */
+export type Moved = {
+  readonly bytes: Uint8Array;
+  readonly moves: readonly { readonly from: CodeAddr; readonly to: CodeAddr }[];
+};
+
+/** Why they were not, for people. */
+export type MoveProblem = { readonly reason: string };
+
 /** An instruction set as the target layer sees it. */
 export type BackEnd = {
   readonly name: Machine;
@@ -145,6 +155,13 @@ export type BackEnd = {
   /** How windows are changed while everybody runs: lists of steps by name, and which one serves. */
   readonly protocols: Readonly<Record<string, readonly Step[]>>;
   chooseProtocol(facts: WindowFacts, rules: VendorRules): string | undefined;
+  /**
+   * The instructions of a function without a site (borrowed; they stand at `window`), moved to
+   * `to`; absent where they are not moved.
+   */
+  moveWindow?(displaced: Uint8Array, window: CodeAddr, to: CodeAddr): Result<Moved, MoveProblem>;
+  /** Whether such windows change while everybody runs: each is one instruction, stored whole. */
+  readonly movesLive: boolean;
   /** A window at `at` that goes to `target`, put into `bytes` (borrowed) from `from` on. */
   fillJump(at: number, size: number, target: number, bytes: Uint8Array, from: number): void;
   /** An idle window that is one instruction as far as it is executed. */

@@ -31,8 +31,14 @@ const ehFramePtrAt = 4;
 const pcRelativeSdata4 = 0x1b;
 
 const cfa = { nop: 0x00, advanceLoc1: 0x02, advanceLoc4: 0x04, gnuArgsSize: 0x2e } as const;
-/** DW_CFA_def_cfa rsp, 8; DW_CFA_offset return address, 1: how every x86-64 function begins. */
-const callRule = [0x0c, 0x07, 0x08, 0x90, 0x01] as const;
+/**
+ * How every function that is called begins. x86-64: DW_CFA_def_cfa rsp, 8; DW_CFA_offset return
+ * address, 1. AArch64: DW_CFA_def_cfa sp, 0, with the return address in its register.
+ */
+const callRules: readonly (readonly number[])[] = [
+  [0x0c, 0x07, 0x08, 0x90, 0x01],
+  [0x0c, 0x1f, 0x00],
+];
 
 /** What a CIE says for the descriptions that refer to it. */
 export type Common = {
@@ -144,10 +150,14 @@ export function readCommon(frames: Frames, at: number): Common {
   }
   const program = frames.at;
   const isSignal = augmentation.includes("S");
-  let called = !isSignal && frames.at + callRule.length <= end;
-  for (const byte of callRule) called &&= frames.u8() === byte;
-  called &&= beginsUnchanged(frames, end);
+  const called = !isSignal && callRules.some((rule) => beginsWith(frames.seek(program), rule, end));
   return { encoding, codeAlign, dataAlign, isSignal, program, end, called, hasAugmentation };
+}
+
+/** Whether the rules in [`frames.at`, `end`) are `rule` and nothing else. */
+function beginsWith(frames: Frames, rule: readonly number[], end: number): boolean {
+  if (frames.at + rule.length > end) return false;
+  return rule.every((byte) => frames.u8() === byte) && beginsUnchanged(frames, end);
 }
 
 /** Whether the rules in [`frames.at`, `end`) begin with an instruction's, not with a change. */

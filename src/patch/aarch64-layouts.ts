@@ -9,6 +9,7 @@
  * NOP, BL and B may change while they are executed (Arm ARM B2.2.5), so jumps come and go in one
  * store each, and calls once a site is idle. A window behind `bti c` is the same, four bytes on.
  */
+import { assert } from "../base/assert.ts";
 import { type CodeAddr, codeAddr } from "../base/brand.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { aarch64 } from "../isa/aarch64/isa.ts";
@@ -93,7 +94,42 @@ export const twoNopsLiteralBti: Layout = makeLayout(
   { offset: -12, size: 8 },
 );
 
-/** Every AArch64 layout, by its id. */
+/** Whether B at `at` reaches `target`. */
+const reachFrom = (at: CodeAddr, target: CodeAddr): Result<number, ReachRefusal> =>
+  canReach(codeAddr(at - BigInt(SLOT)), target);
+
+const fromHere =
+  (encode: (distance: number) => Uint8Array) =>
+  (at: CodeAddr, target: CodeAddr): Result<Uint8Array, ReachRefusal> => {
+    const reach = reachFrom(at, target);
+    return reach.ok ? ok(encode(reach.value)) : reach;
+  };
+
+/**
+ * The first instruction of a function that was compiled without a site: it runs elsewhere while B
+ * stands in its place. No no-op can stand here, so there is no `idle` but `compiled`.
+ */
+export const aarch64Prologue: Layout = {
+  id: "aarch64/prologue",
+  isa: "aarch64",
+  summary: "no site: the first instruction is moved away",
+  windowSize: SLOT,
+  compiledSizes: [SLOT],
+  idle: () => {
+    assert(false, "a prologue's idle bytes are its compiled ones");
+  },
+  call: fromHere(branchLink),
+  jump: fromHere(branch),
+  recognise: (bytes, at, compiled) => {
+    if (sameBytes(bytes, compiled)) return { kind: "compiled" };
+    const insn = aarch64.decode(bytes, 0);
+    const offset = insn?.operands["offset"];
+    if (insn?.form !== "b" || offset === undefined) return undefined;
+    return { kind: "jump", target: codeAddr(at + BigInt(offset)) };
+  },
+};
+
+/** Every AArch64 layout that compilers make, by its id. */
 export const aarch64Layouts: ReadonlyMap<string, Layout> = new Map(
   [twoNops, twoNopsLiteral, twoNopsLiteralBti].map((layout) => [layout.id, layout]),
 );

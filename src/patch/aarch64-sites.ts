@@ -17,7 +17,8 @@ const bti = 0xd503_241f;
 /** PACIASP and PACIBSP, which are landing pads, too. */
 const signs: readonly number[] = [0xd503_233f, 0xd503_237f];
 
-const wordAt = (bytes: Uint8Array, at: number): number =>
+/** The word at `bytes[at]`, unsigned; 0 where there is none. */
+export const wordAt = (bytes: Uint8Array, at: number): number =>
   at < 0 || at + wordBytes > bytes.length
     ? 0
     : ((bytes[at] ?? 0) |
@@ -37,13 +38,24 @@ function layoutAt(bytes: Uint8Array, at: number): Layout | RefusalReason {
   return nopSizeAt(bytes, at + wordBytes) === 0 ? "too-short" : twoNops;
 }
 
+/** Bytes of the landing pad at `bytes[at]`; 0: there is none. */
+export const padSizeAt = (bytes: Uint8Array, at: number): number =>
+  isPad(wordAt(bytes, at)) ? wordBytes : 0;
+
+/** Why the return can't be hooked at a site at `at`, of the function that begins at `start`. */
+export const whyEntriesOnlyAt = (
+  bytes: Uint8Array,
+  at: number,
+  start: number,
+): string | undefined =>
+  start < at && signs.includes(wordAt(bytes, at - wordBytes))
+    ? "its return address is signed before the site"
+    : undefined;
+
 export const aarch64Dialect: SiteDialect = {
-  padSizeAt: (bytes, at) => (isPad(wordAt(bytes, at)) ? wordBytes : 0),
+  padSizeAt,
   padSizeMax: wordBytes,
   nopSizeAt,
   layoutAt,
-  entriesOnlyAt: (bytes, at, start) =>
-    start < at && signs.includes(wordAt(bytes, at - wordBytes))
-      ? "its return address is signed before the site"
-      : undefined,
+  entriesOnlyAt: whyEntriesOnlyAt,
 };

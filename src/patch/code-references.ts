@@ -8,12 +8,11 @@
  * tables of 32-bit distances from themselves, as compilers write for `switch`. Data that only
  * looks like an address errs to the safe side.
  */
-import { relocationType, sectionFlag, sectionType, segmentFlag } from "../elf/constants.ts";
-import { bytesAtAddr, type ElfFile, loadSegments } from "../elf/elf-file.ts";
-import { dynamicRelocations, forEachRelocation, readWord } from "../elf/pointers.ts";
+import { bytesAtAddr, type ElfFile } from "../elf/elf-file.ts";
 import { decodeInto, Instruction } from "../isa/x86-64/decode-into.ts";
 import { attribute, flows } from "../isa/x86-64/opcode-attributes.ts";
 import { lowerBound } from "../symbols/symbol-table.ts";
+import { codeRanges, markData, type Range, viewOf } from "./code-ranges.ts";
 
 /**
  * How a place in the code is named; bits. `loop`: the function's own code jumps to its first
@@ -21,8 +20,15 @@ import { lowerBound } from "../symbols/symbol-table.ts";
  */
 export const reference = { jump: 1, call: 2, address: 4, loop: 8 } as const;
 
-/** A piece of the file that is mapped: [addr, addr + bytes.length). */
-type Range = { readonly addr: number; readonly bytes: Uint8Array };
+/** What leads where in a program's code. */
+export type References = {
+  /** How `addr` is named: `reference` bits. */
+  at(addr: number): number;
+  /** Whether anything but calls of functions leads into (`from`, `to`): both ends are left out. */
+  leadsInto(from: number, to: number): boolean;
+  /** Whether all of [`from`, `to`) could be decoded. */
+  isDecoded(from: number, to: number): boolean;
+};
 
 /** Entries of a jump table at the most. */
 const tableEntriesMax = 1 << 16;
@@ -32,37 +38,10 @@ const branchFlow = flows.indexOf("branch");
 const callFlow = flows.indexOf("call");
 const indirectJumpFlow = flows.indexOf("indirectJump");
 
-/** Executable pieces: sections where there are some, since a segment may hold data too. */
-function codeRanges(elf: ElfFile): readonly Range[] {
-  const wanted = sectionFlag.alloc | sectionFlag.execute;
-  const sections = elf.sections.filter(
-    ({ flags, type }) => (flags & wanted) === wanted && type === sectionType.progbits,
-  );
-  const ranges = sections.length > 0 ? sections : executableSegments(elf);
-  return ranges
-    .map(({ addr, size }) => ({ addr, bytes: bytesAtAddr(elf, addr, size) }))
-    .sort((a, b) => a.addr - b.addr);
-}
-
-const executableSegments = (elf: ElfFile) =>
-  loadSegments(elf)
-    .filter(({ flags }) => (flags & segmentFlag.execute) !== 0)
-    .map(({ addr, fileSize }) => ({ addr, size: fileSize }));
-
-/** Pieces that hold data. */
-function dataRanges(elf: ElfFile): readonly Range[] {
-  return loadSegments(elf)
-    .filter(({ flags }) => (flags & segmentFlag.execute) === 0)
-    .map(({ addr, fileSize }) => ({ addr, bytes: bytesAtAddr(elf, addr, fileSize) }));
-}
-
 const landingPadBytes = 4;
 const isEntry = (offset: number): boolean => offset === 0 || offset === landingPadBytes;
 
-const viewOf = (bytes: Uint8Array): DataView =>
-  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-
-export class CodeReferences {
+export class CodeReferences implements References {
   /** First address of the code, and the bits of every byte from there on. */
   readonly #base: number;
   readonly #bits: Uint8Array;
@@ -87,22 +66,18 @@ export class CodeReferences {
     );
     for (const range of code) this.#sweep(range, starts);
     this.#readTables();
-    for (const range of dataRanges(elf)) this.#readWords(range);
-    this.#readRelocations();
+    markData(elf, (addr) => this.#mark(addr, reference.address));
   }
 
-  /** How `addr` is named: `reference` bits. */
   at(addr: number): number {
     return this.#bits[addr - this.#base] ?? 0;
   }
 
-  /** Whether anything but calls of functions leads into (`from`, `to`): both ends are left out. */
   leadsInto(from: number, to: number): boolean {
     for (let addr = from + 1; addr < to; addr++) if (this.at(addr) !== 0) return true;
     return false;
   }
 
-  /** Whether all of [`from`, `to`) could be decoded. */
   isDecoded(from: number, to: number): boolean {
     const list = this.#undecodable;
     let low = 0;
@@ -195,28 +170,6 @@ export class CodeReferences {
       const index = table + view.getInt32(at, true) - this.#base;
       if (index < 0 || index >= this.#bits.length) return;
       this.#mark(index + this.#base, reference.address);
-    }
-  }
-
-  /** Marks the code that words of data name: programs at fixed addresses, and DT_RELR's. */
-  #readWords({ addr, bytes }: Range): void {
-    const first = (8 - (addr % 8)) % 8;
-    const view = viewOf(bytes);
-    for (let at = first; at + 8 <= bytes.length; at += 8) {
-      if (view.getUint16(at + 6, true) !== 0) continue;
-      const index = readWord(view, at) - this.#base;
-      if (index >= 0 && index < this.#bits.length) {
-        this.#mark(index + this.#base, reference.address);
-      }
-    }
-  }
-
-  #readRelocations(): void {
-    const { relative } = relocationType["x86-64"];
-    for (const table of dynamicRelocations(this.#elf)) {
-      forEachRelocation(table, (_offset, type, _symbol, addendAt) => {
-        if (type === relative) this.#mark(readWord(table.view, addendAt), reference.address);
-      });
     }
   }
 }

@@ -28,7 +28,10 @@ export type Layout = {
   readonly summary: string;
   /** Bytes in the window. */
   readonly windowSize: number;
-  /** Lengths of the instructions the compiler left in the window; they add up to `windowSize`. */
+  /**
+   * Lengths of the instructions the compiler left in the window; they add up to `windowSize`. None
+   * where these are the function's own and differ from one to the next.
+   */
   readonly compiledSizes: readonly number[];
   /**
    * An aligned word of data beside the window: its place relative to the window's first byte

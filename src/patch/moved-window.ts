@@ -1,44 +1,17 @@
 /**
- * Windows of real instructions, which are moved out of line: whether that is sound for the five
- * bytes at a place, and which instructions have to go. Control must enter the window at its first
- * byte alone, and each instruction must be able to run elsewhere.
+ * Windows of real x86-64 instructions, which are moved out of line: whether that is sound for the
+ * five bytes at a place, and which instructions have to go. Control must enter the window at its
+ * first byte alone, and each instruction must be able to run elsewhere.
  */
 import { type CodeAddr, codeAddr } from "../base/brand.ts";
-import type { ElfFile } from "../elf/elf-file.ts";
-import { type FrameEntries, frameEntries } from "../elf/frame-entries.ts";
 import { decodeInto, Instruction } from "../isa/x86-64/decode-into.ts";
 import type { RelocationRefusal } from "../isa/x86-64/move-instruction.ts";
 import { attribute, flows } from "../isa/x86-64/opcode-attributes.ts";
 import { relocatePrologue } from "../isa/x86-64/relocator.ts";
-import { lowerBound, type SymbolTable } from "../symbols/symbol-table.ts";
-import { CodeReferences } from "./code-references.ts";
+import { lowerBound } from "../symbols/symbol-table.ts";
+import type { ProgramCode } from "./program-code.ts";
 import type { RefusalReason } from "./site.ts";
 import { branchSize } from "./x86-64-layouts.ts";
-
-/** What is known of a program's code: all of it was decoded. */
-export type ProgramCode = {
-  readonly elf: ElfFile;
-  readonly symbols: SymbolTable;
-  readonly frames: FrameEntries;
-  readonly references: CodeReferences;
-  /** Where anything begins, ascending. */
-  readonly starts: Float64Array;
-};
-
-/** Both lists in one, ascending, each value once. */
-function merge(a: Float64Array, b: Float64Array): Float64Array {
-  const all = new Float64Array(a.length + b.length);
-  all.set(a);
-  all.set(b, a.length);
-  return all.sort().filter((value, i) => value !== all[i - 1]);
-}
-
-/** Decodes all of an x86-64 program: seconds for the largest. */
-export function readProgramCode(elf: ElfFile, symbols: SymbolTable): ProgramCode {
-  const frames = frameEntries(elf);
-  const starts = merge(symbols.addrs, frames.starts);
-  return { elf, symbols, frames, starts, references: new CodeReferences(elf, starts) };
-}
 
 const reasonOf: Readonly<Record<RelocationRefusal["kind"], RefusalReason>> = {
   undecodable: "undecodable",

@@ -11,6 +11,7 @@ const jumpOpcode = 0xe9;
 export const prologue: Layout = {
   ...ensure(longNops.get(branchSize), "a layout of 5 bytes"),
   id: "x86-64/prologue",
+  compiledSizes: [],
   summary: "no site: the first instructions are moved away",
   idle: () => {
     assert(false, "a prologue's idle bytes are its compiled ones");

@@ -1,14 +1,14 @@
 /**
- * Sites in ordinary prologues: functions that were compiled without one. The first instructions,
- * five bytes or more, are moved out of line, and a jump takes the place of the first five bytes
- * (behind `endbr64`, which stays).
+ * Sites in ordinary prologues: functions that were compiled without one. On x86-64 the first
+ * instructions, five bytes or more, are moved out of line, and a jump takes the place of the first
+ * five bytes; on AArch64 it is one instruction (behind `endbr64` or BTI, which stay).
  *
  *     f:   push rbp          f:   jmp thunk         copy:  push rbp
  *          mov rbp, rsp           (rest of sub)            mov rbp, rsp
  *          sub rsp, 32                                     sub rsp, 32
  *     r:   ...               r:   ...                      jmp r
  *
- * That is sound where control enters the five bytes at their first alone, where they are entered
+ * That is sound where control enters these bytes at their first alone, where they are entered
  * with the return address on top of the stack, and where each instruction can be moved. A function
  * for which that is not known to be so is refused with its reason.
  */
@@ -24,16 +24,10 @@ import {
 } from "../symbols/symbol-table.ts";
 import { reference } from "./code-references.ts";
 import { whyEntriesOnlyByName } from "./entries-only.ts";
-import { displacedAt, type ProgramCode } from "./moved-window.ts";
-import { prologue } from "./prologue-layout.ts";
-import { readsReturnAddress } from "./return-readers.ts";
+import type { ProgramCode } from "./program-code.ts";
+import { type PrologueDialect, prologueDialect } from "./prologue-dialect.ts";
 import type { RefusalReason, RefusedSite, SiteCandidate, SiteList } from "./site.ts";
-import { branchSize, isEndbr64, nopSizeAt } from "./x86-64-layouts.ts";
 
-/** Bytes of the instructions that are moved, at the most: the last may begin at byte 4. */
-const displacedBytesMax = 19;
-/** Bytes of `endbr64`. */
-const landingPadSize = 4;
 /** Bytes of a refused function that are shown. */
 const shownBytes = 16;
 
@@ -46,13 +40,21 @@ const machineStub = /^Builtins_/;
 const calledByV8 =
   /^_ZN2v88internal\d+(Runtime|Builtin)_|\d(Function|Property)CallbackInfo|CheckStackGuardState/;
 
+const hasFunction = (symbols: SymbolTable, name: string): boolean => {
+  for (let i = 0; i < symbols.count; i++) if (symbolName(symbols, i) === name) return true;
+  return false;
+};
+
 /** What the search knows of a program. */
 type Program = ProgramCode & {
+  readonly dialect: PrologueDialect;
   readonly text: ReturnType<typeof textSegments>;
   /** Addresses of resolvers, which have the names of the functions that they choose. */
   readonly resolvers: ReadonlySet<number>;
   /** The code that Go's compiler made moves its stacks and reads them. */
   readonly isGo: boolean;
+  /** Has what OCaml's native code goes on with when it has to collect garbage. */
+  readonly isOcaml: boolean;
 };
 
 /** A function before it is judged. */
@@ -130,11 +132,11 @@ function isInside({ symbols }: Program, start: number): boolean {
 
 /** Where the function's bytes end: no-ops up to the next one that nobody comes to are its, too. */
 function roomOf(program: Program, start: number, at: number, size: number): number {
-  const { starts, elf } = program;
+  const { starts, elf, dialect } = program;
   const next = starts[lowerBound(starts, start + 1)] ?? start + size;
   let end = size;
-  while (start + end < next && end < displacedBytesMax + landingPadSize) {
-    const padding = nopSizeAt(elf.bytes, at + end);
+  while (start + end < next && end < dialect.bytesMax) {
+    const padding = dialect.paddingAt(elf.bytes, at + end);
     if (padding === 0 || start + end + padding > next) break;
     end += padding;
   }
@@ -162,8 +164,9 @@ function isNoFunction(program: Program, one: Candidate): RefusalReason | undefin
 function whyEntriesOnly(program: Program, one: Candidate, code: Uint8Array): string | undefined {
   const { name = "" } = one;
   if (program.isGo) return "Go reads the stacks of those that it calls";
+  if (program.isOcaml) return "OCaml's collector looks return addresses up";
   if (calledByV8.test(name)) return "V8 looks at its return address";
-  if (readsReturnAddress(code)) return "it looks at its return address";
+  if (program.dialect.readsReturn(code)) return "it looks at its return address";
   const byName = whyEntriesOnlyByName(name);
   if (byName !== undefined) return byName;
   // Hand-written code that may be entered otherwise than by a call.
@@ -174,31 +177,32 @@ function whyEntriesOnly(program: Program, one: Candidate, code: Uint8Array): str
 }
 
 function judge(program: Program, one: Candidate): Verdict {
-  const { elf, text, references } = program;
+  const { elf, text, references, dialect } = program;
   const { start, size } = one;
   const startAt = offsetOfAddr(text, start);
   if (startAt < 0) return refuse("not-text");
   const none = isNoFunction(program, one);
   if (none !== undefined) return refuse(none);
   const { bytes } = elf;
-  const pad = isEndbr64(bytes, startAt) ? landingPadSize : 0;
+  const pad = dialect.padSizeAt(bytes, startAt);
   const window = start + pad;
   const at = startAt + pad;
   const end = startAt + roomOf(program, start, startAt, size);
   if (end > bytes.length || offsetOfAddr(text, start + size - 1) < 0) return refuse("not-text");
-  const displaced = displacedAt(program, window, at, end);
+  const displaced = dialect.displacedAt(program, window, at, end);
   if (typeof displaced === "string") return refuse(displaced);
   // A loop whose head is the window would be taken for calls.
   if ((references.at(window) & reference.loop) !== 0) return refuse("loop-at-entry");
   if (!references.isDecoded(start, start + size)) return refuse("undecodable");
   const code = bytes.subarray(startAt, startAt + size);
-  const entriesOnly = whyEntriesOnly(program, one, code);
+  const entriesOnly =
+    dialect.whyEntriesOnlyAt(bytes, at, startAt) ?? whyEntriesOnly(program, one, code);
   const site: SiteCandidate = {
     addr: linkAddr(BigInt(window)),
     functionAddr: linkAddr(BigInt(start)),
     symbol: one.name,
-    layout: prologue,
-    compiled: displaced.subarray(0, branchSize),
+    layout: dialect.layout,
+    compiled: displaced.subarray(0, dialect.layout.windowSize),
     fileOffset: fileOffset(at),
     literal: undefined,
     displaced,
@@ -214,12 +218,16 @@ function judge(program: Program, one: Candidate): Verdict {
  */
 export function findPrologueSites(code: ProgramCode, own: readonly SiteCandidate[]): SiteList {
   const { elf } = code;
+  const dialect = prologueDialect(elf.machine);
+  if (dialect === undefined) return { sites: [], refused: [] };
   const text = textSegments(elf);
   const program: Program = {
     ...code,
+    dialect,
     text,
     resolvers: findResolvers(elf),
     isGo: findSection(elf, ".gopclntab") !== undefined,
+    isOcaml: hasFunction(code.symbols, "caml_call_gc"),
   };
   const taken = new Set<number>(own.map(({ functionAddr }) => Number(functionAddr)));
   const sites: SiteCandidate[] = [];

@@ -75,7 +75,7 @@ export type RefusalReason =
   /** A call, but not of the profiler's `__fentry__`. */
   | "foreign-call"
   // Of functions without a site of their own, see `prologue-sites.ts`.
-  /** The function ends before 5 bytes of it. */
+  /** The function ends before there is room for a jump. */
   | "function-too-short"
   /** Nothing says how long the function is. */
   | "no-size"
@@ -114,14 +114,14 @@ export const refusalTexts: Readonly<Record<RefusalReason, string>> = {
   "not-nop": "the bytes there are no no-ops",
   duplicate: "the table names the function twice",
   "foreign-call": "the call there is not one of __fentry__",
-  "function-too-short": "it has fewer than the 5 bytes of a jump",
+  "function-too-short": "it has fewer bytes than a jump",
   "no-size": "neither a symbol nor a frame description says how long it is",
   undecodable: "some of its bytes are no instructions",
-  "branch-into-window": "something jumps into its first 5 bytes, or may",
+  "branch-into-window": "something jumps into the bytes that a jump would replace, or may",
   "loop-at-entry": "a loop begins at its first instruction",
-  "call-in-window": "a call in its first 5 bytes would return into them",
-  "system-call": "a thread may sleep in a system call in its first 5 bytes",
-  "not-movable": "an instruction in its first 5 bytes can't run elsewhere",
+  "call-in-window": "a call among its first instructions would return into the bytes of a jump",
+  "system-call": "a thread may sleep in a system call among its first instructions",
+  "not-movable": "one of its first instructions can't run elsewhere",
   "split-part": "it is a part of another function, which jumps into it",
   "not-called": "it is not entered by a call",
   ifunc: "it only chooses the function of this name that suits the processor",

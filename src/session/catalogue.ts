@@ -5,6 +5,7 @@
 import { basename } from "node:path";
 import { type CodeAddr, type Pid, type SiteId, siteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import type { Machine } from "../elf/elf-file.ts";
 import { type FilterTerm, parseFilter } from "../ftrace/filter.ts";
 import {
   type FtraceHash,
@@ -14,6 +15,8 @@ import {
   type TraceableFunction,
 } from "../ftrace/hash.ts";
 import { literalBytes, whyNoLiteral } from "../patch/literal.ts";
+import { siteOptions } from "../patch/no-sites.ts";
+import { prologueDialect } from "../patch/prologue-dialect.ts";
 import { prologue } from "../patch/prologue-layout.ts";
 import type { SiteCandidate } from "../patch/site.ts";
 import { siteCountMax } from "../ring/layout.ts";
@@ -52,13 +55,15 @@ export type Catalogue = {
   readonly functions: CataloguedFunction[];
   /** The same as filters see them. */
   readonly traceable: TraceableFunction[];
+  readonly machine: Machine;
 };
 
 /** What would make functions traceable, for whoever has none. */
-const howToGetSites =
-  "add --prologues to trace functions without sites, or compile it with " +
-  "-fpatchable-function-entry=5 (gcc, clang), " +
-  "or with -pg -mfentry -mnop-mcount -mrecord-mcount (gcc)";
+function howToGetSites(machine: Machine): string {
+  const compile = `compile it with ${siteOptions[machine]}`;
+  if (prologueDialect(machine) === undefined) return compile;
+  return `add --prologues to trace functions without sites, or ${compile}`;
+}
 
 /**
  * Catalogues the functions of `modules`.
@@ -83,7 +88,8 @@ export function makeCatalogue(
   }
   found.sort((a, b) => (a.at < b.at ? -1 : 1));
   const functions = found.map((one, index) => ({ ...one, id: siteId(index) }));
-  return { functions, traceable: functions.map(toTraceable) };
+  const machine = modules[0]?.program.elf.machine ?? "x86-64";
+  return { functions, traceable: functions.map(toTraceable), machine };
 }
 
 /** The jumps to fixes, by the addresses where they stand. */
@@ -181,12 +187,13 @@ export function catalogueOf(pid: Pid, modules: readonly Module[]): CatalogueOf {
 const isSame = (a: MoreSites, b: MoreSites): boolean => hasAll(a, b) && hasAll(b, a);
 
 /** The same without the sites that have to be asked for. */
-export const withoutMoved = ({ functions, traceable }: Catalogue): Catalogue => {
+export const withoutMoved = ({ functions, traceable, machine }: Catalogue): Catalogue => {
   const isOwn = (index: number): boolean => {
     const site = functions[index]?.site;
     return site?.displaced === undefined || site.isPatched === true;
   };
   return {
+    machine,
     functions: functions.filter((_, index) => isOwn(index)),
     traceable: traceable.filter((_, index) => isOwn(index)),
   };
@@ -220,7 +227,7 @@ export type FilterHashes = { readonly filter: FtraceHash; readonly notrace: Ftra
  */
 export function resolveFilter(
   doing: string,
-  { functions, traceable }: Catalogue,
+  { functions, traceable, machine }: Catalogue,
   { include, exclude }: SiteFilter,
 ): FilterHashes {
   const terms = parseTerms(doing, include);
@@ -237,7 +244,7 @@ export function resolveFilter(
       code: "no-sites",
       doing,
       why: "neither the program nor its libraries have patchable functions",
-      hint: howToGetSites,
+      hint: howToGetSites(machine),
     });
   }
   const names = functions.map(({ name, demangled }) => demangled ?? name);
@@ -287,8 +294,7 @@ export function toSiteTable(functions: readonly CataloguedFunction[], room = 0):
     table.at[index] = Number(at);
     table.size[index] = site.layout.windowSize;
     table.compiled.set(site.displaced ?? site.compiled, index * windowBytesMax);
-    const isSeveral = site.layout.compiledSizes.length > 1 || site.displaced !== undefined;
-    table.several[index] = isSeveral ? 1 : 0;
+    table.several[index] = site.layout.compiledSizes.length === 1 ? 0 : 1;
     table.moved[index] = site.displaced?.length ?? 0;
     table.entriesOnly[index] = site.entriesOnly === undefined ? 0 : 1;
     table.inside[index] = site.inside === undefined ? 0 : 1;

@@ -11,9 +11,10 @@ import { type ErrorCode, PatchbayError } from "../base/error.ts";
 import { crc32 } from "../elf/crc32.ts";
 import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.ts";
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
-import { readProgramCode } from "../patch/moved-window.ts";
 import { findPltSites } from "../patch/plt-sites.ts";
 import { findProbeSites } from "../patch/probe-sites.ts";
+import { readProgramCode } from "../patch/program-code.ts";
+import { prologueDialect } from "../patch/prologue-dialect.ts";
 import { findPrologueSites } from "../patch/prologue-sites.ts";
 import { findSites, type SiteList } from "../patch/site.ts";
 import { DebugInfo } from "../symbols/dwarf/debug-info.ts";
@@ -167,6 +168,8 @@ function findDebugFile(
   return undefined;
 }
 
+const noSites: SiteList = { sites: [], refused: [] };
+
 /** `read`, run at the first call; its result is kept. */
 function once<T>(read: () => T): () => T {
   let result: { readonly value: T } | undefined;
@@ -232,9 +235,10 @@ export function programFileOf(
   const lines = once(() => new SourceLines(info()));
   const sites = once(() => guardFormat(doing, () => findSites(elf, symbols())));
   const code = once(() => guardFormat(doing, () => readProgramCode(elf, symbols())));
-  const isMovable = elf.machine === "x86-64" && !elf.debugOnly;
-  const moved = (find: () => SiteList): (() => SiteList) =>
-    once(() => (isMovable ? guardFormat(doing, find) : { sites: [], refused: [] }));
+  const moved = (isMovable: boolean, find: () => SiteList): (() => SiteList) =>
+    once(() => (isMovable && !elf.debugOnly ? guardFormat(doing, find) : noSites));
+  const isX86 = elf.machine === "x86-64";
+  const hasPrologues = prologueDialect(elf.machine) !== undefined;
   return {
     path,
     elf,
@@ -242,9 +246,9 @@ export function programFileOf(
     debugPath: () => debug()?.path,
     symbols,
     sites,
-    prologues: moved(() => findPrologueSites(code(), sites().sites)),
-    libcalls: moved(() => findPltSites(elf)),
-    probes: moved(() => findProbeSites(code())),
+    prologues: moved(hasPrologues, () => findPrologueSites(code(), sites().sites)),
+    libcalls: moved(isX86, () => findPltSites(elf)),
+    probes: moved(isX86, () => findProbeSites(code())),
     sourceLine: (addr) => orUndefined(() => lines().find(addr)),
     producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
     inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),

@@ -215,6 +215,7 @@ export class Injection {
     const map = (start: bigint, bytes: number): void => this.#map(start, bytes);
     this.#gate = LoaderGate.install({ ...this.#parts, agent: this.#agent, map }, at);
     this.#writer.forget(new Uint32Array(0));
+    this.#states.leaveOut(this.#gate?.at ?? 0);
     return this.#gate === undefined ? undefined : this.#parts.arena.fd;
   }
 
@@ -239,9 +240,8 @@ export class Injection {
     for (const site of refused) this.#states.refused[site] = 1;
     const wanted = asked.filter((site) => this.#states.refused[site] === 0);
     for (const kind of new Set(workOf)) {
-      if (kind === 0) continue;
       const those = wanted.filter((site) => workOf[site] === kind && calls[site] === 0);
-      if (those.length > 0) this.#thunks.prepare(kind, those);
+      if (kind !== 0 && those.length > 0) this.#thunks.prepare(kind, those);
     }
     const called = this.#called;
     // A site that goes on calling has another literal, and that is all.

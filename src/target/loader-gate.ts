@@ -42,6 +42,8 @@ type Window = {
 export class LoaderGate {
   /** Where its code is. */
   readonly range: Range;
+  /** Address of the window that leads to it. */
+  readonly at: number;
   readonly #parts: Parts;
   readonly #window: Window;
   readonly #control: MappedFile;
@@ -51,6 +53,7 @@ export class LoaderGate {
   private constructor(parts: Parts, range: Range, window: Window) {
     this.#parts = parts;
     this.range = range;
+    this.at = window.at;
     this.#window = window;
     this.#control = new MappedFile(parts.arena.fd, 0, pageBytes);
   }

@@ -140,14 +140,14 @@ export class SiteStates {
 
   /** Notes that `sites` hold `windows`' bytes, each one instruction as far as it is executed. */
   settle(sites: Uint32Array, windows: Windows): void {
-    const { size, moved } = this.table;
+    const { size, moved, several } = this.table;
     sites.forEach((site, index) => {
       const from = index * windowBytesMax;
       const to = site * windowBytesMax;
       const count = size[site] ?? 0;
       for (let i = 0; i < count; i++) this.bytes[to + i] = windows.bytes[from + i] ?? 0;
       const isCompiled = (moved[site] ?? 0) > 0 && this.#isCompiled(site);
-      this.several[site] = isCompiled ? 1 : 0;
+      this.several[site] = isCompiled ? (several[site] ?? 0) : 0;
       this.touched[site] = 1;
     });
   }
@@ -155,6 +155,12 @@ export class SiteStates {
   #isCompiled(site: number): boolean {
     const compiled = slot(this.table.compiled, site);
     return slot(this.bytes, site).every((byte, i) => byte === compiled[i]);
+  }
+
+  /** The site at `at`, if there is one, has other uses: it is never changed, which is no fault. */
+  leaveOut(at: number): void {
+    const site = this.table.at.indexOf(at);
+    if (site >= 0) this.refused[site] = 1;
   }
 
   /** Nothing of ours stands at `sites` any more: their text is new, or gone. */

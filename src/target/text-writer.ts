@@ -185,11 +185,14 @@ export class TextWriter {
     }
   }
 
-  /** No protocol keeps a thread out of real instructions without keeping others waiting. */
+  /**
+   * No protocol keeps a thread out of several real instructions without keeping others waiting.
+   */
   #chooseProtocols(sites: Uint32Array, windows: Windows): Uint8Array {
     const several = new Uint8Array(sites.length);
     for (let i = 0; i < sites.length; i++) several[i] = this.#states.several[sites[i] ?? 0] ?? 0;
     const codes = this.#planner.choose(windows, several);
+    if (this.#process.backEnd.movesLive) return codes;
     for (let i = 0; i < sites.length; i++) if (windows.moved[i] !== 0) codes[i] = noProtocol;
     return codes;
   }
@@ -262,7 +265,8 @@ export class TextWriter {
   #writeJournal(changing: Uint32Array): void {
     const { table, touched } = this.#states;
     for (const site of changing) touched[site] = 1;
-    const leftOut = new Set(changing.filter((site) => table.moved[site] !== 0));
+    const { movesLive } = this.#process.backEnd;
+    const leftOut = new Set(changing.filter((site) => table.moved[site] !== 0 && !movesLive));
     this.#setJournal((site) => !leftOut.has(site));
   }
 
@@ -309,9 +313,10 @@ export class TextWriter {
     return this.#planner.plan(this.#states.compiled(touched), codes, this.#read);
   }
 
-  /** Whether the site is put back while everybody runs; prologues are while all are held. */
+  /** Whether the site is put back while everybody runs; most prologues are while all are held. */
   #hasWayBack(site: number): boolean {
-    return this.#states.table.moved[site] === 0 && this.#protocolBack[site] !== noProtocol;
+    const isLive = this.#states.table.moved[site] === 0 || this.#process.backEnd.movesLive;
+    return isLive && this.#protocolBack[site] !== noProtocol;
   }
 
   /** Puts the compiled bytes back while everybody runs, as far as that is possible. */

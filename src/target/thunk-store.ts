@@ -137,7 +137,8 @@ export class ThunkStore {
   /** Where the instruction at `pc`, in the window of `site`, was copied to. */
   findCopy(site: number, pc: bigint): bigint | undefined {
     const copy = this.#copies[site] ?? 0;
-    return copy === 0 ? undefined : findInCopy(this.#parts.sites, site, copy, pc);
+    const { process, sites } = this.#parts;
+    return copy === 0 ? undefined : findInCopy(process.backEnd, sites, site, copy, pc);
   }
 
   #of(work: number): Float64Array {
@@ -171,7 +172,7 @@ export class ThunkStore {
     map(start, bytes);
     this.ranges.push({ start, bytes: BigInt(bytes) });
     const copiesAt = start + BigInt(copiesOffset(code, count));
-    const copies = copyPrologues(table, sites, copiesAt);
+    const copies = copyPrologues(backEnd, table, sites, copiesAt);
     const body = Float64Array.from(sites, (site, index) => {
       const copy = copies.at[index] ?? 0;
       if (copy !== 0) this.#copies[site] = copy;

@@ -1,6 +1,7 @@
 /** The AArch64 back end: AAPCS64, Linux' system calls (include/uapi/asm-generic/unistd.h). */
 import { codeAddr } from "../../base/brand.ts";
 import { branch, breakpoint, nop } from "../../patch/aarch64-code.ts";
+import { moveFirst } from "../../patch/aarch64-moved-word.ts";
 import { aarch64LiveProtocols } from "../../patch/protocols/word-live.ts";
 import type { BackEnd } from "../back-end.ts";
 import { aarch64Frames, thunkFrames } from "../frame-description.ts";
@@ -37,10 +38,12 @@ export const aarch64: BackEnd = {
   thunkFrames: (start, size, delta) => thunkFrames(start, size, delta, undefined, aarch64Frames),
   syncCode: (program, start, end) => void program.syncCode(start, end),
   protocols: aarch64LiveProtocols,
-  chooseProtocol: ({ moved }) => (moved ? undefined : "word"),
-  fillJump: (at, _size, target, bytes, from) => {
-    bytes.set(nop(), from);
-    bytes.set(branch(target - (at + slot)), from + slot);
+  chooseProtocol: ({ moved }) => (moved ? "moved" : "word"),
+  moveWindow: moveFirst,
+  movesLive: true,
+  fillJump: (at, size, target, bytes, from) => {
+    if (size > slot) bytes.set(nop(), from);
+    bytes.set(branch(target - (at + size - slot)), from + size - slot);
   },
   fillIdle: (size, bytes, from) => {
     for (let i = 0; i < size; i += slot) bytes.set(nop(), from + i);

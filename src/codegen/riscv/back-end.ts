@@ -36,6 +36,7 @@ export const riscv64: BackEnd = {
   syncCode: (program, start, end) => void program.syncCode(start, end),
   protocols: riscvLiveProtocols,
   chooseProtocol: ({ moved }) => (moved ? undefined : "skip"),
+  movesLive: false,
   fillJump: (at, _size, target, bytes, from) => {
     bytes.set(jumpPair, from);
     setBranch(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), from, target - at);

@@ -1,5 +1,6 @@
 /** The x86-64 back end: System V ABI, Linux' system calls (entry/syscalls/syscall_64.tbl). */
 
+import { moveWindow } from "../../patch/moved-window.ts";
 import { chooseLiveProtocol, liveProtocols } from "../../patch/protocols/x86-64-live.ts";
 import { nopBytes } from "../../patch/x86-64-layouts.ts";
 import type { BackEnd } from "../back-end.ts";
@@ -85,6 +86,8 @@ export const x8664: BackEnd = {
   },
   protocols: liveProtocols,
   chooseProtocol: chooseLiveProtocol,
+  moveWindow,
+  movesLive: false,
   fillJump: (at, size, target, bytes, from) => {
     fillBranch(jumpOpcode, at, target, bytes, from);
     if (size > jumpBytes) bytes.set(nopBytes(size - jumpBytes), from + jumpBytes);

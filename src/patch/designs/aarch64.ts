@@ -31,6 +31,12 @@ const withJump =
   (site, targets) =>
     concat(nop(), branch(Number(ensure(targets.get(target), target) - site) - 4));
 
+/** `b target`. */
+const withBranch =
+  (target: string): Window =>
+  (site, targets) =>
+    branch(Number(ensure(targets.get(target), target) - site));
+
 const saveLink = (): Uint8Array => move(9, 30);
 const restoreLink = (): Uint8Array => move(30, 9);
 
@@ -127,6 +133,23 @@ export const arm64Jump: Design = {
   },
   ops: twoOps,
   scratch: [],
+};
+
+/**
+ * A function without a site: its first instruction, here one that Arm does not list as one that may
+ * change while it is executed, gives way to a jump to a thunk that goes on with a copy of it.
+ */
+export const arm64Moved: Design = {
+  ...arm64Jump,
+  id: "aarch64/prologue-jump",
+  summary: "any instruction <-> b: a function without a site",
+  windowSize: 4,
+  states: {
+    idle: { window: saveLink },
+    a: { window: withBranch("tramp a"), owns: ["tramp a"] },
+    b: { window: withBranch("tramp b"), owns: ["tramp b"] },
+  },
+  scratch: ["x9"],
 };
 
 /** `mov x9, x30; nop <-> bl; mov x30, x9` (Li Bin, 2016). */

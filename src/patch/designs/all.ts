@@ -5,6 +5,7 @@ export {
   arm64FourBranch,
   arm64FourNops,
   arm64Jump,
+  arm64Moved,
   arm64Three,
   arm64Two,
 } from "./aarch64.ts";

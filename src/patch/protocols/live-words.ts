@@ -1,8 +1,8 @@
 /** What the engine does on AArch64 and RISC-V (`word-live.ts`), checked on all their machines. */
-import { arm64Jump } from "../designs/aarch64.ts";
+import { arm64Jump, arm64Moved } from "../designs/aarch64.ts";
 import { rv64Jump } from "../designs/riscv-live.ts";
 import { type Check, checksFor, type Protocol } from "../protocol.ts";
-import { quiesceHarts, quiesceTasks, type Step } from "../steps.ts";
+import { quiesceHarts, quiesceTasks, type Step, stop } from "../steps.ts";
 import type { MachineName } from "../verdicts.ts";
 import { aarch64LiveProtocols, riscvLiveProtocols } from "./word-live.ts";
 
@@ -15,6 +15,19 @@ export const liveWord: Protocol = protocolOf(
   "word",
   "nop <-> b in one aligned word, with the writer's maintenance",
   aarch64LiveProtocols.word,
+);
+const { moved } = aarch64LiveProtocols;
+export const liveMoved: Protocol = protocolOf(
+  "moved",
+  "any instruction <-> b in one aligned word, with the writer's maintenance",
+  moved,
+);
+const isInner = (step: Step): step is Parameters<typeof stop>[number] =>
+  step.op !== "stop" && step.op !== "sync" && step.op !== "drain" && step.op !== "quiesce";
+export const liveMovedStopped: Protocol = protocolOf(
+  "moved-stopped",
+  "LIVE/moved with all threads stopped for it",
+  [stop(...moved.filter(isInner)), ...moved.filter(({ op }) => op === "sync")],
 );
 const { skip } = riscvLiveProtocols;
 export const liveSkipPair: Protocol = protocolOf(
@@ -33,6 +46,44 @@ const arms: readonly MachineName[] = [
 ];
 const riscvs: readonly MachineName[] = ["riscv-ziccif", "riscv-ziccid", "riscv-parcel"];
 
+const adversities = [
+  ["preemption", "modify", "free"],
+  ["nmi", "modify"],
+] as const;
+
+const movedChecks: readonly Check[] = [
+  ...checksFor(
+    {
+      protocol: liveMoved,
+      design: arm64Moved,
+      expected: "safe",
+      reason: "one aligned word is the old instruction or the new one where memory is what runs",
+    },
+    ["strong"],
+    adversities,
+  ),
+  ...checksFor(
+    {
+      protocol: liveMoved,
+      design: arm64Moved,
+      expected: "unpredictable",
+      reason: "a function's first instruction is not one that may change while it is executed",
+    },
+    arms,
+    [["preemption"]],
+  ),
+  ...checksFor(
+    {
+      protocol: liveMovedStopped,
+      design: arm64Moved,
+      expected: "safe",
+      reason: "nobody executes the word while it changes, and all are synchronised before they do",
+    },
+    ["strong", ...arms],
+    [["preemption", "modify", "free"]],
+  ),
+];
+
 export const wordChecks: readonly Check[] = [
   ...checksFor(
     {
@@ -47,6 +98,7 @@ export const wordChecks: readonly Check[] = [
       ["nmi", "modify"],
     ],
   ),
+  ...movedChecks,
   ...([0, 2, 6, 62] as const).flatMap((phase) =>
     checksFor(
       {

@@ -3,13 +3,18 @@
  * runs. The engine carries out these very lists; the checker runs them, too.
  *
  *     AArch64  word  nop; nop           ─►  nop; b thunk
+ *              moved stp x29, x30, ..   ─►  b thunk, which goes on with a copy of the stp
  *     RISC-V   skip  xx xx xx .. xx     ─►  c.j .+8; xx .. xx  ─►  c.j .+8; yy .. yy  ─►  yy .. yy
  *
  * NOP and B are among the instructions that may change while they are executed (Arm ARM B2.2.5), so
- * one aligned word is all there is to it. On RISC-V a window is two instructions, AUIPC and JALR: a
- * first parcel of two bytes that jumps over the rest comes first, those that stand inside are
- * waited for, and the rest changes while nobody is there. Two bytes are stored and fetched whole at
- * every alignment there is; that is why it needs the C extension.
+ * one aligned word is all there is to it. A function without a site begins with any instruction,
+ * which is replaced likewise. About that the manual promises nothing while others execute it; it is
+ * safe where code runs as it stands in memory, as under an emulator, and with all threads stopped.
+ *
+ * On RISC-V a window is two instructions, AUIPC and JALR: a first parcel of two bytes that jumps
+ * over the rest comes first, those that stand inside are waited for, and the rest changes while
+ * nobody is there. Two bytes are stored and fetched whole at every alignment there is; that is why
+ * it needs the C extension.
  */
 import {
   drain,
@@ -31,8 +36,14 @@ const rest = window(2, "rest");
 /** What a RISC-V writer does after a store to code: FENCE, FENCE.I. */
 const seen: readonly Step[] = [fullBarrier, localSync, membarrierSync];
 
-export const aarch64LiveProtocols: { readonly word: readonly Step[] } = {
+const first = window(0, 4);
+
+export const aarch64LiveProtocols: {
+  readonly word: readonly Step[];
+  readonly moved: readonly Step[];
+} = {
   word: [write(slot, toNew), ...maintain(slot), membarrierSync],
+  moved: [write(first, toNew), ...maintain(first), membarrierSync],
 };
 
 export const riscvLiveProtocols: { readonly skip: readonly Step[] } = {
