@@ -146,6 +146,28 @@ describe("a ring that overwrites", () => {
     expect(ring.take(() => 31n)).toBeUndefined();
   });
 
+  it("is read from a copy while its producer goes on", () => {
+    const producer = new Producer(8, Number.MAX_SAFE_INTEGER);
+    const ring = new RingConsumer(producer.bytes, { hasLong: false, overwrites: true });
+    const add = (from: number, to: number): void => {
+      for (let time = from; time <= to; time++) producer.add(entry(BigInt(time)));
+    };
+    add(1, 10);
+    ring.freeze(() => 10n);
+    add(11, 16);
+    const taken = ring.take(() => 99n);
+    expect(timesOf(taken)).toEqual([4, 5, 6, 7, 8, 9, 10]);
+    expect(taken).toMatchObject({ lost: 3, lossPlace: ringLoss.before, begin: 4n, end: 10n });
+    ring.release();
+    expect(ring.take(() => 99n)).toBeUndefined();
+    ring.thaw();
+    add(17, 18);
+    expect(timesOf(ring.take(() => 20n))).toEqual([12, 13, 14, 15, 16, 17, 18]);
+    ring.release();
+    ring.freeze(() => 20n);
+    expect(ring.take(() => 20n)).toBeUndefined();
+  });
+
   it("knows by its marks the times of events that are far apart", () => {
     const producer = new Producer(8, Number.MAX_SAFE_INTEGER);
     const ring = new RingConsumer(producer.bytes, { hasLong: false, overwrites: true });

@@ -5,7 +5,7 @@
  *
  * An event carries 38 bits of its time, the rest is known from when it was taken: a ring that drops
  * is taken from at least every 2^37 ticks (45 s at 3 GHz); one that overwrites is marked as often,
- * and taken from when recording has been paused.
+ * and taken from when recording has been paused, or from a copy of it.
  */
 import { assert } from "../base/assert.ts";
 import { blockSlots, eventTime, fillerSite, fullTime } from "./event.ts";
@@ -46,10 +46,17 @@ export type RingOptions = {
   readonly overwrites: boolean;
 };
 
+/** Where slots are read: in the ring itself, or in a copy of it. */
+type Slots = { readonly words: BigUint64Array; readonly bytes: Uint8Array };
+
+/** A copy of a ring whose producer goes on, with the moment at which it was made. */
+type Frozen = { readonly head: number; readonly time: bigint; jumped: boolean };
+
 export class RingConsumer {
   readonly #counters: BigUint64Array;
-  readonly #slots: BigUint64Array;
-  readonly #bytes: Uint8Array;
+  readonly #ring: Slots;
+  #slots: Slots;
+  #frozen: Frozen | undefined;
   readonly #options: RingOptions;
   /** Position (events since the ring was made) up to which everything was taken and given back. */
   #tail: number;
@@ -74,8 +81,11 @@ export class RingConsumer {
     assert(Number.isInteger(Math.log2(count)), "a ring has a power of two of slots");
     const at = ring.byteOffset;
     this.#counters = new BigUint64Array(ring.buffer, at, ringHeaderBytes / 8);
-    this.#slots = new BigUint64Array(ring.buffer, at + ringHeaderBytes, count);
-    this.#bytes = ring.subarray(ringHeaderBytes);
+    this.#ring = {
+      words: new BigUint64Array(ring.buffer, at + ringHeaderBytes, count),
+      bytes: ring.subarray(ringHeaderBytes),
+    };
+    this.#slots = this.#ring;
     this.#options = options;
     this.#tail = 0;
     this.#taken = 0;
@@ -85,8 +95,26 @@ export class RingConsumer {
   mark(now: () => bigint): void {
     const position = this.#counter(ringHeader.head);
     this.#marks.push({ position, time: now() });
-    const oldest = position - this.#slots.length;
+    const oldest = position - this.#slotCount;
     while ((this.#marks[0]?.position ?? position) <= oldest) this.#marks.shift();
+  }
+
+  /**
+   * From now on until `thaw`, what is taken is what the ring holds at this moment: a copy of what
+   * the producer has not overwritten meanwhile. For rings that overwrite.
+   */
+  freeze(now: () => bigint): void {
+    const head = this.#counter(ringHeader.head);
+    const bytes = this.#ring.bytes.slice();
+    const jumped = this.#skipOverwritten(this.#counter(ringHeader.head));
+    this.#slots = { bytes, words: new BigUint64Array(bytes.buffer) };
+    this.#frozen = { head: Math.max(head, this.#tail), time: now(), jumped };
+  }
+
+  /** Back to the ring itself. */
+  thaw(): void {
+    this.#slots = this.#ring;
+    this.#frozen = undefined;
   }
 
   /**
@@ -100,8 +128,13 @@ export class RingConsumer {
     const lostCalls = this.#counter(ringHeader.lostCalls);
     const lostEntries = this.#counter(ringHeader.lostEntries) + lostCalls;
     const lostExits = this.#counter(ringHeader.lostExits) + lostCalls;
-    const newest = { position: this.#counter(ringHeader.head), time: now() };
-    const jumped = this.#skipOverwritten(newest.position);
+    const frozen = this.#frozen;
+    const newest = {
+      position: frozen?.head ?? this.#counter(ringHeader.head),
+      time: frozen?.time ?? now(),
+    };
+    const jumped = frozen?.jumped ?? this.#skipOverwritten(newest.position);
+    if (frozen !== undefined) frozen.jumped = false;
     while ((this.#marks[0]?.position ?? newest.position) <= this.#tail) {
       if (this.#marks.shift() === undefined) break;
     }
@@ -109,7 +142,7 @@ export class RingConsumer {
     const count = head - this.#tail;
     const newLosses = lostEntries + lostExits - this.#lostEntries - this.#lostExits;
     if (count === 0 && newLosses === 0 && !jumped) return undefined;
-    const full = count === this.#slots.length;
+    const full = count === this.#slotCount;
     const newCalls = lostCalls - this.#lostCalls;
     const isWhole = newLosses > 0 && newLosses === 2 * newCalls;
     const placed = isWhole ? ringLoss.whole : this.#place(newLosses, full);
@@ -141,7 +174,7 @@ export class RingConsumer {
     Atomics.store(
       this.#counters,
       ringHeader.limit / 8,
-      BigInt(this.#tail) + BigInt(this.#slots.length),
+      BigInt(this.#tail) + BigInt(this.#slotCount),
     );
   }
 
@@ -152,7 +185,7 @@ export class RingConsumer {
   /** Where the producer has gone around: begins at the oldest event that is whole. */
   #skipOverwritten(head: number): boolean {
     // A producer that recording's pause has caught may still be writing slot `head`.
-    const oldest = head - this.#slots.length + (this.#options.overwrites ? 1 : 0);
+    const oldest = head - this.#slotCount + (this.#options.overwrites ? 1 : 0);
     if (oldest <= this.#tail) return false;
     const start = this.#options.hasLong ? Math.ceil(oldest / blockSlots) * blockSlots : oldest;
     this.#overwritten += start - this.#tail;
@@ -171,8 +204,12 @@ export class RingConsumer {
     return full ? ringLoss.after : ringLoss.before;
   }
 
+  get #slotCount(): number {
+    return this.#ring.words.length;
+  }
+
   #slot(position: number): bigint {
-    return this.#slots[position & (this.#slots.length - 1)] ?? 0n;
+    return this.#slots.words[position & (this.#slotCount - 1)] ?? 0n;
   }
 
   #timeAt(position: number, now: bigint): bigint {
@@ -204,12 +241,13 @@ export class RingConsumer {
   }
 
   #chunks(head: number): readonly Uint8Array[] {
-    const mask = this.#slots.length - 1;
+    const mask = this.#slotCount - 1;
+    const { bytes } = this.#slots;
     const count = head - this.#tail;
     if (count === 0) return [];
     const from = (this.#tail & mask) * eventBytes;
-    const first = this.#bytes.subarray(from, from + count * eventBytes);
+    const first = bytes.subarray(from, from + count * eventBytes);
     const rest = count * eventBytes - first.length;
-    return rest === 0 ? [first] : [first, this.#bytes.subarray(0, rest)];
+    return rest === 0 ? [first] : [first, bytes.subarray(0, rest)];
   }
 }
