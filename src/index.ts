@@ -4,6 +4,7 @@
 
 export { type ErrorCode, type ErrorDetails, PatchbayError } from "./base/error.ts";
 export { type Dispatch, type DispatchForm, dispatchForms } from "./ftrace/dispatch.ts";
+export { stackDepthDefault, stackDepthMax } from "./ftrace/ops.ts";
 export {
   type FunctionValues,
   parseValueRequest,
@@ -227,5 +228,6 @@ export { type CallEnd, type CallVisitor, callEnd, type LongPayload } from "./tra
 export type { TraceClock } from "./trace/clock.ts";
 export type { FunctionTable, TracedFunction } from "./trace/functions.ts";
 export type { Session as TraceSession, SessionEnd, SessionStart } from "./trace/session.ts";
+export type { NameStack, StackFrame } from "./trace/stack-frames.ts";
 export type { ByteSource, Trace, TraceStream } from "./trace/trace.ts";
 export { type ReadOptions, TraceReader, type TraceThread } from "./trace/trace-reader.ts";

@@ -1,12 +1,13 @@
 /** The options that choose among calls and ask for their values. */
 import { type Command, InvalidArgumentError } from "commander";
-import { type CallOptions, parseDurationNs } from "../index.ts";
+import { type CallOptions, parseDurationNs, stackDepthDefault, stackDepthMax } from "../index.ts";
 import { collect } from "./trace-options.ts";
 
 export type CallFlags = {
   readonly args?: readonly string[];
   readonly retval?: readonly string[];
   readonly autoArgs?: boolean;
+  readonly stack?: number | true;
   readonly if?: string;
   readonly min?: number;
   readonly sample?: number;
@@ -31,12 +32,23 @@ function collectTid(text: string, before: readonly number[] | undefined): readon
   return [...(before ?? []), Number(text)];
 }
 
+function depth(text: string): number {
+  const calls = /^\d+$/.test(text) ? Number(text) : 0;
+  if (calls >= 1 && calls <= stackDepthMax) return calls;
+  throw new InvalidArgumentError(`a depth is a number from 1 to ${stackDepthMax}.`);
+}
+
 /** Adds them to a verb. */
 export const addCallOptions = (command: Command): Command =>
   command
     .option("-A, --args <spec>", "values of calls: 'open*@arg1/s,arg2/x' (repeatable)", collect)
     .option("-R, --retval <spec>", "results of calls: 'open*@ret/d' (repeatable)", collect)
     .option("--auto-args", "values of calls that debug information knows of, by name")
+    .option(
+      "--stack [depth]",
+      "with each call, the calls around it that return addresses tell",
+      depth,
+    )
     .option("--if <condition>", "calls of which this holds: 'arg2 > 4096 && ret < 0'")
     .option("--min <time>", "calls that take so long, and who called them: 10us, 1ms", parseMin)
     .option("--sample <n>", "one call in so many, on average", parseSample)
@@ -45,7 +57,7 @@ export const addCallOptions = (command: Command): Command =>
 
 /** Those of a verb's parsed options. */
 export function callOptions(flags: CallFlags): CallOptions {
-  const { args = [], retval = [], autoArgs, min, sample, tid, threadName } = flags;
+  const { args = [], retval = [], autoArgs, stack, min, sample, tid, threadName } = flags;
   const values = [...args, ...retval.map((spec) => (spec.includes("@") ? spec : `${spec}@ret`))];
   const threads = {
     ...(tid === undefined ? {} : { tids: tid }),
@@ -54,6 +66,7 @@ export function callOptions(flags: CallFlags): CallOptions {
   return {
     ...(values.length === 0 ? {} : { values }),
     ...(autoArgs === undefined ? {} : { autoArgs }),
+    ...(stack === undefined ? {} : { stack: stack === true ? stackDepthDefault : stack }),
     ...(flags.if === undefined ? {} : { when: flags.if }),
     ...(min === undefined ? {} : { minNs: min }),
     ...(sample === undefined ? {} : { sample }),

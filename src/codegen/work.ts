@@ -3,7 +3,7 @@
  * sites whose ops want the same share a thunk template and routines, whoever asked for it first.
  */
 import { assert } from "../base/assert.ts";
-import type { RecordDetails } from "../ftrace/ops.ts";
+import type { RecordDetails, StackWish } from "../ftrace/ops.ts";
 import { type ValueSpec, valuesMax } from "../ftrace/value-spec.ts";
 
 /** An event of each call that the details want. */
@@ -22,7 +22,7 @@ export type Action =
   | {
       readonly kind: "trigger";
       readonly instance: number;
-      readonly does: "traceon" | "traceoff";
+      readonly does: "traceon" | "traceoff" | "snapshot";
       /** Its number among the recording's triggers. */
       readonly word: number;
       /** What its events carry instead of a site's id. */
@@ -81,7 +81,7 @@ export function makeWork(actions: readonly Action[]): Work {
     .map(([, action]) => action);
 }
 
-/** Records of one instance that differ in values and exits alone are one, with all of them. */
+/** Records of one instance that differ in what they bring along alone are one, with all of it. */
 function mergeRecords(actions: readonly Action[]): readonly Action[] {
   const records = new Map<string, RecordAction>();
   const others: Action[] = [];
@@ -90,7 +90,7 @@ function mergeRecords(actions: readonly Action[]): readonly Action[] {
       others.push(action);
       continue;
     }
-    const { values: _, exits: _exits, ...rest } = action;
+    const { values: _, exits: _exits, stack: _stack, ...rest } = action;
     const key = actionKey({ ...rest, exits: true });
     const before = records.get(key);
     records.set(key, before === undefined ? action : bothRecords(before, action));
@@ -100,15 +100,24 @@ function mergeRecords(actions: readonly Action[]): readonly Action[] {
 
 function bothRecords(a: RecordAction, b: RecordAction): RecordAction {
   const exits = a.exits || b.exits;
+  const stack = bothStacks(a.stack, b.stack);
+  const both = { ...a, exits, ...(stack === undefined ? {} : { stack }) };
   if (a.values === undefined || b.values === undefined) {
     const values = a.values ?? b.values;
-    return { ...a, exits, ...(values === undefined ? {} : { values }) };
+    return { ...both, ...(values === undefined ? {} : { values }) };
   }
   const unique = (specs: readonly ValueSpec[]): readonly ValueSpec[] =>
     [...new Map(specs.map((spec) => [JSON.stringify(spec), spec])).values()].slice(0, valuesMax);
   const entry = unique([...a.values.entry, ...b.values.entry]);
   const exit = unique([...a.values.exit, ...b.values.exit]);
-  return { ...a, exits, values: { entry, exit } };
+  return { ...both, values: { entry, exit } };
+}
+
+/** The one that is recorded always, or the deeper one. */
+function bothStacks(a?: StackWish, b?: StackWish): StackWish | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  if ((a.word === undefined) !== (b.word === undefined)) return a.word === undefined ? a : b;
+  return a.depth >= b.depth ? a : b;
 }
 
 /** Equal for equal works. */

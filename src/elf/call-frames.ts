@@ -66,6 +66,28 @@ export class CallFrames {
     return this.#find(addr) !== undefined;
   }
 
+  /**
+   * Whether rbp points to the frame of the code at `addr`, so that the caller's rbp and the return
+   * address are there; undefined where nothing says so: no description covers it.
+   */
+  keepsFramePointer(addr: number): boolean | undefined {
+    const frames = this.#frames;
+    const entry = this.#find(addr);
+    if (frames === undefined || entry === undefined) return undefined;
+    try {
+      const cfa = runTo(frames, entry, readCommon(frames, entry.cie), addr)?.cfa;
+      return cfa?.kind === "register" && cfa.register === frameRegister.rbp && cfa.offset === 16;
+    } catch (error) {
+      if (error instanceof RangeError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Whether the file has any descriptions. */
+  get isEmpty(): boolean {
+    return this.#frames === undefined;
+  }
+
   /** The description of the code at `addr`: by the linker's index, or by reading all of them. */
   #find(addr: number): Entry | undefined {
     const frames = this.#frames;

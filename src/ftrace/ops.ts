@@ -8,10 +8,24 @@ import { emptyHash, type FtraceHash, wants } from "./hash.ts";
 import type { Wish } from "./record.ts";
 import type { FunctionValues } from "./value-spec.ts";
 
+/** How much of its stack an entry brings along. */
+export type StackWish = {
+  /** Return addresses at the most. */
+  readonly depth: number;
+  /** The number of the trigger that counts how often; without it, always. */
+  readonly word?: number;
+};
+
+/** Return addresses of a stack: at the most, and where nobody says. */
+export const stackDepthMax = 64;
+export const stackDepthDefault = 32;
+
 /** Of which calls there are events, and what they bring along. */
 export type RecordDetails = {
   /** Values that the events bring along. */
   readonly values?: FunctionValues;
+  /** The return addresses of the calls around it. */
+  readonly stack?: StackWish;
   /** Calls that are recorded; all without it. */
   readonly when?: Condition;
   /** One call in so many, on average. */
@@ -29,7 +43,7 @@ export type Handler =
   /** The user's recording is switched. */
   | {
       readonly kind: "trigger";
-      readonly does: "traceon" | "traceoff";
+      readonly does: "traceon" | "traceoff" | "snapshot";
       /** Its number among the triggers of the recording, where it counts how often it acts. */
       readonly word: number;
       /** The site's id that marks the place in the trace. */

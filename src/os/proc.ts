@@ -141,6 +141,10 @@ export const readStatus = (pid: Pid): ReadonlyMap<string, string> =>
     return fields;
   });
 
+/** The number by which a process knows itself: that of the innermost namespace of process ids. */
+export const innerPid = (pid: Pid): number =>
+  Number(/(\d+)$/.exec(readStatus(pid).get("NSpid") ?? "")?.[1] ?? pid);
+
 export type ProcessStat = {
   /** R, S, D, T, t, Z or X. */
   readonly state: string;

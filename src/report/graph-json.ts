@@ -1,4 +1,5 @@
 /** Lines of a graph for programs: one JSON object each. Part of the `--json` contract. */
+import { hex } from "../base/brand.ts";
 import { type CallEnd, callEnd } from "../trace/call-stack.ts";
 import type { Trace } from "../trace/trace.ts";
 import { namedArguments, typedResults } from "./call-values.ts";
@@ -13,6 +14,14 @@ export const endNames: Readonly<Record<CallEnd, string>> = {
   [callEnd.lost]: "lost",
   [callEnd.open]: "open",
 };
+
+/** A stack, innermost first, as far as it is certain; null for what is not known. */
+const jsonStack = ({ nameStack }: Trace, addresses: readonly bigint[]): readonly unknown[] =>
+  nameStack(addresses).map(({ name, module, address }) => ({
+    function: name ?? null,
+    module: module ?? null,
+    address: hex(address),
+  }));
 
 export class JsonGraph {
   readonly #trace: Trace;
@@ -80,6 +89,7 @@ export class JsonGraph {
       level: call.level,
       startNs: call.start * this.#ns,
       arguments: named?.map(([, value]) => value),
+      stack: call.stack && jsonStack(this.#trace, call.stack),
       parameters: named?.some(([name]) => name !== undefined)
         ? named.map(([name]) => name ?? null)
         : undefined,

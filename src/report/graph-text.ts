@@ -1,5 +1,6 @@
 /** Lines of a graph for people: duration, thread, and the calls indented. */
 import { callEnd } from "../trace/call-stack.ts";
+import { frameName } from "../trace/stack-frames.ts";
 import type { Trace } from "../trace/trace.ts";
 import { traceThreads } from "../trace/trace-reader.ts";
 import { formatArguments, formatResults } from "./call-values.ts";
@@ -62,17 +63,27 @@ export class TextGraph {
       isFirst = false;
       this.#line(duration, time, threadOf().tid, level, text);
     };
+    const called = ({ stack, start, level }: GraphCall): void => {
+      if (stack !== undefined) line("", start, level, this.#dim(`/* ${this.#stack(stack)} */`));
+    };
     const end = (ending: GraphEnd, start: number): string => this.#duration(ending, start);
     return {
-      open: (call) => line("", call.start, call.level, `${this.#call(call)} {`),
+      open: (call) => {
+        called(call);
+        line("", call.start, call.level, `${this.#call(call)} {`);
+      },
       close: (call, ending) =>
         line(end(ending, call.start), ending.end, call.level, `}${this.#closing(call, ending)}`),
       leaf: (call, ending) => {
+        called(call);
         const result = this.#result(call.site, ending);
         const text = `${this.#call(call)}${result};${this.#remark(ending)}`;
         line(end(ending, call.start), call.start, call.level, text);
       },
-      point: (call) => line("", call.start, call.level, `${this.#call(call)};`),
+      point: (call) => {
+        called(call);
+        line("", call.start, call.level, `${this.#call(call)};`);
+      },
       orphan: (site, time) => {
         const remark = this.#dim(`/* ${this.#name(site)}: it began outside of the trace */`);
         line("", time, 0, `} ${remark}`);
@@ -95,6 +106,13 @@ export class TextGraph {
   #call(call: GraphCall): string {
     const values = formatArguments(this.#trace.functions, call.site, call.values ?? []);
     return `${this.#options.paint("name", this.#name(call.site))}(${values})`;
+  }
+
+  /** `from` the innermost outwards. */
+  #stack(addresses: readonly bigint[]): string {
+    const frames = this.#trace.nameStack(addresses);
+    const rest = frames.length < addresses.length || frames.length === 0 ? ["..."] : [];
+    return `from ${[...frames.map(frameName), ...rest].join(" < ")}`;
   }
 
   #closing(call: GraphCall, ending: GraphEnd): string {

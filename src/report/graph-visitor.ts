@@ -4,7 +4,7 @@
  * for longer than it must, and a call without inner ones takes one line.
  */
 import type { CallEnd, CallVisitor, LongPayload } from "../trace/call-stack.ts";
-import { formatValues } from "../trace/values.ts";
+import { formatValues, stackOf } from "../trace/values.ts";
 
 /** What a graph shows; times in ticks since the trace's origin. */
 export type GraphFilter = {
@@ -28,6 +28,8 @@ export type GraphCall = {
   readonly level: number;
   /** What it was called with, where that was recorded. */
   readonly values: readonly string[] | undefined;
+  /** Return addresses of the calls around it, innermost first, where they were recorded. */
+  readonly stack: readonly bigint[] | undefined;
 };
 
 /** How a call ended; times in ticks. */
@@ -67,6 +69,7 @@ export class GraphVisitor implements CallVisitor {
   readonly #sink: GraphSink;
   readonly #frames: Frame[] = [];
   #values: readonly string[] | undefined;
+  #stack: readonly bigint[] | undefined;
 
   constructor(filter: GraphFilter, sink: GraphSink) {
     this.#filter = filter;
@@ -124,6 +127,7 @@ export class GraphVisitor implements CallVisitor {
 
   values(payload: LongPayload): void {
     this.#values = formatValues(payload);
+    this.#stack = stackOf(payload);
   }
 
   /** Nothing more comes: writes the calls that are open and wait for their first inner call. */
@@ -144,8 +148,22 @@ export class GraphVisitor implements CallVisitor {
     const isExcluded = parent?.isExcluded === true || exclude(site);
     const level = parent === undefined ? 0 : parent.level + (parent.isInside ? 1 : 0);
     const isShown = isInside && !isExcluded && level < depthMax;
-    const values = this.#takeValues();
-    return { site, start, level, values, isInside, isExcluded, isShown, isWritten: !isShown };
+    const stack = this.#stack;
+    this.#stack = undefined;
+    // A stack brings no arguments of its own.
+    const taken = this.#takeValues();
+    const values = taken?.length === 0 && stack !== undefined ? undefined : taken;
+    return {
+      site,
+      start,
+      level,
+      values,
+      stack,
+      isInside,
+      isExcluded,
+      isShown,
+      isWritten: !isShown,
+    };
   }
 
   /** Writes the open calls that are to be shown and are not written yet, outermost first. */

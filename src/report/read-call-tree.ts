@@ -9,6 +9,8 @@ import { summarize, type TraceSummary } from "./summary.ts";
 export type TreeOptions = Selection & {
   /** A tree for each thread below the root, instead of one of all threads together. */
   readonly perThread?: boolean | undefined;
+  /** Stacks that were recorded, in place of calls as they lie in each other; folded alone. */
+  readonly stacks?: boolean | undefined;
 };
 
 export type TraceTree = {

@@ -61,6 +61,8 @@ export const control = {
   loaderArmed: 176,
   /** u32: 1 while a recording that has triggers is switched off; written by the target, too. */
   tracingOff: 180,
+  /** u32: times that a trigger has asked for the rings to be written out; by the target. */
+  snapshotsWanted: 188,
   /** u32: 1 where forked children record, too; they share the arena. */
   followForks: 184,
   /**

@@ -32,7 +32,7 @@ export type LongBase = (typeof longBase)[keyof typeof longBase];
 export const longForm = {
   /** Arguments of an entry, results of an exit; typed by `types`. */
   values: 0,
-  /** Return addresses, innermost first, one slot each; `types` is 0. */
+  /** A slot with a number, so many return addresses, innermost first; then as `values`. */
   stack: 1,
 } as const;
 export type LongForm = (typeof longForm)[keyof typeof longForm];

@@ -155,6 +155,20 @@ async function setOn(context: Context, on: boolean): Promise<Answer> {
   return done(`${on ? "on" : "off"}: ${names.join(", ") || "nothing is traced"}`, names);
 }
 
+async function snapshot(context: Context): Promise<Answer> {
+  const { name, work } = userOf(context, "take a snapshot");
+  if (work.kind !== "record")
+    throw badUsage("take a snapshot", `${name} counts: \`stat\` shows it`);
+  const totals = await work.recording.snapshot();
+  const { directory } = work.recording;
+  const events = formatCount(totals.events);
+  return done(`${name}: ${events} events written into ${directory}`, {
+    name,
+    directory,
+    ...totals,
+  });
+}
+
 /** A line as ftrace's enabled_functions has it, with how the ops are reached. */
 const enabledLine = ({ name, count, flags, ops, dispatch }: EnabledFunction): string =>
   `${`${name} (${count})`.padEnd(40)} ${flags.padEnd(9)}  ${dispatch.form}: ${ops.join(" ")}`;
@@ -264,6 +278,11 @@ const verbs: Readonly<Record<string, Verb>> = {
   },
   on: { usage: "on [NAME]", does: "switches on what was off", run: (one) => setOn(one, true) },
   off: { usage: "off [NAME]", does: "switches off, and keeps it", run: (one) => setOn(one, false) },
+  snapshot: {
+    usage: "snapshot [NAME]",
+    does: "writes what a flight recorder holds into its trace, and goes on",
+    run: snapshot,
+  },
   ops: { usage: "ops", does: "what is recorded and counted", run: listOps },
   enabled: { usage: "enabled", does: "functions that are on, with their ops", run: enabled },
   functions: { usage: "functions [FILTER...]", does: "functions there are", run: functions },

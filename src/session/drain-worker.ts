@@ -23,6 +23,8 @@ export type DrainHandlers = {
   open(): void;
   addFunctions(functions: readonly TracedFunction[]): void;
   totals(): DrainTotals;
+  /** Writes what the rings hold, also of those that overwrite; the totals after that. */
+  snapshot(): DrainTotals;
   /** Whether a forked child is there that would record. */
   isFollowing(): boolean;
   /** Why draining had to stop, if it had to; `null` while all is well. */
@@ -66,6 +68,11 @@ const handlers: DrainHandlers = {
   },
   addFunctions: (functions) => getDrain().addFunctions(functions),
   totals: () => getDrain().totals,
+  snapshot: () => {
+    guarded(() => getDrain().snapshot());
+    if (failure !== undefined) throw failure;
+    return getDrain().totals;
+  },
   isFollowing: () => getDrain().isFollowing,
   failure: () => failure?.toJSON() ?? null,
   settle: () => {
@@ -95,7 +102,10 @@ for (;;) {
       sleepMs = hurry ? sleepMsMin : Math.min(sleepMsMax, sleepMs * 2);
     });
     if (!settled && performance.now() - lastReap > (drain.isCrowded ? reapMsCrowded : reapMs)) {
-      guarded(() => drain.reapThreads());
+      guarded(() => {
+        drain.reapThreads();
+        drain.lookForCode();
+      });
       lastReap = performance.now();
     }
   }

@@ -3,8 +3,9 @@
  * the ring's own memory behind a head; no event is looked at here, but for the first and the last
  * of a packet, whose times the head states.
  *
- * Rings that overwrite (`--flight-recorder`) are read once, at the end; until then only their
- * positions are marked now and then, because an event carries no more than 38 bits of its time.
+ * Rings that overwrite (`--flight-recorder`) are read at the end, and from a copy when somebody
+ * asks for what they hold; otherwise only their positions are marked now and then, because an event
+ * carries no more than 38 bits of its time.
  */
 import { fstatSync } from "node:fs";
 import { type Pid, type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
@@ -25,6 +26,7 @@ import { forgetThread } from "../target/thread-table.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { SessionEnd, SessionStart } from "../trace/session.ts";
 import { coarseWords } from "./coarse-clock.ts";
+import { CodeWatch } from "./code-watch.ts";
 import { createTraceDirectory, type ThreadStream, type TraceDirectory } from "./trace-directory.ts";
 
 export type DrainStart = {
@@ -36,6 +38,8 @@ export type DrainStart = {
   readonly clock: ClockName | "coarse";
   /** Events can bring values. */
   readonly hasLong: boolean;
+  /** They can bring stacks. */
+  readonly hasStacks: boolean;
   /** Address of the thread table in the target. */
   readonly table: bigint;
   readonly path: string;
@@ -81,6 +85,8 @@ const noLosses: Losses = { all: 0, entries: 0, exits: 0 };
 /** A u64 of a mapped page, as a number; counts stay below 2^53. */
 const loadU64 = (buffer: ArrayBuffer, offset: number): number =>
   Number(Atomics.load(new BigUint64Array(buffer, offset, 1), 0));
+const loadU32 = (buffer: ArrayBuffer, offset: number): number =>
+  Atomics.load(new Uint32Array(buffer, offset, 1), 0);
 const tidOf = (words: Uint32Array): number => Atomics.load(words, ringHeader.tid / 4);
 /** The forked child that a ring's thread belongs to; 0 for the target itself. */
 const childOf = (words: Uint32Array): number => Atomics.load(words, ringHeader.process / 4);
@@ -98,6 +104,9 @@ export class Drain {
   readonly #memory: ProcessMemory;
   /** Forked children that were there at the last look. */
   #children: readonly Pid[] = [];
+  readonly #code: CodeWatch | undefined;
+  /** Snapshots that triggers had asked for at the last look. */
+  #snapshots = 0;
   #events = 0;
   /** Events that rings lost under owners that have ended. */
   #lostBefore = 0;
@@ -110,6 +119,14 @@ export class Drain {
     this.#control = new MappedFile(start.arenaFd, 0, pageBytes);
     const words = coarseWords(this.#control);
     this.#now = start.clock === "coarse" ? () => Atomics.load(words, 0) : clockNow(start.clock);
+    this.#code = start.hasStacks ? new CodeWatch(toPid(start.pid)) : undefined;
+    this.lookForCode();
+  }
+
+  /** Notes code that has come to the process, where stacks are recorded. */
+  lookForCode(): void {
+    const came = this.#code?.look() ?? [];
+    if (came.length > 0) this.#trace.addCode(came);
   }
 
   get totals(): DrainTotals {
@@ -137,6 +154,9 @@ export class Drain {
     const now = performance.now();
     const { overwrite, shape } = this.#start;
     this.#findRings();
+    const wanted = loadU32(this.#control.buffer, control.snapshotsWanted);
+    if (wanted !== this.#snapshots) this.snapshot();
+    this.#snapshots = wanted;
     let hurry = false;
     for (const ring of this.#rings) {
       if (!this.#adopt(ring)) continue;
@@ -248,6 +268,17 @@ export class Drain {
     return owned > this.#start.shape.ringCount / 2;
   }
 
+  /** Writes what the rings hold at this moment; recording goes on. */
+  snapshot(): void {
+    this.#findRings();
+    for (const ring of this.#rings) {
+      if (!this.#adopt(ring)) continue;
+      if (this.#start.overwrite) ring.consumer.freeze(this.#now);
+      this.#drainRing(ring);
+      ring.consumer.thaw();
+    }
+  }
+
   /** Gives the rings of threads that have ended back, once they are empty. */
   reapThreads(): void {
     if (this.#start.overwrite) return;
@@ -283,6 +314,9 @@ export class Drain {
     this.#findRings();
     for (const ring of this.#rings) if (this.#adopt(ring)) this.#drainRing(ring);
     const { entries, exits } = this.#ringless();
+    this.lookForCode();
+    const made = this.#code?.perfMap();
+    if (made !== undefined) this.#trace.keepPerfMap(made);
     this.#trace.finish({ ...end, ringlessEntries: entries, ringlessExits: exits });
   }
 
@@ -292,5 +326,6 @@ export class Drain {
     this.#next?.[Symbol.dispose]();
     this.#control[Symbol.dispose]();
     this.#memory[Symbol.dispose]();
+    this.#code?.[Symbol.dispose]();
   }
 }

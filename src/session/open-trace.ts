@@ -13,6 +13,7 @@ import { PatchbayError } from "../base/error.ts";
 import { functionTable, parseFunctions } from "../trace/functions.ts";
 import { parseSession, type Session } from "../trace/session.ts";
 import type { ByteSource, Trace } from "../trace/trace.ts";
+import { stackNames } from "./stack-names.ts";
 import { traceFiles, withFiles } from "./trace-files.ts";
 
 /**
@@ -32,6 +33,7 @@ export function openTrace(path: string): Trace {
         name,
         open: () => fileSource(join(path, name)),
       })),
+      nameStack: stackNames(path, session.modules),
     };
   });
 }

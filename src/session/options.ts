@@ -47,10 +47,10 @@ export type ObserveOptions = MoreSites &
   };
 
 /** Of each thread's ring, in bytes. */
-export const ringBytesDefault: number = 4 << 20;
+const ringBytesDefault: number = 4 << 20;
 /** Words of frames for statistics: `codegen/x86-64/statistics.ts`. */
 export const statisticsWords = 2;
-export const threadsDefault = 1024;
+const threadsDefault = 1024;
 /** Nothing is recorded: the smallest ring that there can be. */
 export const noRings: SeatRequest["rings"] = { ringCount: 1, slotCount: pageBytes / eventBytes };
 /** The seat for what was asked. */
@@ -67,4 +67,30 @@ export const requestOf = (
   more: { prologues, libcalls, probes },
   ...(vendorRules === undefined ? {} : { vendorRules }),
   ...(dispatch === undefined ? {} : { dispatch }),
+});
+
+/**
+ * The seat of a recording.
+ * @param frameWords words of frames that it needs.
+ * @param coarse whether its events have the coarse clock's time.
+ */
+export const recordRequestOf = (
+  name: string,
+  options: RecordOptions,
+  frameWords: number,
+  coarse: boolean,
+): SeatRequest => ({
+  ...requestOf(
+    name,
+    {
+      ringCount: options.threadsMax ?? threadsDefault,
+      slotCount: (options.ringBytes ?? ringBytesDefault) / eventBytes,
+    },
+    options,
+  ),
+  overwrite: options.flightRecorder ?? false,
+  followForks: options.followForks ?? false,
+  frameWords,
+  threadFilter: options.threads !== undefined,
+  coarse,
 });

@@ -9,7 +9,7 @@ import {
   parseCondition,
   usesArguments,
 } from "../ftrace/condition.ts";
-import type { Handler, RecordDetails } from "../ftrace/ops.ts";
+import { type Handler, type RecordDetails, stackDepthMax } from "../ftrace/ops.ts";
 import {
   parseValueRequest,
   pointAt,
@@ -27,6 +27,8 @@ export type CallOptions = {
   readonly values?: readonly (string | ValueRequest)[];
   /** Record what debug information knows of: parameters and results, with their names. */
   readonly autoArgs?: boolean;
+  /** Record the return addresses of so many calls around each, as far as they can be found. */
+  readonly stack?: number;
   /** Calls to record: `arg2 > 4096 && ret < 0`; see `ftrace/condition.ts`. */
   readonly when?: string;
   /** Calls that take at least so long, in ns, and those within which such a call is made. */
@@ -51,30 +53,39 @@ const sampleMax = 2 ** 30;
 /**
  * What `options` ask for; fails in one line where they make no sense.
  * @param known values that are recorded besides.
+ * @param hasStacks stacks of some functions are recorded besides.
  */
-export function planCalls(options: CallOptions, known: readonly ValueRequest[] = []): CallPlan {
-  const { minNs, sample, threads } = options;
+export function planCalls(
+  options: CallOptions,
+  known: readonly ValueRequest[] = [],
+  hasStacks = false,
+): CallPlan {
+  const { minNs, sample, threads, stack } = options;
   const min: Condition | undefined =
     minNs === undefined ? undefined : { kind: "duration", how: ">=", ns: minNs };
   const when = bothOf(parseWhen(options.when), min);
-  if (sample !== undefined && !(Number.isInteger(sample) && sample >= 1 && sample <= sampleMax)) {
-    throw new PatchbayError({
-      code: "bad-usage",
-      doing: "record one call in so many",
-      why: `${sample} is no number of calls`,
-    });
-  }
-  const details: RecordDetails = {
+  checkNumber("record one call in so many", "calls", sample, sampleMax);
+  checkNumber("record stacks", `calls, from 1 to ${stackDepthMax}`, stack, stackDepthMax);
+  const tests: RecordDetails = {
     ...(when === undefined ? {} : { when }),
     ...(sample === undefined || sample === 1 ? {} : { sample }),
     ...(threads === undefined ? {} : { threads: true }),
   };
+  const details = { ...tests, ...(stack === undefined ? {} : { stack: { depth: stack } }) };
   const values = [...(options.values ?? []), ...known].map((one) =>
     typeof one === "string" ? parseValues(one) : one,
   );
   const isHeld = when !== undefined && needsExit(when);
-  const isTested = Object.keys(details).length > 0;
-  return { details, values, frameWords: isHeld ? heldWords(values) : isTested ? 1 : 0 };
+  const isTested = Object.keys(tests).length > 0;
+  const stackWords = stack === undefined && !hasStacks ? 0 : 1;
+  const frameWords = isHeld ? heldWords(values) + stackWords : isTested ? 1 : 0;
+  return { details, values, frameWords };
+}
+
+function checkNumber(doing: string, what: string, value: number | undefined, max: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= max)) return;
+  const why = `${value} is no number of ${what}`;
+  throw new PatchbayError({ code: "bad-usage", doing, why });
 }
 
 /** Registers the recording's ops: one for all functions, and one for each request for values. */
@@ -129,16 +140,16 @@ export const hasTexts = (values: readonly ValueRequest[]): boolean =>
   );
 
 /**
- * Texts are read by a system call (process_vm_readv), so that a bad pointer does no harm. A filter
- * of system calls could end the process for it.
+ * Texts are read by a system call (process_vm_readv), so that a bad pointer does no harm, and so
+ * are pages of stacks. A filter of system calls could end the process for it.
  */
-export function refuseTexts(pid: Pid): void {
+export function refuseReading(pid: Pid, what: "texts" | "stacks"): void {
   if (!filtersSyscalls(pid)) return;
   throw new PatchbayError({
     code: "unsupported",
-    doing: `record texts in process ${pid}`,
-    why: "it filters its system calls (seccomp), and reading texts safely takes one",
-    hint: "record them as pointers: arg1/p",
+    doing: `record ${what} in process ${pid}`,
+    why: `it filters its system calls (seccomp), and reading ${what} safely takes one`,
+    ...(what === "texts" ? { hint: "record them as pointers: arg1/p" } : {}),
   });
 }
 

@@ -172,6 +172,14 @@ export class Recording {
     return { ...totals, functions: (await this.#seat.state()).functions };
   }
 
+  /**
+   * Writes what the rings hold at this moment into the trace, and goes on: with `flightRecorder`,
+   * the latest events, which otherwise stay in memory until the end. Totals after that.
+   */
+  async snapshot(): Promise<DrainTotals> {
+    return this.#parts.drain.call("snapshot");
+  }
+
   /** Whether it has ended or is about to: who was to be told of a failure has been told. */
   get isEnding(): boolean {
     return this.#lifetime.isEnding;

@@ -8,12 +8,10 @@
 import { type Pid, pid as toPid } from "../base/brand.ts";
 import type { Machine } from "../elf/elf-file.ts";
 import { hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
-import { eventBytes } from "../ring/layout.ts";
 import type { EmulatorOptions } from "../target/gdb/launch-emulated.ts";
 import { nsPerTick } from "../trace/clock.ts";
 import { type About, describeProcess } from "./about.ts";
 import { refuseFollowing, refuseUnattachable } from "./attachable.ts";
-import { autoValuesFor } from "./auto-values.ts";
 import { type CataloguedFunction, resolveFilter, type SiteFilter } from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
 import { planClock } from "./coarse-clock.ts";
@@ -27,15 +25,15 @@ import {
   noRings,
   type ObserveOptions,
   type RecordOptions,
+  recordRequestOf,
   requestOf,
-  ringBytesDefault,
   statisticsWords,
-  threadsDefault,
 } from "./options.ts";
 import { orElse } from "./or-else.ts";
 import { Owner } from "./owner.ts";
 import type { ModuleList } from "./process-modules.ts";
-import { hasTexts, noFrameWords, planCalls, refuseTexts, registerCalls } from "./record-details.ts";
+import { noFrameWords, registerCalls } from "./record-details.ts";
+import { planRecording } from "./record-plan.ts";
 import { Recording } from "./recording.ts";
 import { RemoteHost } from "./remote-host.ts";
 import { type Announce, type RegisteredOps, type Seat, type SeatRequest, vacate } from "./seat.ts";
@@ -50,7 +48,7 @@ import {
 import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
 import { ThreadFilter } from "./thread-filter.ts";
 import type { EnabledFunction } from "./tracing.ts";
-import { armTriggers, markFunctions, parseTriggers, registerTriggers } from "./triggers.ts";
+import { armTriggers, markFunctions, registerTriggers } from "./triggers.ts";
 import { reserveName, stopWork, type User } from "./user.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
@@ -208,38 +206,20 @@ export class Session {
   /** Starts recording, beside whatever else goes on. A launched program starts to run. */
   async record(options: RecordOptions): Promise<Recording> {
     this.#check(options);
-    const { flightRecorder: overwrite = false, exits = true, directory, filter } = options;
-    const { followForks = false, startsOff = false, threads } = options;
+    const { exits = true, directory, filter, followForks = false, threads } = options;
     if (followForks) refuseFollowing(this.pid, this.#architecture);
-    const doing = `trace functions of process ${this.pid}`;
-    const triggers = parseTriggers(doing, options.triggers ?? []);
-    for (const { glob } of triggers) this.select({ include: [glob] });
-    const switched = startsOff || triggers.length > 0;
-    const rings = {
-      ringCount: options.threadsMax ?? threadsDefault,
-      slotCount: (options.ringBytes ?? ringBytesDefault) / eventBytes,
-    };
+    const plan = planRecording(this.pid, options, (wanted) => this.select(wanted));
     const name = reserveName("record", this.#users);
-    const auto = autoValuesFor(options, this.pid, () => this.select(filter));
-    const { details, values, frameWords } = planCalls(options, auto?.requests);
-    if (hasTexts(values)) refuseTexts(this.pid);
-    const sleepNs = planClock(options.clock, this.pid, this.#architecture, details.when);
-    const request = {
-      ...requestOf(name, rings, options),
-      overwrite,
-      followForks,
-      frameWords,
-      threadFilter: threads !== undefined,
-      coarse: sleepNs !== undefined,
-    };
+    const sleepNs = planClock(options.clock, this.pid, this.#architecture, plan.handler.when);
+    const request = recordRequestOf(name, options, plan.frameWords, sleepNs !== undefined);
     let recording: Recording | undefined;
     const seat = await this.#sit(request, async (functions) => recording?.announce(functions));
     const { drain, coarse } = await orElse(
       () => vacate(seat),
       async () => {
-        if (frameWords > 0 && !seat.rings.hasFrameWords) throw noFrameWords(this.pid);
+        if (plan.frameWords > 0 && !seat.rings.hasFrameWords) throw noFrameWords(this.pid);
         const parts = { about: this.#about, clock: this.#clock, sleepNs };
-        return startDrain(parts, seat.rings, options, values.length > 0);
+        return startDrain(parts, seat.rings, options, plan);
       },
     );
     const threadFilter =
@@ -255,20 +235,19 @@ export class Session {
         clock: this.#clock,
         coarse,
         threadFilter,
-        valueFacts: auto?.facts,
+        valueFacts: plan.valueFacts,
       },
       seat,
     );
     await this.#begin(name, { kind: "record", recording }, seat, async () => {
       await drain.call("open");
-      if (switched) {
-        armTriggers(seat.rings, triggers, startsOff);
+      const { triggers, values, handler } = plan;
+      if (triggers.length > 0 || options.startsOff === true) {
+        armTriggers(seat.rings, triggers, options.startsOff === true);
         const [program] = this.#about.modules;
         await recording?.announce(markFunctions(seat.rings, program?.path ?? ""));
-        await registerTriggers(seat, triggers);
+        await registerTriggers(seat, triggers, handler);
       }
-      const switches = switched ? { switched } : {};
-      const handler = { kind: "record", exits, ...details, ...switches } as const;
       return registerCalls(seat, name, handler, filter ?? {}, values);
     });
     return recording;

@@ -8,6 +8,7 @@ import { CoarseClock, plannedSteps } from "./coarse-clock.ts";
 import type { DrainHandlers, DrainWorkerData } from "./drain-worker.ts";
 import type { RecordOptions } from "./options.ts";
 import { orElse } from "./or-else.ts";
+import type { RecordPlan } from "./record-plan.ts";
 import type { Rings } from "./seat.ts";
 import { WorkerClient } from "./worker-rpc.ts";
 
@@ -27,13 +28,13 @@ type Draining = {
 
 /**
  * The worker, and the clock if it is the coarse one.
- * @param hasLong whether events can bring values.
+ * @param plan what events can bring.
  */
 export async function startDrain(
   parts: Parts,
   { arenaFd, shape, overwrite, table }: Rings,
   options: RecordOptions,
-  hasLong: boolean,
+  { hasLong, hasStacks }: Pick<RecordPlan, "hasLong" | "hasStacks">,
 ): Promise<Draining> {
   const data: DrainWorkerData = {
     wake: new SharedArrayBuffer(4),
@@ -44,6 +45,7 @@ export async function startDrain(
       overwrite,
       clock: parts.sleepNs === undefined ? parts.clock.name : "coarse",
       hasLong,
+      hasStacks,
       table,
       path: options.directory,
       session: await describe(parts, options),

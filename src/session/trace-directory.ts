@@ -21,6 +21,7 @@ import { join } from "node:path";
 import { assert, ensure } from "../base/assert.ts";
 import { PatchbayError } from "../base/error.ts";
 import { makeDirectory } from "../os/make-directory.ts";
+import { type CodeMapping, encodeCodeMapping } from "../trace/code-map.ts";
 import { encodeFunction, type TracedFunction } from "../trace/functions.ts";
 import { encodeMetadata } from "../trace/metadata.ts";
 import { encodePacketHeader, type PacketFields, packetHeaderBytes } from "../trace/packet.ts";
@@ -102,6 +103,20 @@ export class TraceDirectory {
       for (const f of functions) this.#functions.set(f.site, f);
       this.#writeMetadata(undefined);
     });
+  }
+
+  /** Adds to what is known of where code is in the process. */
+  addCode(mappings: readonly CodeMapping[]): void {
+    withFiles(`write the code map of the trace ${this.path}`, () =>
+      appendFileSync(join(this.path, traceFiles.code), mappings.map(encodeCodeMapping).join("")),
+    );
+  }
+
+  /** Keeps the program's own map of code that it has made. @param text borrowed. */
+  keepPerfMap(text: Uint8Array): void {
+    withFiles(`write the perf map of the trace ${this.path}`, () =>
+      writeFileSync(join(this.path, traceFiles.perfMap), text),
+    );
   }
 
   /** Opens a file for the packets of thread `tid`; another thread with its id gets another one. */

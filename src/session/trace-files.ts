@@ -10,6 +10,8 @@ export const traceFiles = {
   own: "patchbay",
   session: "patchbay/session.json",
   functions: "patchbay/functions.ndjson",
+  code: "patchbay/code.ndjson",
+  perfMap: "patchbay/perf.map",
   /** Files are made here, then renamed into their place, so that no one sees half of one. */
   unfinished: "patchbay/unfinished",
 } as const;

@@ -1,10 +1,15 @@
 /**
- * Triggers of a recording: functions that switch it on and off, as set_ftrace_filter has them
- * (`FUNCTION:traceoff`, `FUNCTION:traceon:3`).
+ * Triggers of a recording: functions that switch it on and off, have its rings written out or their
+ * stacks recorded, as set_ftrace_filter has them (`FUNCTION:traceoff`, `FUNCTION:traceon:3`).
  */
 import { PatchbayError } from "../base/error.ts";
-import { type FilterTerm, parseFilter } from "../ftrace/filter.ts";
-import type { Handler } from "../ftrace/ops.ts";
+import { type FilterTerm, parseFilter, type TriggerAction } from "../ftrace/filter.ts";
+import {
+  type Handler,
+  type RecordDetails,
+  type StackWish,
+  stackDepthDefault,
+} from "../ftrace/ops.ts";
 import { MappedFile } from "../os/mapped-file.ts";
 import { control, pageBytes, triggersMax, triggerWord } from "../ring/arena.ts";
 import { badFilter } from "./catalogue.ts";
@@ -13,17 +18,36 @@ import type { AnnouncedFunction, Rings, Seat } from "./seat.ts";
 /** A trigger that can be carried out. */
 export type Trigger = {
   readonly glob: string;
-  readonly does: "traceon" | "traceoff";
+  readonly does: TriggerAction;
   /** How often it acts; without it, always. */
   readonly count: number | undefined;
 };
 
-/** What stands in the trace where a recording was switched. */
-const markNames = { traceoff: "[tracing off]", traceon: "[tracing on]" } as const;
-const marks = ["traceoff", "traceon"] as const;
+/** What stands in the trace where a recording was switched, or written out. */
+const markNames = {
+  traceoff: "[tracing off]",
+  traceon: "[tracing on]",
+  snapshot: "[snapshot]",
+} as const;
+const marks = ["traceoff", "traceon", "snapshot"] as const;
 
-/** Triggers by their texts. Fails where one is none, or can't be carried out. */
-export function parseTriggers(doing: string, texts: readonly string[]): readonly Trigger[] {
+/** Whether one of them has stacks recorded. */
+export const wantStacks = (triggers: readonly Trigger[]): boolean =>
+  triggers.some(({ does }) => does === "stacktrace");
+
+/** Whether one of them can switch the recording off. */
+export const canSwitch = (triggers: readonly Trigger[]): boolean =>
+  triggers.some(({ does }) => does === "traceoff" || does === "traceon");
+
+/**
+ * Triggers by their texts. Fails where one is none, or can't be carried out.
+ * @param overwrites whether the recording's rings keep their events.
+ */
+export function parseTriggers(
+  doing: string,
+  texts: readonly string[],
+  overwrites: boolean,
+): readonly Trigger[] {
   const triggers = texts.map((text) => {
     const parsed = parseFilter(text);
     if (!parsed.ok) throw badFilter(doing, parsed.error.word, parsed.error.problem);
@@ -32,6 +56,14 @@ export function parseTriggers(doing: string, texts: readonly string[]): readonly
       throw badFilter(doing, text, "one trigger at a time");
     return toTrigger(doing, text, term);
   });
+  if (!overwrites && triggers.some(({ does }) => does === "snapshot")) {
+    throw new PatchbayError({
+      code: "bad-usage",
+      doing,
+      why: "all events are written out anyway: there is nothing to take a snapshot of",
+      hint: "--flight-recorder keeps the latest ones in memory until then",
+    });
+  }
   if (triggers.length <= triggersMax) return triggers;
   throw new PatchbayError({ code: "bad-usage", doing, why: `more than ${triggersMax} triggers` });
 }
@@ -41,16 +73,7 @@ function toTrigger(doing: string, text: string, term: FilterTerm): Trigger {
     throw badFilter(doing, text, "that is no trigger, such as FUNCTION:traceoff:1");
   }
   const { glob, action, count } = term;
-  if (action === "traceon" || action === "traceoff") return { glob, does: action, count };
-  throw new PatchbayError({
-    code: "unsupported",
-    doing,
-    why: `trigger ${text}: ${action} can't be carried out in a process`,
-    hint:
-      action === "snapshot"
-        ? `--flight-recorder with ${glob}:traceoff keeps what led to it`
-        : "record the function's callers, too",
-  });
+  return { glob, does: action, count };
 }
 
 /** Writes what the target reads: how often each trigger acts, and whether recording is off. */
@@ -61,14 +84,29 @@ export function armTriggers(rings: Rings, triggers: readonly Trigger[], isOff: b
   Atomics.store(words, control.tracingOff / 4, isOff ? 1 : 0);
 }
 
-/** Registers the triggers; their recording is told of the marks before. */
-export async function registerTriggers(seat: Seat, triggers: readonly Trigger[]): Promise<void> {
-  for (const [word, { glob, does }] of triggers.entries()) {
-    const mark = seat.rings.firstMark + marks.indexOf(does);
-    const handler: Handler = { kind: "trigger", does, word, mark };
+/**
+ * Registers the triggers; their recording is told of the marks before.
+ * @param record what the recording does at its functions.
+ */
+export async function registerTriggers(
+  seat: Seat,
+  triggers: readonly Trigger[],
+  record: Extract<Handler, { kind: "record" }>,
+): Promise<void> {
+  for (const [word, { glob, does, count }] of triggers.entries()) {
+    const handler: Handler =
+      does === "stacktrace"
+        ? { ...record, stack: stackOf(record, count === undefined ? undefined : word) }
+        : { kind: "trigger", does, word, mark: seat.rings.firstMark + marks.indexOf(does) };
     await seat.register(`${glob}:${does}`, handler, { include: [glob] });
   }
 }
+
+/** As deep as other stacks of the recording. */
+const stackOf = ({ stack }: RecordDetails, word: number | undefined): StackWish => ({
+  depth: stack?.depth ?? stackDepthDefault,
+  ...(word === undefined ? {} : { word }),
+});
 
 /** The marks as functions that a trace names. @param module where they are said to be. */
 export const markFunctions = (rings: Rings, module: string): readonly AnnouncedFunction[] =>

@@ -4,6 +4,7 @@
  */
 import type { FunctionTable } from "./functions.ts";
 import type { Session } from "./session.ts";
+import type { NameStack } from "./stack-frames.ts";
 
 /** Bytes that can be read at any offset; it may hold a file open until it is closed. */
 export type ByteSource = {
@@ -26,6 +27,8 @@ export type Trace = {
   readonly session: Session;
   readonly functions: FunctionTable;
   readonly streams: readonly TraceStream[];
+  /** Names the addresses of recorded stacks. */
+  readonly nameStack: NameStack;
 };
 
 /** Bytes in memory (borrowed), as a source. */

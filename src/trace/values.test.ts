@@ -1,17 +1,36 @@
 import { describe, expect, it } from "vitest";
-import { encodeLongEvent, longBase, longForm, valueFlag, valueType } from "../ring/long-event.ts";
-import { formatValues } from "./values.ts";
+import {
+  encodeLongEvent,
+  type LongForm,
+  longBase,
+  longForm,
+  valueFlag,
+  valueType,
+} from "../ring/long-event.ts";
+import type { LongPayload } from "./call-stack.ts";
+import { formatValues, stackOf } from "./values.ts";
 
 /** Types in the order of their values, as `types` packs them. */
 const packed = (types: readonly number[]): number =>
   types.reduce((word, type, i) => word + type * 16 ** i, 0);
 
-function format(types: number, words: readonly bigint[], form: 0 | 1 = longForm.values): string[] {
+function payloadOf(types: number, words: readonly bigint[], form: LongForm): LongPayload {
   const event = { base: longBase.entry, form, time: 0n, site: 1, types, words };
   const slots = new BigUint64Array(encodeLongEvent(event));
   const halves = new Uint32Array(slots.buffer);
-  return formatValues({ form, types, words: halves, from: 4, to: halves.length });
+  return { form, types, words: halves, from: 4, to: halves.length };
 }
+
+const format = (
+  types: number,
+  words: readonly bigint[],
+  form: LongForm = longForm.values,
+): string[] => formatValues(payloadOf(types, words, form));
+
+const stackIn = (
+  words: readonly bigint[],
+  form: LongForm = longForm.stack,
+): readonly bigint[] | undefined => stackOf(payloadOf(0, words, form));
 
 const all = 2n ** 64n - 1n;
 const floatBits = (value: number): bigint =>
@@ -89,7 +108,13 @@ describe("values", () => {
     expect(format(0, [1n, 2n])).toEqual([]);
   });
 
-  it("of a stack are addresses", () => {
-    expect(format(0, [0x401000n, 0x402000n], longForm.stack)).toEqual(["0x401000", "0x402000"]);
+  it("stand behind the addresses of a stack", () => {
+    const words = [2n, 0x401000n, 0x402000n, 7n];
+    expect(format(valueType.u8, words, longForm.stack)).toEqual(["7"]);
+    expect(stackIn(words)).toEqual([0x401000n, 0x402000n]);
+    // One that is cut off.
+    expect(stackIn([9n, 0x401000n])).toEqual([0x401000n]);
+    expect(stackIn([])).toEqual([]);
+    expect(stackIn(words, longForm.values)).toBeUndefined();
   });
 });

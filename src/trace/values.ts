@@ -1,6 +1,6 @@
 /**
- * The values of long events as text: arguments and results, by the types that the event itself
- * states (`ring/long-event.ts`).
+ * What long events bring: return addresses; arguments and results as text, by the types that the
+ * event itself states (`ring/long-event.ts`).
  */
 import { hex } from "../base/brand.ts";
 import {
@@ -19,8 +19,8 @@ const decoder = new TextDecoder();
 /** The values of `payload`, each as people write it in C; what makes no sense ends the list. */
 export function formatValues(payload: LongPayload): string[] {
   const slots = new SlotCursor(payload);
-  if (payload.form === longForm.stack) return slots.rest().map((slot) => hex(slot));
-  if (payload.form !== longForm.values) return [];
+  if (payload.form === longForm.stack) slots.addresses();
+  else if (payload.form !== longForm.values) return [];
   const found: string[] = [];
   for (const type of typesOf(payload, slots)) {
     const text = formatValue(type, slots);
@@ -29,6 +29,10 @@ export function formatValues(payload: LongPayload): string[] {
   }
   return found;
 }
+
+/** The return addresses that `payload` brings, innermost first; undefined where it brings none. */
+export const stackOf = (payload: LongPayload): readonly bigint[] | undefined =>
+  payload.form === longForm.stack ? new SlotCursor(payload).addresses() : undefined;
 
 /** The types of the values, in order; a slot of 16 more is read from `slots` where one stands. */
 function* typesOf(payload: LongPayload, slots: SlotCursor): Generator<ValueType> {
@@ -130,9 +134,15 @@ class SlotCursor {
     return BigInt(low) | (BigInt(high) << 32n);
   }
 
-  rest(): bigint[] {
+  /** As many as the next slot says, as far as they are there. */
+  addresses(): readonly bigint[] {
+    const count = Number(this.next() ?? 0n);
     const found: bigint[] = [];
-    for (let slot = this.next(); slot !== undefined; slot = this.next()) found.push(slot);
+    while (found.length < count) {
+      const slot = this.next();
+      if (slot === undefined) break;
+      found.push(slot);
+    }
     return found;
   }
 

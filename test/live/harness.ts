@@ -49,15 +49,17 @@ export type Build = {
   readonly flags?: readonly string[];
   /** Added behind the flags. */
   readonly more?: readonly string[];
+  /** Whether it has threads and the compiler wants to know. */
+  readonly threads?: boolean;
 };
 
 const defaultFlags = ["-O2", "-g", "-fpatchable-function-entry=5"];
 
 /** Compiles `test/fixtures/live/NAME`; gives the program's path. Same build, same file. */
 export function compile(name: string, build: Build = {}): string {
-  const { compiler = "gcc", flags = defaultFlags, more = [] } = build;
+  const { compiler = "gcc", flags = defaultFlags, more = [], threads = true } = build;
   const source = join(root, "test/fixtures/live", name);
-  const command = [...flags, "-pthread", source, ...more];
+  const command = [...flags, ...(threads ? ["-pthread"] : []), source, ...more];
   const key = createHash("sha256")
     .update([compiler, ...command].join("\0"))
     .digest("hex");

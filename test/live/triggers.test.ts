@@ -1,6 +1,18 @@
 /** Functions that switch a recording on and off, from their call on, and what the trace shows. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { compile, isSoak, patchbay, startRecording, Target, tracePath } from "./harness.ts";
+import {
+  api,
+  compile,
+  isSoak,
+  listProc,
+  patchbay,
+  startRecording,
+  Target,
+  tracePath,
+  until,
+} from "./harness.ts";
 import { changedTextBytes } from "./process-state.ts";
 import { countTrace } from "./trace-counts.ts";
 
@@ -66,6 +78,70 @@ describe("triggers", { timeout: 180_000 }, () => {
     expect(stdout).toMatch(/off\(\) \{[^}]*\[tracing off\]\(\);/);
   });
 
+  it.each(["off:snapshot:1", undefined])("write a flight recorder's rings: %s", async (trigger) => {
+    const target = await Target.start(compile("triggers.c", sites));
+    const directory = tracePath();
+    // Rings for six rounds and a bit.
+    const recorder = await startRecording(
+      ...["-p", String(target.pid), "-o", directory, "--flight-recorder", "--ring-size", "4K"],
+      ...["-F", "work", "-F", "inner", "-F", "on", "-F", "off"],
+      ...(trigger === undefined ? [] : ["--trigger", trigger]),
+    );
+    const rounds = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) {
+        target.send("round");
+        await target.numbers();
+      }
+    };
+    const bytes = (): number =>
+      ["", ...listProc(directory)]
+        .filter((name) => name.startsWith("thread-"))
+        .reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+    expect(bytes()).toBe(0);
+    await rounds(3);
+    if (trigger === undefined) {
+      const { status, stdout } = await patchbay("ctl", "-p", String(target.pid), "snapshot");
+      expect([status, stdout]).toEqual([0, expect.stringContaining("events written")]);
+    }
+    await until("the rings are written", () => bytes() > 0);
+    await rounds(20);
+    recorder.child.kill("SIGINT");
+    const { stderr } = await recorder.finish();
+    const [, events = "", lost = ""] =
+      /recorded ([\d,]+) events .* ([\d,]+) lost/.exec(stderr) ?? [];
+    const number = (text: string): number => Number(text.replaceAll(",", ""));
+    const marks = trigger === undefined ? 0 : 2;
+    expect(number(events) + number(lost)).toBe(23 * 76 + marks);
+    expect(number(lost)).toBeGreaterThan(0);
+    const { functions, backwards, damages } = countTrace(directory);
+    expect([backwards, damages]).toEqual([0, 0]);
+    expect(functions.get("[snapshot]")?.entries ?? 0).toBe(marks / 2);
+    // The first rounds, and the last ones.
+    expect(number(events)).toBeGreaterThan(511 + (trigger === undefined ? 3 * 76 - 1 : 50));
+  });
+
+  it("have rings written while their threads go on, and every event is counted", async () => {
+    const target = await Target.start(compile("triggers.c", sites));
+    await using session = await api.attach(target.pid);
+    const directory = tracePath();
+    const recording = await session.record({
+      directory,
+      filter: { include: ["work", "inner", "on", "off"] },
+      flightRecorder: true,
+      ringBytes: 65536,
+    });
+    const rounds = isSoak ? 200_000 : 5000;
+    target.send("round\n".repeat(rounds).trimEnd());
+    for (let answers = 0; answers < rounds; answers += 50) {
+      await recording.snapshot();
+      for (let i = 0; i < 50; i++) await target.numbers();
+    }
+    const { events, lost } = await recording.stop();
+    expect(events + lost).toBe(rounds * 76);
+    const { backwards, damages } = countTrace(directory);
+    expect([backwards, damages]).toEqual([0, 0]);
+  });
+
   it("are refused in one line where they are none", async () => {
     const target = await Target.start(compile("triggers.c", sites));
     const refuse = async (trigger: string, wanted: number): Promise<string> => {
@@ -79,6 +155,6 @@ describe("triggers", { timeout: 180_000 }, () => {
     expect(await refuse("work:explode", 2)).toContain("traceoff");
     expect(await refuse("work", 2)).toContain("no trigger");
     expect(await refuse("wrk:traceoff", 1)).toContain("work");
-    expect(await refuse("work:snapshot", 1)).toContain("--flight-recorder");
+    expect(await refuse("work:snapshot", 2)).toContain("--flight-recorder");
   });
 });

@@ -9,6 +9,7 @@ type Flags = SelectionFlags & {
   readonly to: string;
   readonly output?: string;
   readonly perThread: boolean;
+  readonly stacks: boolean;
 };
 
 export function registerExport(program: Command): void {
@@ -27,11 +28,20 @@ export function registerExport(program: Command): void {
     );
   addSelection(command)
     .option("--per-thread", "folded, svg: keep threads apart", false)
+    .option("--stacks", "folded: stacks that record --stack took, by how often", false)
     .action(run);
 }
 
 function run(dir: string, flags: Flags): void {
-  const options = { ...selectionOf(flags), perThread: flags.perThread };
+  const options = { ...selectionOf(flags), perThread: flags.perThread, stacks: flags.stacks };
+  if (flags.stacks && flags.to !== "folded") {
+    throw new PatchbayError({
+      code: "bad-usage",
+      doing: `export to ${flags.to}`,
+      why: "recorded stacks can be exported as folded stacks alone",
+      hint: "--to folded --stacks",
+    });
+  }
   if (flags.to === "parquet") {
     writeTables(dir, flags.output, options);
     return;

@@ -116,6 +116,7 @@ function emitCount({ m, plan }: Routine, instance: number): void {
 
 /** What a record has that wants neither values nor some calls alone. */
 const plainRecordKeys = 3;
+const choosing = "some calls, values or stacks";
 
 /** Says that an action has no emitter here. */
 function refuse({ kind }: { readonly kind: string }): never {
@@ -132,7 +133,7 @@ export function emitEntries(routine: Routine, work: Work, kind: "entry" | "alone
   for (const action of work) {
     switch (action.kind) {
       case "record":
-        if (Object.keys(action).length > plainRecordKeys) refuse({ kind: "some calls, or values" });
+        if (Object.keys(action).length > plainRecordKeys) refuse({ kind: choosing });
         record(routine, action.instance, action.exits ? kind : "entry");
         break;
       case "count":

@@ -15,20 +15,27 @@
  */
 import { ensure } from "../../base/assert.ts";
 import { conjuncts, needsExit } from "../../ftrace/condition.ts";
-import type { ValueSpec } from "../../ftrace/value-spec.ts";
 import { type Label, type Mem, mem, mem64 } from "../../isa/x86-64/operands.ts";
 import { type Gpr, r32, r64 } from "../../isa/x86-64/registers.ts";
 import { ringHeader } from "../../ring/layout.ts";
 import type { RecordAction } from "../work.ts";
 import type { Place } from "./actions.ts";
 import { jumpIf } from "./condition.ts";
-import { finishGather, putBytes, recordLong, storeValue } from "./long-record.ts";
+import {
+  finishGather,
+  isEmpty,
+  type Payload,
+  putBytes,
+  recordLong,
+  storeValue,
+} from "./long-record.ts";
 import { emitPut } from "./put-event.ts";
 import { claimOf, findRing, type InstancePlan, type Routine, readClock } from "./record.ts";
+import { emitStack } from "./stack.ts";
 import { frameMem } from "./statistics.ts";
 import { loadPlace } from "./values.ts";
 
-const { rax, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11, r12, rsp } = r64;
+const { rax, rbp, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11, r12, rsp } = r64;
 
 /** The words that frames have for it. */
 const word = {
@@ -40,7 +47,7 @@ const word = {
   state: 2,
   /** Address of what writes the entry. */
   writer: 3,
-  /** Values of the entry, as they were. */
+  /** Values of the entry, as they were; behind them rbp, where the stack is wanted. */
   values: 4,
 } as const;
 const state = { ignored: 0, held: 1, written: 2 } as const;
@@ -75,7 +82,7 @@ function loadOutside(routine: Routine, instance: InstancePlan, to: Gpr<64>, fram
 export function emitHeldEntry(
   routine: Routine,
   instance: InstancePlan,
-  { values }: RecordAction,
+  { values, stack }: RecordAction,
   place: Place,
 ): void {
   const { a, cold } = routine;
@@ -87,6 +94,9 @@ export function emitHeldEntry(
     loadPlace(routine, where, ensure(place.saved, "the call's registers"));
     a.i("mov", frameMem(routine, instance, word.values + i, slot), rax);
   });
+  if (stack !== undefined) {
+    a.i("mov", frameMem(routine, instance, word.values + entry.length, slot), rbp);
+  }
   findRing(routine, instance, noRing);
   a.bind(haveRing);
   a.i("lea", rdx, mem(rsp, { disp: slot }));
@@ -128,7 +138,7 @@ export function emitHeldEntry(
     ignore(routine, instance, slot);
     a.i("jmp", done);
     a.bind(writer);
-    emitWriter(routine, instance, entry);
+    emitWriter(routine, instance, { values: entry, stack });
   });
 }
 
@@ -154,7 +164,7 @@ export function emitHeldExit(
   a.i("cmp", r32.eax, state.held);
   a.i("je", decide);
   a.bind(write);
-  recordLong(routine, instance, "exit", place, action.values?.exit ?? []);
+  recordLong(routine, instance, "exit", place, { values: action.values?.exit ?? [] });
   a.bind(done);
 
   cold.push(() => {
@@ -269,22 +279,34 @@ function emitFlush(routine: Routine, instance: InstancePlan, slot: number, drop:
   });
 }
 
-/** Writes the entry of the frame at r12 into the ring at rcx; keeps these two. */
-function emitWriter(routine: Routine, instance: InstancePlan, entry: readonly ValueSpec[]): void {
+/**
+ * Writes the entry of the frame at r12 into the ring at rcx; keeps these two. The calls around it
+ * are the same as when it began.
+ */
+function emitWriter(routine: Routine, instance: InstancePlan, payload: Payload): void {
   const { a } = routine;
   const noRoom = a.label();
   const done = a.label();
-  const bytes = putBytes(entry);
+  const bytes = putBytes(payload);
+  const isPlain = isEmpty(payload);
+  const load = (index: number): Mem => wordAt(routine, instance, r12, word.values + index);
   a.i("lea", rsp, mem(rsp, { disp: -bytes }));
-  if (entry.length === 0) a.i("mov", r32.r8d, 1);
+  if (isPlain) a.i("mov", r32.r8d, 1);
   else {
-    finishGather(routine, "entry", entry, (index) => {
-      a.i("mov", rax, wordAt(routine, instance, r12, word.values + index));
-      storeValue(routine, ensure(entry[index], "a value").type);
+    finishGather(routine, "entry", payload, {
+      stack: (stack) =>
+        emitStack(routine, instance, stack, () => {
+          a.i("mov", r9, r12);
+          a.i("mov", r10, load(payload.values.length));
+        }),
+      value: ({ type }, index) => {
+        a.i("mov", rax, load(index));
+        storeValue(routine, type);
+      },
     });
   }
   emitPut(routine, instance, noRoom, {
-    kind: entry.length === 0 ? "entry" : "long",
+    kind: isPlain ? "entry" : "long",
     loadTime: () => a.i("mov", rdx, wordAt(routine, instance, r12, word.entered)),
     loadSite: () => {
       a.i("mov", rax, wordAt(routine, instance, r12, word.state));

@@ -8,7 +8,8 @@
  * event (`longWriter`) therefore writes a plain one, which has a time in it and is like nothing
  * that was there before. So does who finds no room for a long one.
  */
-import { assert, ensure } from "../../base/assert.ts";
+import { assert } from "../../base/assert.ts";
+import type { StackWish } from "../../ftrace/ops.ts";
 import type { ValueSpec, ValueTypeName } from "../../ftrace/value-spec.ts";
 import { type Mem, mem, mem64 } from "../../isa/x86-64/operands.ts";
 import { type Gpr, r32, r64 } from "../../isa/x86-64/registers.ts";
@@ -22,42 +23,56 @@ import {
 } from "../../ring/long-event.ts";
 import type { Place } from "./actions.ts";
 import { emitPut } from "./put-event.ts";
-import { claimOf, findRing, type InstancePlan, type Routine, readClock, record } from "./record.ts";
+import {
+  claimOf,
+  findRing,
+  type InstancePlan,
+  type Routine,
+  readClock,
+  record,
+  routineFrame,
+} from "./record.ts";
+import { emitStack, stackSlots } from "./stack.ts";
 import { emitText, textSlots } from "./text.ts";
 import { loadPlace, type Pushed } from "./values.ts";
 
-const { rax, rbx, rcx, rdx, rdi, r8, r9, r10, r11, rsp } = r64;
+const { rax, rbp, rbx, rcx, rdx, rdi, r8, r9, r10, r11, rsp } = r64;
 /** Pushed beside what `save` pushes. */
 const extra: readonly Gpr<64>[] = [rdi, r8, r9, r10, r11];
 const extraBytes = extra.length * 8;
 
-/** Values that a long event has room for. */
-type Values = readonly ValueSpec[];
+/** What a long event brings along. */
+export type Payload = {
+  readonly values: readonly ValueSpec[];
+  readonly stack?: StackWish | undefined;
+};
 
-const slotsMax = (values: Values): number =>
-  longHeaderSlots + values.reduce((sum, { type }) => sum + (type === "text" ? textSlots : 1), 0);
+export const isEmpty = ({ values, stack }: Payload): boolean =>
+  values.length === 0 && stack === undefined;
 
-/** An entry or exit with `values`. Clobbers what `record` does. */
+const slotsMax = ({ values, stack }: Payload): number =>
+  longHeaderSlots +
+  (stack === undefined ? 0 : stackSlots(stack)) +
+  values.reduce((sum, { type }) => sum + (type === "text" ? textSlots : 1), 0);
+
+/** An entry or exit with `payload`. Clobbers what `record` does. */
 export function recordLong(
   routine: Routine,
   instance: InstancePlan,
   base: "entry" | "exit",
   place: Place,
-  values: Values,
+  payload: Payload,
 ): void {
   const { a, cold } = routine;
   const { saved } = place;
-  if (values.length === 0 || saved === undefined) {
+  if (isEmpty(payload) || saved === undefined) {
     record(routine, instance, base, place.site);
     return;
   }
-  const bytes = putBytes(values);
+  const bytes = putBytes(payload);
   const [haveRing, noRing, free] = [a.label(), a.label(), a.label()];
   const [plain, noRoom, done] = [a.label(), a.label(), a.label()];
-  const drop = (): void => {
-    a.i("lea", rsp, mem(rsp, { disp: bytes }));
-    for (const register of extra.toReversed()) a.i("pop", register);
-  };
+  const drop = (): void => dropGathered(routine, bytes);
   findRing(routine, instance, noRing);
   a.bind(haveRing);
   a.i("mov", rax, mem64(rcx, { disp: ringHeader.longWriter }));
@@ -72,10 +87,17 @@ export function recordLong(
   const pushed: Pushed = new Map(
     extra.map((register, i) => [register, bytes + extraBytes - 8 * (i + 1)]),
   );
-  finishGather(routine, base, values, (index) => {
-    const { place: where, type } = ensure(values[index], "a value");
-    loadPlace(routine, where, saved + bytes + extraBytes, pushed);
-    storeValue(routine, type);
+  const below = saved + bytes + extraBytes;
+  finishGather(routine, base, payload, {
+    stack: (stack) =>
+      emitStack(routine, instance, stack, () => {
+        a.i("lea", r9, mem(rsp, { disp: below + routineFrame.slot }));
+        a.i("mov", r10, rbp);
+      }),
+    value: ({ place: where, type }) => {
+      loadPlace(routine, where, below, pushed);
+      storeValue(routine, type);
+    },
   });
   emitPut(routine, instance, noRoom, {
     kind: "long",
@@ -103,6 +125,11 @@ export function recordLong(
   });
 }
 
+function dropGathered({ a }: Routine, bytes: number): void {
+  a.i("lea", rsp, mem(rsp, { disp: bytes }));
+  for (const register of extra.toReversed()) a.i("pop", register);
+}
+
 /** The same memory when the stack pointer is lower by `bytes`. */
 function moved(at: Mem, bytes: number): Mem {
   assert(typeof at.disp === "number", "a place on the stack");
@@ -111,20 +138,25 @@ function moved(at: Mem, bytes: number): Mem {
 
 /**
  * Puts all slots but the first onto the stack; r8 = their number. Keeps rcx.
- * @param store loads a value and stores it: see `storeValue`.
+ * @param put how the stack gets to [rbx], and how a value is loaded and stored: see `storeValue`.
  */
 export function finishGather(
   { a }: Routine,
   base: "entry" | "exit",
-  values: Values,
-  store: (index: number) => void,
+  { values, stack }: Payload,
+  put: {
+    readonly stack: (stack: StackWish) => void;
+    readonly value: (value: ValueSpec, index: number) => void;
+  },
 ): void {
   a.i("lea", rbx, mem(rsp, { disp: longHeaderSlots * 8 }));
-  for (const index of values.keys()) store(index);
+  if (stack !== undefined) put.stack(stack);
+  for (const [index, value] of values.entries()) put.value(value, index);
+  const form = stack === undefined ? longForm.values : longForm.stack;
   const types = values
     .slice(0, typesInline)
     .reduce((sum, { type }, i) => sum | (BigInt(valueType[type]) << BigInt(4 * i)), 0n);
-  const header = BigInt(longBase[base]) | (BigInt(longForm.values) << 8n) | (types << 32n);
+  const header = BigInt(longBase[base]) | (BigInt(form) << 8n) | (types << 32n);
   a.i("mov", r8, rbx);
   a.i("sub", r8, rsp);
   a.i("shr", r8, 3);
@@ -145,5 +177,5 @@ export function storeValue(routine: Routine, type: ValueTypeName): void {
   routine.a.i("add", rbx, 8);
 }
 
-/** Bytes on the stack for an event with `values`. */
-export const putBytes = (values: Values): number => slotsMax(values) * 8;
+/** Bytes on the stack for an event with `payload`. */
+export const putBytes = (payload: Payload): number => slotsMax(payload) * 8;

@@ -3,10 +3,10 @@ import { ensure } from "../../base/assert.ts";
 import { mem32 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { aloneBit } from "../../ring/layout.ts";
-import { hooksReturn, type RecordAction, type Work } from "../work.ts";
+import { hooksReturn, keepsRedZone, type RecordAction, type Work } from "../work.ts";
 import type { Place } from "./actions.ts";
 import { emitHeldEntry, emitHeldExit, ignore, isHeld } from "./held.ts";
-import { recordLong } from "./long-record.ts";
+import { type Payload, recordLong } from "./long-record.ts";
 import { instanceOf, type Routine, record } from "./record.ts";
 import { emitTests, hasTests } from "./record-tests.ts";
 import { frameMem } from "./statistics.ts";
@@ -30,6 +30,12 @@ export function gateOf(work: Work): RecordAction | undefined {
 /** Whether a word of the frame says if the entry was recorded. */
 export const isFlagged = (work: Work, action: RecordAction): boolean =>
   action.exits && hasTests(action) && gateOf(work) !== action;
+
+/** What an entry brings along. Inside of a function no return address is on top of the stack. */
+const entryPayload = (work: Work, { values, stack }: RecordAction): Payload => ({
+  values: values?.entry ?? [],
+  stack: keepsRedZone(work) ? undefined : stack,
+});
 
 /** The entry, if the call passes the tests; a gate's have been made already. */
 export function emitRecordEntry(
@@ -56,7 +62,7 @@ export function emitRecordEntry(
   if (isSwitched) emitSwitchCheck(routine, instance, fails);
   if (isTested) emitTests(routine, instance, action, place, fails);
   if (held) emitHeldEntry(routine, instance, action, place);
-  else recordLong(routine, instance, "entry", place, action.values?.entry ?? []);
+  else recordLong(routine, instance, "entry", place, entryPayload(work, action));
   setState(1);
   a.bind(done);
   if (!isTested && !isSwitched) return;
@@ -86,7 +92,7 @@ export function emitRecordExit(
     a.i("cmp", frameMem(routine, instance, stateWord, slot), 0);
     a.i("je", done);
   } else if (action.switched === true) emitSwitchCheck(routine, instance, done);
-  recordLong(routine, instance, "exit", place, action.values?.exit ?? []);
+  recordLong(routine, instance, "exit", place, { values: action.values?.exit ?? [] });
   a.bind(done);
 }
 

@@ -1,0 +1,50 @@
+/** What a recording needs to know before anything in the process is touched. */
+import type { Pid } from "../base/brand.ts";
+import type { Handler } from "../ftrace/ops.ts";
+import { type AutoValues, autoValuesFor } from "./auto-values.ts";
+import type { CataloguedFunction, SiteFilter } from "./catalogue.ts";
+import type { RecordOptions } from "./options.ts";
+import { type CallPlan, hasTexts, planCalls, refuseReading } from "./record-details.ts";
+import { canSwitch, parseTriggers, type Trigger, wantStacks } from "./triggers.ts";
+
+export type RecordPlan = Pick<CallPlan, "values" | "frameWords"> & {
+  readonly triggers: readonly Trigger[];
+  /** What happens at all of its functions. */
+  readonly handler: Extract<Handler, { readonly kind: "record" }>;
+  /** Events can bring values, and stacks. */
+  readonly hasLong: boolean;
+  readonly hasStacks: boolean;
+  /** What the trace says of functions' values, by site. */
+  readonly valueFacts: AutoValues["facts"] | undefined;
+};
+
+/**
+ * The plan of what `options` ask for; fails in one line where they make no sense.
+ * @param select gives the functions that a filter names; fails where there is none.
+ */
+export function planRecording(
+  pid: Pid,
+  options: RecordOptions,
+  select: (filter: Partial<SiteFilter> | undefined) => readonly CataloguedFunction[],
+): RecordPlan {
+  const { exits = true, startsOff = false, flightRecorder = false } = options;
+  const doing = `trace functions of process ${pid}`;
+  const triggers = parseTriggers(doing, options.triggers ?? [], flightRecorder);
+  for (const { glob } of triggers) select({ include: [glob] });
+  const auto = autoValuesFor(options, pid, () => select(options.filter));
+  const hasTriggered = wantStacks(triggers);
+  const { details, values, frameWords } = planCalls(options, auto?.requests, hasTriggered);
+  const hasStacks = details.stack !== undefined || hasTriggered;
+  if (hasTexts(values)) refuseReading(pid, "texts");
+  if (hasStacks) refuseReading(pid, "stacks");
+  const switches = startsOff || canSwitch(triggers) ? { switched: true } : {};
+  return {
+    triggers,
+    values,
+    frameWords,
+    handler: { kind: "record", exits, ...details, ...switches },
+    hasLong: values.length > 0 || hasStacks,
+    hasStacks,
+    valueFacts: auto?.facts,
+  };
+}
