@@ -6,7 +6,7 @@
 import type { CodeAddr, DataAddr } from "../base/brand.ts";
 import type { Result } from "../base/result.ts";
 import type { Machine } from "../elf/elf-file.ts";
-import type { VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
+import type { FirstChange, VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
 import type { Step } from "../patch/steps.ts";
 import type { ArenaShape } from "../ring/arena.ts";
 import type { AgentProgram } from "./agent-program.ts";
@@ -90,6 +90,11 @@ export type CallOpsBackEnd = {
   listedFunction(work: Work, bit: number, plan: ThunkPlan): Uint8Array;
   /** A window at `at` that calls `target`, put into `bytes` (borrowed) from `from` on. */
   fillCall(at: number, target: number, bytes: Uint8Array, from: number): void;
+  /**
+   * Takes the call alone out of a window that has one (`bytes`, borrowed, from `from` on), so that
+   * it comes back in one store; false for a window without. Absent where windows are stored whole.
+   */
+  readonly rest?: (bytes: Uint8Array, from: number) => boolean;
 };
 
 /** Instructions that were moved: their bytes, and where each one went. */
@@ -100,6 +105,8 @@ export type Moved = {
 
 /** Why they were not, for people. */
 export type MoveProblem = { readonly reason: string };
+/** Bytes (borrowed) of a window from an offset on. */
+export type WindowBytes = { readonly bytes: Uint8Array; readonly from: number };
 
 /** An instruction set as the target layer sees it. */
 export type BackEnd = {
@@ -155,6 +162,8 @@ export type BackEnd = {
   /** How windows are changed while everybody runs: lists of steps by name, and which one serves. */
   readonly protocols: Readonly<Record<string, readonly Step[]>>;
   chooseProtocol(facts: WindowFacts, rules: VendorRules): string | undefined;
+  /** What becomes of a window's first instruction; absent where no protocol depends on it. */
+  compareFirst?(before: WindowBytes, after: WindowBytes): FirstChange;
   /**
    * The instructions of a function without a site (borrowed; they stand at `window`), moved to
    * `to`; absent where they are not moved.

@@ -263,6 +263,7 @@ function literalFacts({ literal, addr, fileOffset, layout }: SiteCandidate, modu
   const room = literal === undefined ? 0 : Number(addr - literal.addr);
   const from = fileOffset - room;
   return {
+    machine: module.program.elf.machine,
     room,
     aligned: literal?.aligned === true,
     windowSize: layout.windowSize,

@@ -24,6 +24,8 @@ type Parts = {
 
 /** Frees functions of ops, lists and thunks that no site leads to, once there are many. */
 export function collect({ process, agent, called, thunks, ...parts }: Parts): void {
+  // Nobody can be seen outside where nobody can be held.
+  if (!process.holdsAll && !parts.isHeld) return;
   called.retireUnused();
   const idle = thunks.idle(parts.inUse);
   if (called.ops.retiredCount + idle.length < retiredMax) return;

@@ -7,10 +7,10 @@ import { codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { CallOpsBackEnd } from "../codegen/back-end.ts";
 import { type Work, workKey } from "../codegen/work.ts";
-import { trampolineFor } from "../codegen/x86-64/call-ops.ts";
+import { type Trampolines, trampolineFor } from "../codegen/x86-64/call-ops.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
 import { listEntry, listedWorksMax } from "../codegen/x86-64/walk.ts";
-import { nopOps, opsMax } from "../patch/literal.ts";
+import { isOpsNumber, nopOps, opsMax } from "../patch/literal.ts";
 import { findRoomNear } from "./address-space.ts";
 import { prot, type Range } from "./bootstrap.ts";
 import type { TargetProcess } from "./process.ts";
@@ -30,8 +30,6 @@ export type OpsParts = {
 
 const pageBytes = 4096;
 const tableBytes = opsMax * 8;
-/** A trampoline serves sites this far from the first one that it was made for, in bytes. */
-const trampolineReach = 1 << 30;
 const pageUp = (bytes: number): number => (bytes + pageBytes - 1) & ~(pageBytes - 1);
 
 export class OpsStore {
@@ -43,7 +41,9 @@ export class OpsStore {
   #retiredNumbers: number[] = [];
   readonly #parts: OpsParts;
   #table: DataAddr | undefined;
-  readonly #trampolines: { readonly near: number; readonly start: bigint }[] = [];
+  /** Where trampolines stand, and what each of them is. */
+  readonly #trampolines: bigint[] = [];
+  #trampolineCode: Trampolines | undefined;
   readonly #numbers = new Map<string, number>();
   readonly #functions = new Map<number, Range>();
   readonly #free: number[] = [];
@@ -68,13 +68,15 @@ export class OpsStore {
 
   /** The trampoline for the site at `at`, whose literal is `distance` bytes before it. */
   trampoline(at: number, distance: number): number {
-    let found = this.#trampolines.find(({ near }) => Math.abs(at - near) < trampolineReach);
-    const code = this.#parts.code.makeTrampolines(this.#functionTable());
-    if (found === undefined) {
-      found = { near: at, start: this.#place(code.bytes, BigInt(at), prot.read | prot.exec).start };
-      this.#trampolines.push(found);
+    const reach = Number(this.#parts.process.backEnd.branchReach);
+    let start = this.#trampolines.find((place) => Math.abs(at - Number(place)) < reach);
+    this.#trampolineCode ??= this.#parts.code.makeTrampolines(this.#functionTable());
+    const code = this.#trampolineCode;
+    if (start === undefined) {
+      ({ start } = this.#place(code.bytes, BigInt(at), prot.read | prot.exec));
+      this.#trampolines.push(start);
     }
-    return Number(trampolineFor(code, codeAddr(found.start), distance));
+    return Number(trampolineFor(code, codeAddr(start), distance));
   }
 
   /** The number of the ops that do `work`; made when it is wanted for the first time. */
@@ -88,7 +90,7 @@ export class OpsStore {
       action?.kind === "list"
         ? make.walkFunction(plan, dataAddr(action.at))
         : make.opsFunction(work, plan);
-    const number = this.#free.pop() ?? this.#nextNumber++;
+    const number = this.#free.pop() ?? this.#next();
     assert(number < opsMax, `there are at most ${opsMax} ops`);
     const placed = this.#place(code, this.#functionTable(), prot.read | prot.exec);
     // Nobody has that number yet.
@@ -96,6 +98,13 @@ export class OpsStore {
     this.#functions.set(number, placed);
     this.#numbers.set(key, number);
     return number;
+  }
+
+  /** A number that nobody has had. */
+  #next(): number {
+    const { name } = this.#parts.process.backEnd;
+    while (this.#nextNumber < opsMax && !isOpsNumber(name, this.#nextNumber)) this.#nextNumber++;
+    return this.#nextNumber++;
   }
 
   /** How many more ops there can be. */

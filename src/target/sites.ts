@@ -184,9 +184,17 @@ export class SiteStates {
     return byAddress(this.table, sites.slice(0, count));
   }
 
-  /** An idle window: the compiler's own no-op where it is one instruction, else one no-op. */
+  /**
+   * An idle window: the compiler's own no-op where it is one instruction, else one no-op. Where a
+   * call is, or was, all else that it needs stays.
+   */
   fillIdle(site: number, bytes: Uint8Array, from: number): void {
     const { table } = this;
+    const rest = this.#backEnd.callOps?.rest;
+    if (rest !== undefined) {
+      bytes.set(slot(this.bytes, site), from);
+      if (rest(bytes, from)) return;
+    }
     const isMoved = (table.moved[site] ?? 0) > 0;
     if (table.several[site] === 1 && !isMoved) {
       this.#backEnd.fillIdle(table.size[site] ?? 0, bytes, from);

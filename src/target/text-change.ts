@@ -7,7 +7,13 @@ import { assert } from "../base/assert.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import { fillersOf } from "../patch/fillers.ts";
-import { liveLiteral, type VendorRules, type WindowFacts } from "../patch/protocols/x86-64-live.ts";
+import {
+  type FirstChange,
+  firstChanges,
+  liveLiteral,
+  type VendorRules,
+  type WindowFacts,
+} from "../patch/protocols/x86-64-live.ts";
 import type { Fillers, InnerStep, Step } from "../patch/steps.ts";
 import { type Literals, type Windows, windowBytesMax } from "./text-patch.ts";
 
@@ -138,7 +144,7 @@ export class TextPlanner {
   readonly #names: readonly string[];
   readonly #phases: readonly Due[];
   /** Protocols by all that the choice depends on, filled as they are asked for. */
-  readonly #choices = new Uint8Array(1 << 10).fill(notAsked);
+  readonly #choices = new Uint8Array(firstChanges.length << 10).fill(notAsked);
 
   constructor(backEnd: BackEnd, rules: VendorRules) {
     this.#backEnd = backEnd;
@@ -150,10 +156,12 @@ export class TextPlanner {
   /**
    * The protocol for each window, by its number in here; `noProtocol` where there is none.
    * @param several per window, 1 where it may hold several instructions now.
+   * @param firstOf per window, what becomes of its first instruction.
    */
   choose(
     { count, at, size, moved }: Pick<Windows, "count" | "at" | "size" | "moved">,
     several: Uint8Array,
+    firstOf: (index: number) => FirstChange = () => "any",
   ): Uint8Array {
     const codes = new Uint8Array(count);
     for (let index = 0; index < count; index++) {
@@ -162,14 +170,16 @@ export class TextPlanner {
         size: size[index] ?? 0,
         several: several[index] === 1,
         moved: (moved[index] ?? 0) > 0,
+        first: firstOf(index),
       });
     }
     return codes;
   }
 
   #chooseOne(facts: WindowFacts): number {
-    const { offset, size, several, moved } = facts;
-    const key = offset + (several ? 8 : 0) + (moved ? 16 : 0) + size * 32;
+    const { offset, size, several, moved, first } = facts;
+    const window = offset + (several ? 8 : 0) + (moved ? 16 : 0) + size * 32;
+    const key = window + (firstChanges.indexOf(first) << 10);
     let choice = this.#choices[key] ?? notAsked;
     if (choice === notAsked) {
       const name = this.#backEnd.chooseProtocol(facts, this.#rules);

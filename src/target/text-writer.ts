@@ -6,7 +6,7 @@
 import { hex } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
-import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
+import type { FirstChange, VendorRules } from "../patch/protocols/x86-64-live.ts";
 import type { Agent } from "./agent.ts";
 import type { AgentStart } from "./bootstrap.ts";
 import type { Naming } from "./called-sites.ts";
@@ -191,10 +191,21 @@ export class TextWriter {
   #chooseProtocols(sites: Uint32Array, windows: Windows): Uint8Array {
     const several = new Uint8Array(sites.length);
     for (let i = 0; i < sites.length; i++) several[i] = this.#states.several[sites[i] ?? 0] ?? 0;
-    const codes = this.#planner.choose(windows, several);
+    const codes = this.#planner.choose(windows, several, this.#firstChanges(sites, windows));
     if (this.#process.backEnd.movesLive) return codes;
     for (let i = 0; i < sites.length; i++) if (windows.moved[i] !== 0) codes[i] = noProtocol;
     return codes;
+  }
+
+  /** What becomes of the first instruction of each of `windows`. */
+  #firstChanges(sites: Uint32Array, { bytes: after }: Windows): (index: number) => FirstChange {
+    const { backEnd } = this.#process;
+    const { bytes: before } = this.#states;
+    return (index) =>
+      backEnd.compareFirst?.(
+        { bytes: before, from: (sites[index] ?? 0) * windowBytesMax },
+        { bytes: after, from: index * windowBytesMax },
+      ) ?? "any";
   }
 
   readonly #read: TextReader = (address, length) =>

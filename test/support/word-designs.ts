@@ -10,14 +10,15 @@
 import { codeAddr, type DataAddr } from "../../src/base/brand.ts";
 import { aarch64Machine } from "../../src/codegen/aarch64/machine.ts";
 import { riscv64Machine } from "../../src/codegen/riscv/machine.ts";
+import { makeTrampolines, opsFunction as opsFunctionOf } from "../../src/codegen/word/call-ops.ts";
 import { at, type Machine } from "../../src/codegen/word/machine.ts";
 import { emitCold, type Routine } from "../../src/codegen/word/record.ts";
 import { rolesOf } from "../../src/codegen/word/roles.ts";
 import { emitEntries } from "../../src/codegen/word/thunk.ts";
 import type { Work } from "../../src/codegen/work.ts";
 import type { ThunkPlan } from "../../src/codegen/x86-64/record.ts";
-import { x as armX, lr, sp } from "../../src/isa/aarch64/registers.ts";
-import { mem as armMem, imm, post, pre } from "../../src/isa/aarch64/slots.ts";
+import { x as armX, lr } from "../../src/isa/aarch64/registers.ts";
+import { mem as armMem, imm } from "../../src/isa/aarch64/slots.ts";
 import { ra, x as riscvX, t0, t1, zero } from "../../src/isa/riscv/registers.ts";
 import { mem as riscvMem } from "../../src/isa/riscv/slots.ts";
 import { branchLink, move } from "../../src/patch/aarch64-code.ts";
@@ -57,13 +58,29 @@ export type WordDesign = {
 
 const u64 = (value: bigint): Uint8Array => new Uint8Array(new BigUint64Array([value]).buffer);
 /** The ops that all sites have, by their number. */
-const ops = 1;
+const ops = 2;
 
 const literals = ({ sites }: DesignParts): readonly Patch[] =>
   sites.map((site, id) => ({
     at: site - 8n,
     bytes: new Uint8Array(Uint32Array.from(encodeLiteral(id, ops)).buffer),
   }));
+
+/** What the live engine does: one trampoline, and the function of the ops behind it. */
+function commonCallOps(
+  parts: DesignParts,
+  fresh: () => Machine,
+  window: (site: bigint, target: bigint) => Uint8Array,
+): readonly Patch[] {
+  const work = parts.code + 256n;
+  return [
+    { at: parts.code, bytes: makeTrampolines(fresh(), parts.data).bytes },
+    { at: work, bytes: opsFunctionOf(fresh(), parts.work, parts.plan) },
+    { at: parts.data + BigInt(8 * ops), bytes: u64(work) },
+    ...literals(parts),
+    ...parts.sites.map((at) => ({ at, bytes: window(at, parts.code) })),
+  ];
+}
 
 /** What a trampoline does once its frame is there and the literal is in `a`. */
 function toFunction(m: Machine, { data }: DesignParts, jump: (to: number) => void): void {
@@ -100,24 +117,8 @@ const armWindow = (site: bigint, target: bigint): Uint8Array =>
 /** `x10 := the literal`. */
 const maskLow = imm(BigInt.asUintN(64, ~7n));
 
-function armCallOps(parts: DesignParts): readonly Patch[] {
-  const m = aarch64Machine(codeAddr(0n));
-  const { code: a } = m;
-  const { a: literal } = rolesOf(m);
-  a.i("stp", armX(16), armX(9), pre(sp, -16));
-  m.save();
-  a.i("and", armX(literal), lr, maskLow);
-  m.load(literal, at(literal, -16), 8);
-  toFunction(m, parts, (to) => void a.i("br", armX(to)));
-  const { bytes, table } = opsFunction(m, parts, () => {
-    a.i("ldr", armX(9), armMem(sp, m.frame.resume)).i("ldr", armX(10), armMem(sp, 8));
-    a.i("ldp", armX(11), armX(12), armMem(sp, 16)).i("ldp", armX(13), armX(14), armMem(sp, 32));
-    a.i("ldp", armX(15), armX(17), armMem(sp, 48)).i("add", sp, sp, 80);
-    a.i("ldp", armX(16), lr, post(sp, 16)).i("ret", armX(9));
-  });
-  const windows = parts.sites.map((at) => ({ at, bytes: armWindow(at, parts.code) }));
-  return [{ at: parts.code, bytes }, table, ...literals(parts), ...windows];
-}
+const armCallOps = (parts: DesignParts): readonly Patch[] =>
+  commonCallOps(parts, () => aarch64Machine(codeAddr(0n)), armWindow);
 
 /** A native function that sites call: it goes back to the site at once. */
 function armTarget(a: ReturnType<typeof aarch64Machine>["code"]): void {
@@ -175,13 +176,12 @@ function riscvCommon(m: ReturnType<typeof riscv64Machine>, parts: DesignParts, l
 
 const throughT0 = { base: T0, link: T0 };
 
-function riscvCallOps(parts: DesignParts): readonly Patch[] {
-  const { bytes, table } = riscvCommon(riscv64Machine(codeAddr(0n)), parts, -16);
-  const windows = parts.sites.map((at) => ({
-    ...{ at, bytes: riscvWindow(at, parts.code, throughT0) },
-  }));
-  return [{ at: parts.code, bytes }, table, ...literals(parts), ...windows];
-}
+const riscvCallOps = (parts: DesignParts): readonly Patch[] =>
+  commonCallOps(
+    parts,
+    () => riscv64Machine(codeAddr(0n)),
+    (site, target) => riscvWindow(site, target, throughT0),
+  );
 
 /** The proposal of 2023: the literal is at ra - 0x14; ra and t0 change places on the way in. */
 function riscvCallOps2023(parts: DesignParts): readonly Patch[] {

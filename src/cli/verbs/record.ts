@@ -100,7 +100,7 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   await using session = await open(command, pid, options);
   const summary = await recordUntilEnd(session, options);
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
-  else process.stderr.write(describe(summary) + describeOpenCalls(summary));
+  else process.stderr.write(describe(summary, options.exits) + describeOpenCalls(summary));
   // As a shell would say it: whoever starts a program through this learns how it ended.
   if (summary.exit.kind === "exited") process.exitCode = summary.exit.status;
   if (summary.exit.kind === "killed") process.exitCode = 128 + summary.exit.signal;
@@ -221,7 +221,7 @@ function showProgress(recording: Recording, started: number): { end(): void } {
   };
 }
 
-function describe(summary: RecordingSummary): string {
+function describe(summary: RecordingSummary, wantsExits: boolean): string {
   const lines = [
     `recorded ${formatCount(summary.events)} events of ` +
       `${formatCount(summary.functions)} functions in ` +
@@ -229,7 +229,7 @@ function describe(summary: RecordingSummary): string {
       `${formatBytes(summary.bytes)} in ` +
       `${summary.directory}; ${summary.reason}`,
   ];
-  if (!summary.exits)
+  if (!summary.exits && wantsExits)
     lines.push("entries alone: the process has no room for a mirror of its stacks");
   if (summary.refused.length > 0) {
     const some = summary.refused.slice(0, 3).join(", ");

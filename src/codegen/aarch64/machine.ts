@@ -5,7 +5,8 @@
  *     thunk:   stp x16, x30, [sp, #-16]!; bl routine; ldp x16, x30, [sp], #16
  *     routine: sp+0 x9 to x15, x17; sp+64 the way back; sp+72 spare; sp+80 x16, x30 of the thunk
  *
- * Branches are direct or by RET: neither needs a landing pad (BTI).
+ * A site that calls has moved its return address to x9: `stp x16, x9` makes the same frame. Into
+ * the program, branches are direct or by RET: neither needs a landing pad (BTI).
  */
 import { assert } from "../../base/assert.ts";
 import type { CodeAddr } from "../../base/brand.ts";
@@ -22,6 +23,7 @@ import { type Arg, imm, mem, post, pre } from "../../isa/aarch64/slots.ts";
 import { Assembler, type Label } from "../../isa/assembler.ts";
 import type {
   AccessBytes,
+  CalledParts,
   Frame,
   Machine,
   Mem,
@@ -46,6 +48,9 @@ const unscaledMin = -256;
 /** Widest constants of ADD and SUB. */
 const addMax = 4096;
 
+/** Rounds an address down to a multiple of 8. */
+const maskLow = BigInt.asUintN(64, ~7n);
+
 /** The bytes of a level-1 line as CTR_EL0 has them: log2 of words at these bits. */
 const dataLineShift = 16;
 
@@ -60,6 +65,7 @@ class AArch64Machine implements Machine {
   readonly syscallNumber: Reg = 8;
   readonly syscallArguments: readonly Reg[] = [0, 1, 2, 3, 4, 5];
   readonly thunk: ThunkParts;
+  readonly called: CalledParts;
 
   constructor(origin: CodeAddr) {
     this.code = new Assembler<Arg>(aarch64, origin);
@@ -75,6 +81,17 @@ class AArch64Machine implements Machine {
       callBody: (hole) => void a.i("bl", a.hole(hole)),
       jumpBody: (hole) => void a.i("b", a.hole(hole)),
       return: () => void a.i("ret"),
+    };
+    this.called = {
+      enter: () => {
+        a.i("stp", x(16), x(9), pre(sp, -16));
+        this.save();
+      },
+      literal: (rd) => {
+        a.i("and", x(rd), lr, imm(maskLow));
+        this.load(rd, { base: rd, offset: -16 }, 8);
+      },
+      leave: () => this.#leaveCalled(),
     };
   }
 
@@ -95,6 +112,15 @@ class AArch64Machine implements Machine {
     a.i("ldp", x(11), x(12), mem(sp, 16));
     a.i("ldp", x(9), x(10), post(sp, savedBytes));
     a.i("ret");
+  }
+
+  /** x9 has been lost to the site: the way back goes through it. */
+  #leaveCalled(): void {
+    const { code: a } = this;
+    a.i("ldr", x(9), mem(sp, frame.resume)).i("ldr", x(10), mem(sp, 8));
+    a.i("ldp", x(11), x(12), mem(sp, 16)).i("ldp", x(13), x(14), mem(sp, 32));
+    a.i("ldp", x(15), ip1, mem(sp, 48)).i("add", sp, sp, savedBytes);
+    a.i("ldp", x(16), lr, post(sp, 16)).i("ret", x(9));
   }
 
   push(registers: readonly Reg[]): void {
@@ -141,6 +167,10 @@ class AArch64Machine implements Machine {
     this.#access("ldr", bytes === 8 ? x(rd) : w(rd), from, bytes);
   }
 
+  loadByte(rd: Reg, from: Mem): void {
+    this.#access("ldr", w(rd), from, 1);
+  }
+
   store(rs: Reg, to: Mem, bytes: 1 | 2 | AccessBytes): void {
     this.#access("str", bytes === 8 ? x(rs) : w(rs), to, bytes);
   }
@@ -180,6 +210,10 @@ class AArch64Machine implements Machine {
 
   jump(to: Label): void {
     this.code.i("b", to);
+  }
+
+  jumpRegister(to: Reg): void {
+    this.code.i("br", x(to));
   }
 
   call(to: Label): void {

@@ -16,6 +16,7 @@ import { ra, sp, t0, x, zero } from "../../isa/riscv/registers.ts";
 import { type Arg, mem } from "../../isa/riscv/slots.ts";
 import type {
   AccessBytes,
+  CalledParts,
   Frame,
   Machine,
   Mem,
@@ -29,6 +30,8 @@ const temporary = x(17);
 const scratch: readonly Reg[] = [6, 7, 28, 29, 30, 31, 16];
 const kept: readonly Reg[] = [...scratch, temporary.n];
 const frame: Frame = { bytes: 96, resume: 64, parent: 72, spare: 80 };
+/** From where a call returns to back to the literal: the window, and the literal itself. */
+const literalOffset = -16;
 const immediateMax = 2047;
 const immediateMin = -2048;
 const stores = { 1: "sb", 2: "sh", 4: "sw", 8: "sd" } as const;
@@ -45,6 +48,7 @@ class RiscvMachine implements Machine {
   readonly syscallNumber: Reg = 17;
   readonly syscallArguments: readonly Reg[] = [10, 11, 12, 13, 14, 15];
   readonly thunk: ThunkParts;
+  readonly called: CalledParts;
   /** Constants that are loaded rather than made, and where they are to stand. */
   readonly #pool = new Map<bigint, Label>();
 
@@ -58,6 +62,11 @@ class RiscvMachine implements Machine {
       callBody: (name) => callFar(a, hole(name), ra),
       jumpBody: (name) => callFar(a, hole(name), zero, t0),
       return: () => void a.i("jalr", zero, mem(ra)),
+    };
+    this.called = {
+      enter: () => this.save(),
+      literal: (rd) => this.load(rd, { base: t0.n, offset: literalOffset }, 8),
+      leave: () => this.restoreAndResume(),
     };
   }
 
@@ -119,6 +128,10 @@ class RiscvMachine implements Machine {
     this.code.i(bytes === 8 ? "ld" : "lw", x(rd), mem(x(base), offset));
   }
 
+  loadByte(rd: Reg, { base, offset }: Mem): void {
+    this.code.i("lbu", x(rd), mem(x(base), offset));
+  }
+
   store(rs: Reg, { base, offset }: Mem, bytes: 1 | 2 | AccessBytes): void {
     this.code.i(stores[bytes], x(rs), mem(x(base), offset));
   }
@@ -167,6 +180,10 @@ class RiscvMachine implements Machine {
 
   jump(to: Label): void {
     this.code.i("jal", zero, to);
+  }
+
+  jumpRegister(to: Reg): void {
+    this.code.i("jalr", zero, mem(x(to)));
   }
 
   call(to: Label): void {

@@ -1,5 +1,5 @@
 /** What the back ends of AArch64 and RISC-V have in common. */
-import type { BackEnd, SyscallName } from "../back-end.ts";
+import type { BackEnd, SyscallName, WindowBytes } from "../back-end.ts";
 import { agentBytes, agentTemplate } from "./agent.ts";
 import { fillThunks, type SetBranch, thunkStride } from "./fill-thunks.ts";
 import type { Machine } from "./machine.ts";
@@ -20,6 +20,10 @@ export const genericSyscalls: Readonly<Record<SyscallName, number>> = {
   memfdCreate: 279,
   membarrier: 283,
 };
+
+/** Whether a window's first instruction is `word`. */
+export const startsWith = ({ bytes, from }: WindowBytes, word: Uint8Array): boolean =>
+  word.every((byte, i) => byte === bytes[from + i]);
 
 type Common = Pick<
   BackEnd,

@@ -81,6 +81,8 @@ export type Machine = {
   /** 8 bytes that stand in this code. */
   loadFrom(rd: Reg, label: Label): void;
   load(rd: Reg, from: Mem, bytes: AccessBytes): void;
+  /** One byte, with zeros above it. */
+  loadByte(rd: Reg, from: Mem): void;
   store(rs: Reg, to: Mem, bytes: 1 | 2 | AccessBytes): void;
   storeZero(to: Mem, bytes: AccessBytes): void;
   add(rd: Reg, left: Reg, right: Reg): void;
@@ -94,6 +96,7 @@ export type Machine = {
   shiftRight(rd: Reg, rs: Reg, bits: number): void;
 
   jump(to: Label): void;
+  jumpRegister(to: Reg): void;
   call(to: Label): void;
   callRegister(to: Reg): void;
   /** Back to who called: through `link`. */
@@ -131,7 +134,18 @@ export type Machine = {
 
   /** Thunks. Places of four-byte distances: `hole` is filled for each copy. */
   readonly thunk: ThunkParts;
+  readonly called: CalledParts;
   finish(): Assembled;
+};
+
+/** What a site calls that has a literal beside it. */
+export type CalledParts = {
+  /** Keeps what routines use, and makes the frame of one that a thunk has called. */
+  enter(): void;
+  /** Right behind: the literal of the site that has called. */
+  literal(rd: Reg): void;
+  /** Takes it all back, and goes back to the site. */
+  leave(): void;
 };
 
 /** The instructions of a thunk, which are few and each ISA's own. */

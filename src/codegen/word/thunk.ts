@@ -21,6 +21,7 @@
  * RISC-V); so do AArch64's flags and all vector registers, which nothing here uses.
  */
 import { assert } from "../../base/assert.ts";
+import { dataAddr } from "../../base/brand.ts";
 import { PatchbayError } from "../../base/error.ts";
 import type { Assembled, Label } from "../../isa/assembler.ts";
 import { counterOffset } from "../../ring/arena.ts";
@@ -29,6 +30,7 @@ import type { ThunkPlan } from "../x86-64/record.ts";
 import { at, type Machine } from "./machine.ts";
 import { emitCold, type Routine, record } from "./record.ts";
 import { rolesOf } from "./roles.ts";
+import { emitWalk } from "./walk.ts";
 
 /** A thunk before its holes are filled: `body`, `enter` and `leave`. */
 export type ThunkTemplate = {
@@ -138,6 +140,9 @@ export function emitEntries(routine: Routine, work: Work, kind: "entry" | "alone
         break;
       case "count":
         emitCount(routine, action.instance);
+        break;
+      case "list":
+        emitWalk(routine.m, dataAddr(action.at));
         break;
       // There is no red zone on these ISAs.
       case "redZone":

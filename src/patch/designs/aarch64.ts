@@ -3,7 +3,13 @@ import { ensure } from "../../base/assert.ts";
 import { branch, branchLink, move, nop, popFrame, pushFrame, setFrame } from "../aarch64-code.ts";
 import { concat } from "../bytes.ts";
 import type { Design, DesignState } from "../design.ts";
-import { callOpsOnce, directFunction, dynamicTrampoline, entries } from "../trampolines.ts";
+import {
+  callOpsOnce,
+  callOpsPlain,
+  directFunction,
+  dynamicTrampoline,
+  entries,
+} from "../trampolines.ts";
 
 type Window = DesignState["window"];
 
@@ -150,6 +156,21 @@ export const arm64Moved: Design = {
     b: { window: withBranch("tramp b"), owns: ["tramp b"] },
   },
   scratch: ["x9"],
+};
+
+/** CALL_OPS at a site that nothing has been put into: what the live engine begins with. */
+export const arm64CallOpsFresh: Design = {
+  ...arm64CallOps,
+  id: "aarch64/call-ops-fresh",
+  summary: "literal; nop; nop <-> mov x9, x30; bl: the live engine's",
+  states: {
+    idle: { window: windowOf(nop, nop), literal: "nop" },
+    a: { window: withCall(1, "common", saveLink, nop), literal: "a", owns: ["ops:a"] },
+    b: { window: withCall(1, "common", saveLink, nop), literal: "b", owns: ["ops:b"] },
+  },
+  code: { common: callOpsPlain(entries.arm64, 8, -16) },
+  ops: [{ name: "nop" }, { name: "a" }, { name: "b" }],
+  words: {},
 };
 
 /** `mov x9, x30; nop <-> bl; mov x30, x9` (Li Bin, 2016). */

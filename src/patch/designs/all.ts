@@ -2,6 +2,7 @@
 export {
   arm64CallOps,
   arm64CallOpsBti,
+  arm64CallOpsFresh,
   arm64FourBranch,
   arm64FourNops,
   arm64Jump,
@@ -26,7 +27,7 @@ export {
   rv64Table,
   rv64Toggle,
 } from "./riscv.ts";
-export { rv64Jump } from "./riscv-live.ts";
+export { rv64CallOpsFresh, rv64Jump } from "./riscv-live.ts";
 export {
   userDesign,
   x86Call,

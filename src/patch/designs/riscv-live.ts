@@ -2,7 +2,7 @@
 import { ensure } from "../../base/assert.ts";
 import type { Design, DesignState } from "../design.ts";
 import { fourCNops } from "../riscv-layouts.ts";
-import { dynamicTrampoline, entries } from "../trampolines.ts";
+import { callOpsPlain, dynamicTrampoline, entries } from "../trampolines.ts";
 
 const jumpTo =
   (name: string): DesignState["window"] =>
@@ -13,6 +13,13 @@ const jumpTo =
   };
 
 const cNop = [0x01, 0x00];
+const compiled: DesignState["window"] = () => Uint8Array.from([...cNop, ...cNop, ...cNop, ...cNop]);
+
+const callCommon: DesignState["window"] = (at, targets) => {
+  const made = fourCNops.call(at, ensure(targets.get("common"), "common"));
+  if (!made.ok) throw new Error(`assertion failed: ${made.error.kind}`);
+  return made.value;
+};
 
 /** Four 2-byte no-ops, between which a thread can stand, or a jump to a thunk. */
 export const rv64Jump: Design = {
@@ -22,7 +29,7 @@ export const rv64Jump: Design = {
   windowSize: 8,
   align: 2,
   states: {
-    idle: { window: () => Uint8Array.from([...cNop, ...cNop, ...cNop, ...cNop]) },
+    idle: { window: compiled },
     a: { window: jumpTo("tramp a"), owns: ["tramp a"] },
     b: { window: jumpTo("tramp b"), owns: ["tramp b"] },
   },
@@ -31,5 +38,23 @@ export const rv64Jump: Design = {
     "tramp b": dynamicTrampoline(entries.riscvJump, "b"),
   },
   ops: [{ name: "a" }, { name: "b" }],
+  scratch: ["t0"],
+};
+
+/** CALL_OPS at a site that nothing has been put into: what the live engine begins with. */
+export const rv64CallOpsFresh: Design = {
+  id: "riscv64/call-ops-fresh",
+  isa: "riscv64",
+  summary: "literal; four c.nop <-> auipc t0; jalr t0, lo(t0): the live engine's",
+  windowSize: 8,
+  align: 8,
+  literal: { offset: -8, size: 8 },
+  states: {
+    idle: { window: compiled, literal: "nop" },
+    a: { window: callCommon, literal: "a", owns: ["ops:a"] },
+    b: { window: callCommon, literal: "b", owns: ["ops:b"] },
+  },
+  code: { common: callOpsPlain(entries.riscvT0, 1, -16) },
+  ops: [{ name: "nop" }, { name: "a" }, { name: "b" }],
   scratch: ["t0"],
 };

@@ -1,10 +1,12 @@
 /** What the engine does on AArch64 and RISC-V (`word-live.ts`), checked on all their machines. */
-import { arm64Jump, arm64Moved } from "../designs/aarch64.ts";
-import { rv64Jump } from "../designs/riscv-live.ts";
+import { arm64CallOps, arm64CallOpsFresh, arm64Jump, arm64Moved } from "../designs/aarch64.ts";
+import { rv64CallOps } from "../designs/riscv.ts";
+import { rv64CallOpsFresh, rv64Jump } from "../designs/riscv-live.ts";
 import { type Check, checksFor, type Protocol } from "../protocol.ts";
 import { quiesceHarts, quiesceTasks, type Step, stop } from "../steps.ts";
 import type { MachineName } from "../verdicts.ts";
 import { aarch64LiveProtocols, riscvLiveProtocols } from "./word-live.ts";
+import { liveLiteral } from "./x86-64-live.ts";
 
 const retire = [quiesceHarts, quiesceTasks];
 const protocolOf = (id: string, title: string, steps: readonly Step[]): Protocol => ({
@@ -29,7 +31,39 @@ export const liveMovedStopped: Protocol = protocolOf(
   "LIVE/moved with all threads stopped for it",
   [stop(...moved.filter(isInner)), ...moved.filter(({ op }) => op === "sync")],
 );
-const { skip } = riscvLiveProtocols;
+const { skip, slot } = riscvLiveProtocols;
+const { word, link, unlink } = aarch64LiveProtocols;
+
+/** CALL_OPS: the literal first; from one ops to another by the literal alone. */
+const callOpsBy = (
+  id: string,
+  title: string,
+  enable: readonly Step[],
+  disable: readonly Step[] = enable,
+): Protocol => ({
+  id: `LIVE/call-ops-${id}`,
+  title: `the literal, then ${title}; other ops by the literal alone`,
+  enable: [...liveLiteral, ...enable],
+  disable: [...liveLiteral, ...disable],
+  modify: liveLiteral,
+  retire,
+});
+export const liveCallWord: Protocol = callOpsBy("word", "nop <-> bl as LIVE/word", word);
+export const liveCallLink: Protocol = callOpsBy(
+  "link",
+  "mov x9, x30, a drain, bl; back in the other order",
+  link,
+  unlink,
+);
+export const liveCallLinkUndrained: Protocol = callOpsBy(
+  "link-no-drain",
+  "mov x9, x30, bl; back in the other order",
+  link.filter(({ op }) => op !== "drain"),
+  unlink,
+);
+export const liveCallSlot: Protocol = callOpsBy("slot", "nop <-> jalr in one aligned word", slot);
+export const liveCallSkip: Protocol = callOpsBy("skip-pair", "as LIVE/skip-pair", skip);
+
 export const liveSkipPair: Protocol = protocolOf(
   "skip-pair",
   "c.j over auipc and jalr, a drain, the rest, the first parcel, a sync behind each",
@@ -84,7 +118,82 @@ const movedChecks: readonly Check[] = [
   ),
 ];
 
+const callChecks: readonly Check[] = [
+  ...checksFor(
+    {
+      protocol: liveCallWord,
+      design: arm64CallOps,
+      expected: "safe",
+      reason: "NOP and BL may change while they are executed, and any literal is valid",
+    },
+    ["strong", ...arms],
+    [
+      ["preemption", "retarget", "free"],
+      ["preemption", "modify", "free"],
+      ["nmi", "modify", "free"],
+    ],
+  ),
+  ...checksFor(
+    {
+      protocol: liveCallLink,
+      design: arm64CallOpsFresh,
+      expected: "safe",
+      reason: "where a word is seen whole: who calls has kept the return address",
+    },
+    ["strong"],
+    [
+      ["preemption", "modify", "free"],
+      ["nmi", "modify", "free"],
+    ],
+  ),
+  ...checksFor(
+    {
+      protocol: liveCallLink,
+      design: arm64CallOpsFresh,
+      expected: "unpredictable",
+      reason: "MOV may not change while it is executed: processors need their threads held",
+    },
+    arms,
+    [[]],
+  ),
+  ...checksFor(
+    {
+      protocol: liveCallLinkUndrained,
+      design: arm64CallOpsFresh,
+      expected: "lost-context",
+      reason: "who stands behind the old no-op calls without the return address",
+    },
+    ["strong"],
+    [["preemption"]],
+  ),
+  ...checksFor(
+    {
+      protocol: liveCallSlot,
+      design: rv64CallOps,
+      expected: "safe",
+      reason: "one aligned word comes and goes, and any literal is valid",
+    },
+    ["strong", "riscv-ziccif", "riscv-ziccid"],
+    [
+      ["preemption", "retarget", "free"],
+      ["preemption", "modify", "free"],
+      ["nmi", "modify", "free"],
+    ],
+  ),
+  ...checksFor(
+    {
+      protocol: liveCallSkip,
+      design: rv64CallOpsFresh,
+      expected: "safe",
+      reason: "as LIVE/skip-pair, and any literal is valid",
+    },
+    ["strong", ...riscvs],
+    [["preemption", "modify", "free"]],
+  ),
+];
+
 export const wordChecks: readonly Check[] = [
+  ...callChecks,
   ...checksFor(
     {
       protocol: liveWord,

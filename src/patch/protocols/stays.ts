@@ -34,11 +34,18 @@ const rules: readonly Rule[] = [
     reason: "the end of the maintenance sequence (Arm ARM B2.4.4); the sync behind it implies it",
   },
   {
-    protocols: /^LIVE\/(word|skip-pair)$/,
+    protocols: /^LIVE\/(call-ops-)?(word|slot|skip-pair)$/,
     step: /^(full barrier|local sync)$/,
     reason:
       "the end of the maintenance sequence (Arm ARM B2.4.4; RISC-V, Zifencei); " +
       "the sync behind it implies it",
+  },
+  {
+    protocols: /^LIVE\/call-ops-link$/,
+    step: /^(clean|invalidate|full barrier|local sync|sync by membarrier)/,
+    reason:
+      "its safe checks are those of a machine whose fetches see every store at once, as an " +
+      "emulator's do; on a processor the sync is what the drain and the call rely on",
   },
   {
     protocols: /^P3\//,

@@ -92,6 +92,13 @@ export const liveLiteral: readonly Step[] = [write(literal, toNew)];
  */
 export type VendorRules = "intel" | "amd";
 
+/**
+ * What becomes of the first of a window's two instructions: it stays; it comes, and what the second
+ * one is to be relies on it; or anything else, which the second one bears with.
+ */
+export const firstChanges = ["any", "kept", "needed"] as const;
+export type FirstChange = (typeof firstChanges)[number];
+
 /** What is known of a window that is to change. */
 export type WindowFacts = {
   /** Its first byte's place in its aligned 8 bytes. */
@@ -101,6 +108,8 @@ export type WindowFacts = {
   readonly several: boolean;
   /** The instructions of a function without a site: none of them may be left out. */
   readonly moved: boolean;
+  /** On ISAs whose windows are two instructions. */
+  readonly first: FirstChange;
 };
 
 /**
