@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { RecordOptions } from "../../src/index.ts";
 import {
@@ -28,6 +29,7 @@ const flags = ["-O2", "-g", "-fpatchable-function-entry=5"];
 const literals = ["-O2", "-g", "-fpatchable-function-entry=13,8"];
 const framed = ["-fno-omit-frame-pointer"];
 
+const script = fileURLToPath(new URL("../fixtures/live/stacks.mjs", import.meta.url));
 const hasRust = spawnSync("rustc", ["--version"]).status === 0;
 
 /** Return addresses, innermost first. */
@@ -51,12 +53,10 @@ type Shown = {
   readonly stack?: readonly { readonly address: string; readonly function: string | null }[];
 };
 
-async function readCalls(directory: string): Promise<readonly Shown[]> {
+async function readCalls(directory: string, name = "traced_here"): Promise<readonly Shown[]> {
   const { stdout } = await patchbay("graph", directory, "--json");
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
-  return lines
-    .map((line): Shown => JSON.parse(line))
-    .filter((one) => one.function === "traced_here");
+  return lines.map((line): Shown => JSON.parse(line)).filter((one) => one.function === name);
 }
 
 /** What the program finds untraced, and what is shown of the same calls when they are recorded. */
@@ -136,6 +136,33 @@ describe("stacks of calls", { timeout: 240_000 }, () => {
     expect(shown).toHaveLength(own.length);
     const right = shown.map((stack, i) => own[i]?.slice(0, stack.length));
     expect([named, shown]).toEqual([named, right]);
+  });
+
+  it("of Node.js go through JavaScript, whose functions it names itself", async () => {
+    // Functions are compiled before they are called, and none into another one.
+    const flags = ["--perf-basic-prof", "--always-sparkplug", "--no-opt"];
+    const target = await Target.start(process.execPath, ...flags, script);
+    const directory = tracePath();
+    const recorder = await startRecording(
+      ...["-p", String(target.pid), "-o", directory, "--prologues", "--stack=64"],
+      ...["-F", "v8::internal::Builtin_JsonParse"],
+    );
+    target.send("30");
+    const own: (readonly string[])[] = [];
+    for (;;) {
+      const said: { readonly names?: readonly string[] } = JSON.parse(await target.line(/^\{/));
+      if (said.names === undefined) break;
+      own.push(said.names);
+    }
+    target.kill("SIGTERM");
+    // Its files in /proc are gone by then.
+    expect((await recorder.finish()).status).toBe(0);
+    const calls = await readCalls(directory, "v8::internal::Builtin_JsonParse");
+    const shown = calls.map(({ stack = [] }) =>
+      stack.flatMap((frame) => /^JS:\W?(\w+) .*stacks\.mjs/.exec(frame.function ?? "")?.[1] ?? []),
+    );
+    expect(shown.filter((names) => names.length > 0)).toEqual(own);
+    expect(calls.at(-1)?.stack?.map((frame) => frame.function)).toContain("uv_run");
   });
 
   it("name functions, in the graph and folded by how often they were called so", async () => {
