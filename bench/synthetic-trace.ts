@@ -73,6 +73,7 @@ function writeThread(
         lossPlace: 0,
         tid,
         pid: 1,
+        image: 0,
         threadName: `worker ${tid}`,
       },
       [bytes.subarray(0, count * eventBytes)],

@@ -188,6 +188,7 @@ export type {
   Observation,
   ObservationSummary,
 } from "./session/observation.ts";
+export { attach, attachStub, launch } from "./session/open-session.ts";
 export { openTrace } from "./session/open-trace.ts";
 export type { ObserveOptions, RecordOptions } from "./session/options.ts";
 export { writeParquet } from "./session/parquet-directory.ts";
@@ -202,12 +203,7 @@ export { type QueryResult, type QueryRow, type QueryValue, queryTrace } from "./
 export type { CallOptions } from "./session/record-details.ts";
 export type { Recording, RecordingProgress, RecordingSummary } from "./session/recording.ts";
 export type { CallCount, RegisteredOps } from "./session/seat.ts";
-export {
-  attach,
-  attachStub,
-  launch,
-  type Session,
-} from "./session/session.ts";
+export type { Session } from "./session/session.ts";
 export {
   countByReason,
   listSites,

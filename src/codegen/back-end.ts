@@ -155,6 +155,11 @@ export type BackEnd = {
    * libraries; absent where they are not waited for. It can stand anywhere.
    */
   loaderGate?(arena: DataAddr): Uint8Array;
+  /**
+   * A function that threads call before they exec, and that returns when the tracer says so; absent
+   * where nobody waits for that. It can stand anywhere.
+   */
+  execGate?(arena: DataAddr): Uint8Array;
 
   /** CALL_OPS; absent where no site calls with a literal beside it. */
   readonly callOps?: CallOpsBackEnd;

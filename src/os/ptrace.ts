@@ -154,8 +154,8 @@ export const resume = (tid: Tid, deliver = 0): void =>
   check(ptraceWord(request.cont, tid, 0n, BigInt(deliver)), `resume thread ${tid}`);
 
 /** Lets a stopped thread run up to the beginning or the end of a system call. */
-export const resumeToSyscall = (tid: Tid): void =>
-  check(ptraceWord(request.syscall, tid, 0n, 0n), `resume thread ${tid}`);
+export const resumeToSyscall = (tid: Tid, deliver = 0): void =>
+  check(ptraceWord(request.syscall, tid, 0n, BigInt(deliver)), `resume thread ${tid}`);
 
 export const singleStep = (tid: Tid, deliver = 0): void =>
   check(ptraceWord(request.singleStep, tid, 0n, BigInt(deliver)), `step thread ${tid}`);

@@ -25,6 +25,8 @@ export type TraceInfo = {
   readonly tool: string;
   readonly command: readonly string[];
   readonly pid: number;
+  /** Programs that were recorded besides, which came by exec. */
+  readonly followed: readonly { readonly pid: number; readonly command: readonly string[] }[];
   readonly architecture: string;
   readonly host: string | undefined;
   readonly options: JsonObject;
@@ -55,6 +57,7 @@ export function readInfo(trace: Trace): TraceInfo {
     tool: session.tool,
     command: session.command,
     pid: session.pid,
+    followed: (session.images ?? []).map(({ pid, command }) => ({ pid, command })),
     architecture: session.architecture,
     host: session.host,
     options: session.options,
@@ -150,9 +153,12 @@ const columns: readonly Column[] = [
 export function formatInfo(info: TraceInfo, paint: Paint): readonly string[] {
   const { summary } = info;
   const functions = plural(info.functions, "function");
+  const moreFollowed = info.followed.length - followedShown;
   const facts: readonly (readonly [string, string | undefined])[] = [
     ["command", info.command.join(" ")],
     ["process", `${info.pid}, ${info.architecture}${info.host ? `, on ${info.host}` : ""}`],
+    ...info.followed.slice(0, followedShown).map(describeFollowed),
+    ["", moreFollowed > 0 ? `and ${plural(moreFollowed, "program")} more` : ""],
     ["began", info.began],
     ["ended", info.ended ?? "not yet, or recording was cut short"],
     ["recorded", `${formatExtent(summary)}, ${formatBytes(info.bytes)}`],
@@ -184,6 +190,13 @@ export function formatInfo(info: TraceInfo, paint: Paint): readonly string[] {
 
 const formatClock = ({ clockHz, summary }: TraceInfo): string =>
   summary.clockSteps === undefined ? `${(clockHz / 1e6).toFixed(3)} MHz` : "coarse";
+
+/** Programs that came by exec and are named. */
+const followedShown = 10;
+const describeFollowed = (
+  { pid, command }: TraceInfo["followed"][number],
+  index: number,
+): readonly [string, string] => [index === 0 ? "then" : "", `${command.join(" ")} (${pid})`];
 
 const describeModule = (module: TraceInfo["modules"][number]): string =>
   module.buildId === undefined ? module.path : `${module.path}, build-id ${module.buildId}`;

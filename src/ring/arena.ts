@@ -73,7 +73,33 @@ export const control = {
   /** u64: how often the tracer has set it, and the longest time between two times, in ns. */
   coarseSteps: 264,
   coarseLongest: 272,
+  /** u32: 1 while threads that are about to exec wait for the tracer. */
+  execArmed: 192,
+  /** u32: the only process that does so, by its id; 0: forked children, too. */
+  execPid: 196,
+  /** u32, futex: times that a thread has begun to wait; written by the target. */
+  execEvents: 200,
+  /** u32: threads that went on, because they found no place to wait in or waited for too long. */
+  execMissed: 204,
+  /** Places of threads that wait: `execPlaces` of `execPlace.bytes` each. */
+  execPlaces: 512,
 } as const;
+
+/** Threads that can wait at the same time to exec, in all processes that share the arena. */
+export const execPlaces = 32;
+
+/** A place of a thread that is about to exec. */
+export const execPlace = {
+  /** u32, futex: one of `execState`. */
+  state: 0,
+  /** u32 each: whose place it is. */
+  pid: 4,
+  tid: 8,
+  bytes: 16,
+} as const;
+
+/** What a place is: a thread takes it, waits, and gives it back when the tracer says so. */
+export const execState = { free: 0, taken: 1, waiting: 2, passed: 3 } as const;
 
 /** Triggers that a recording can have. */
 export const triggersMax = 512;

@@ -8,8 +8,9 @@ import { commandLine } from "../os/proc.ts";
 import type { CataloguedFunction } from "../session/catalogue.ts";
 import { machineRules } from "../session/machine-rules.ts";
 import type { FunctionStatistics, Observation } from "../session/observation.ts";
+import { attach } from "../session/open-session.ts";
 import type { Recording } from "../session/recording.ts";
-import { attach, type Session } from "../session/session.ts";
+import type { Session } from "../session/session.ts";
 import type {
   LiveFilter,
   LiveFunctions,

@@ -3,6 +3,7 @@ import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { Machine } from "../elf/elf-file.ts";
 import { isAlive, readStat, readStatus } from "../os/proc.ts";
+import type { RecordOptions } from "./options.ts";
 
 /** Fails where `pid` is no process that could be traced. */
 export function refuseUnattachable(pid: Pid): void {
@@ -45,6 +46,42 @@ export function refuseUnattachable(pid: Pid): void {
       hint: "start it by launch(), or attach from another process",
     });
   }
+}
+
+/** Fails where execs of `pid` can't be followed as `options` want it, found out beforehand. */
+export function refuseFollowingExecs(
+  pid: Pid,
+  joined: number | undefined,
+  { triggers = [], startsOff = false, threads }: RecordOptions,
+): void {
+  const doing = `follow the programs that process ${pid} becomes`;
+  if (joined !== undefined) {
+    throw new PatchbayError({
+      code: "unsupported",
+      doing,
+      why: `patchbay process ${joined} had attached first, and this one has joined it`,
+      hint: "that is for the one that attached first",
+    });
+  }
+  if (triggers.length > 0 || startsOff || threads !== undefined) {
+    const why = "triggers and a choice of threads are for one program";
+    throw new PatchbayError({ code: "bad-usage", doing, why });
+  }
+}
+
+/**
+ * Fails where threads can't be made to wait before they exec.
+ * @param isForOne whether events have what goes with one program alone.
+ */
+export function refuseWithoutGate(pid: Pid, gate: number | undefined, isForOne: boolean): void {
+  const doing = `follow the programs that process ${pid} becomes`;
+  if (isForOne) {
+    const why = "the coarse clock and stacks are for one program";
+    throw new PatchbayError({ code: "bad-usage", doing, why });
+  }
+  if (gate !== undefined) return;
+  const why = "it has no function execve that is known to be a system call and no more";
+  throw new PatchbayError({ code: "unsupported", doing, why });
 }
 
 /** Fails where the children of `pid` can't be followed, a program of that architecture. */

@@ -199,6 +199,18 @@ export const withoutMoved = ({ functions, traceable, machine }: Catalogue): Cata
   };
 };
 
+/** The same without the sites that are there to wait at. */
+export const withoutGates = (catalogue: Catalogue): Catalogue => {
+  const { functions, traceable } = catalogue;
+  const isGate = (index: number): boolean => functions[index]?.site.isGate === true;
+  if (!functions.some((_, index) => isGate(index))) return catalogue;
+  return {
+    ...catalogue,
+    functions: functions.filter((_, index) => !isGate(index)),
+    traceable: traceable.filter((_, index) => !isGate(index)),
+  };
+};
+
 /** C++ and Rust names match with their parameters and without. */
 function toTraceable({ id, name, demangled, module }: CataloguedFunction): TraceableFunction {
   const names = demangled === undefined ? [name] : [name, demangled, bareName(demangled)];
@@ -223,18 +235,19 @@ export type FilterHashes = { readonly filter: FtraceHash; readonly notrace: Ftra
 
 /**
  * The hashes for a filter. Fails where it names nothing, and suggests what it may have meant; but
- * for libraries that may come yet.
+ * for libraries that may come yet, and where that is to be expected.
  */
 export function resolveFilter(
   doing: string,
   { functions, traceable, machine }: Catalogue,
   { include, exclude }: SiteFilter,
+  mayBeEmpty = false,
 ): FilterHashes {
   const terms = parseTerms(doing, include);
   const filter = resolve(terms, traceable);
   const notrace = resolve(parseTerms(doing, exclude), traceable);
   const named = include.length === 0 ? functions.map(({ id }) => id) : [...filter.sites];
-  if (named.some((site) => !notrace.sites.has(site))) return { filter, notrace };
+  if (mayBeEmpty || named.some((site) => !notrace.sites.has(site))) return { filter, notrace };
   if (named.length > 0) {
     throw new PatchbayError({ code: "no-match", doing, why: "every function is excluded" });
   }

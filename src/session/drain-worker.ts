@@ -6,8 +6,9 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { ensure } from "../base/assert.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { TracedFunction } from "../trace/functions.ts";
-import type { SessionEnd } from "../trace/session.ts";
+import type { SessionEnd, TracedImage } from "../trace/session.ts";
 import { Drain, type DrainStart, type DrainTotals } from "./drain.ts";
+import type { ImageStart } from "./image-drain.ts";
 import { answer, type Call } from "./worker-rpc.ts";
 
 /** What the worker is started with. */
@@ -25,12 +26,16 @@ export type DrainHandlers = {
   totals(): DrainTotals;
   /** Writes what the rings hold, also of those that overwrite; the totals after that. */
   snapshot(): DrainTotals;
-  /** Whether a forked child is there that would record. */
-  isFollowing(): boolean;
+  /** One more program image; its number in the trace. */
+  addImage(start: ImageStart, about: TracedImage): number;
+  /** An image has ended: what its rings still hold is written. */
+  endImage(image: number): DrainTotals;
+  /** Whether a forked child of an image is there that would record. */
+  isFollowing(image: number): boolean;
   /** Why draining had to stop, if it had to; `null` while all is well. */
   failure(): ReturnType<PatchbayError["toJSON"]> | null;
-  /** From now on the target's memory is left alone: what is mapped there may go away. */
-  settle(): void;
+  /** From now on an image's memory is left alone: what is mapped there may go away. */
+  settle(image: number): void;
   finish(end: SessionEnd): DrainTotals;
 };
 
@@ -45,7 +50,6 @@ const reapMs = 200;
 const reapMsCrowded = 10;
 
 let failure: PatchbayError | undefined;
-let settled = false;
 let finished = false;
 
 /** Runs `work`; the first error ends draining, and is told when asked for. */
@@ -73,11 +77,15 @@ const handlers: DrainHandlers = {
     if (failure !== undefined) throw failure;
     return getDrain().totals;
   },
-  isFollowing: () => getDrain().isFollowing,
-  failure: () => failure?.toJSON() ?? null,
-  settle: () => {
-    settled = true;
+  addImage: (start, about) => getDrain().addImage(start, about),
+  endImage: (image) => {
+    const drain = getDrain();
+    guarded(() => drain.endImage(image));
+    return drain.totals;
   },
+  isFollowing: (image) => getDrain().isFollowing(image),
+  failure: () => failure?.toJSON() ?? null,
+  settle: (image) => getDrain().settle(image),
   finish: (end) => {
     finished = true;
     if (failure !== undefined) throw failure;
@@ -101,11 +109,8 @@ for (;;) {
       const hurry = drain.poll();
       sleepMs = hurry ? sleepMsMin : Math.min(sleepMsMax, sleepMs * 2);
     });
-    if (!settled && performance.now() - lastReap > (drain.isCrowded ? reapMsCrowded : reapMs)) {
-      guarded(() => {
-        drain.reapThreads();
-        drain.lookForCode();
-      });
+    if (performance.now() - lastReap > (drain.isCrowded ? reapMsCrowded : reapMs)) {
+      guarded(() => drain.reapThreads());
       lastReap = performance.now();
     }
   }

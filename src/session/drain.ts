@@ -3,45 +3,16 @@
  * the ring's own memory behind a head; no event is looked at here, but for the first and the last
  * of a packet, whose times the head states.
  *
- * Rings that overwrite (`--flight-recorder`) are read at the end, and from a copy when somebody
- * asks for what they hold; otherwise only their positions are marked now and then, because an event
- * carries no more than 38 bits of its time.
+ * A recording that follows execs has the rings of several program images in one trace.
  */
-import { fstatSync } from "node:fs";
-import { type Pid, type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
-import { MappedFile } from "../os/mapped-file.ts";
-import {
-  isAlive,
-  isThread,
-  listProcesses,
-  mapsFile,
-  ProcessMemory,
-  threadName,
-} from "../os/proc.ts";
-import { type ClockName, clockNow } from "../os/tsc.ts";
-import { type ArenaShape, control, pageBytes, ringOffset, ringStride } from "../ring/arena.ts";
-import { eventBytes, ringHeader, ringHeaderBytes } from "../ring/layout.ts";
-import { RingConsumer } from "../ring/ring-consumer.ts";
-import { forgetThread } from "../target/thread-table.ts";
 import type { TracedFunction } from "../trace/functions.ts";
-import type { SessionEnd, SessionStart } from "../trace/session.ts";
-import { coarseWords } from "./coarse-clock.ts";
-import { CodeWatch } from "./code-watch.ts";
-import { createTraceDirectory, type ThreadStream, type TraceDirectory } from "./trace-directory.ts";
+import type { SessionEnd, SessionStart, TracedImage } from "../trace/session.ts";
+import { ImageDrain, type ImageStart, type ImageTotals } from "./image-drain.ts";
+import { createTraceDirectory, type TraceDirectory } from "./trace-directory.ts";
 
 export type DrainStart = {
-  readonly pid: number;
-  readonly arenaFd: number;
-  readonly shape: ArenaShape;
-  readonly overwrite: boolean;
-  /** What events are stamped with; `coarse`: the arena's word. */
-  readonly clock: ClockName | "coarse";
-  /** Events can bring values. */
-  readonly hasLong: boolean;
-  /** They can bring stacks. */
-  readonly hasStacks: boolean;
-  /** Address of the thread table in the target. */
-  readonly table: bigint;
+  /** The first image. */
+  readonly image: ImageStart;
   readonly path: string;
   readonly session: SessionStart;
 };
@@ -55,277 +26,112 @@ export type DrainTotals = {
   readonly threads: number;
 };
 
-/** Events wait this long at the most before they are on disk, in ms. */
-const delayMsMax = 100;
-/** A ring is drained at once when this part of it is full. */
-const hurryShare = 1 / 8;
-/** How often rings that overwrite are marked, in ms; 38 bits of time last for a minute or so. */
-const markMs = 5_000;
-
-type RingState = {
-  /** The ring's header and slots, shared with the target. */
-  readonly mapped: MappedFile;
-  /** The header's 32-bit words: a look at these alone says whether anything has come. */
-  readonly words: Uint32Array;
-  readonly consumer: RingConsumer;
-  /** Belongs to a thread when set. */
-  owner: { readonly tid: Tid; readonly stream: ThreadStream; name: string } | undefined;
-  /** Position up to which events were taken. */
-  tail: number;
-  lastTakenMs: number;
-  /** Losses of earlier owners, not to be counted again. */
-  baseline: Losses;
-  /** Losses so far, the baseline's among them. */
-  losses: Losses;
+const nothing: ImageTotals = {
+  events: 0,
+  lost: 0,
+  threads: 0,
+  ringlessEntries: 0,
+  ringlessExits: 0,
 };
 
-type Losses = { readonly all: number; readonly entries: number; readonly exits: number };
-const noLosses: Losses = { all: 0, entries: 0, exits: 0 };
-
-/** A u64 of a mapped page, as a number; counts stay below 2^53. */
-const loadU64 = (buffer: ArrayBuffer, offset: number): number =>
-  Number(Atomics.load(new BigUint64Array(buffer, offset, 1), 0));
-const loadU32 = (buffer: ArrayBuffer, offset: number): number =>
-  Atomics.load(new Uint32Array(buffer, offset, 1), 0);
-const tidOf = (words: Uint32Array): number => Atomics.load(words, ringHeader.tid / 4);
-/** The forked child that a ring's thread belongs to; 0 for the target itself. */
-const childOf = (words: Uint32Array): number => Atomics.load(words, ringHeader.process / 4);
-const headerWords = ({ buffer }: MappedFile): Uint32Array =>
-  new Uint32Array(buffer, 0, ringHeaderBytes / 4);
+const sum = (a: ImageTotals, b: ImageTotals): ImageTotals => ({
+  events: a.events + b.events,
+  lost: a.lost + b.lost,
+  threads: a.threads + b.threads,
+  ringlessEntries: a.ringlessEntries + b.ringlessEntries,
+  ringlessExits: a.ringlessExits + b.ringlessExits,
+});
 
 export class Drain {
-  readonly #start: DrainStart;
-  readonly #now: () => bigint;
   readonly #trace: TraceDirectory;
-  readonly #rings: RingState[] = [];
-  /** The ring that is claimed next; mapped, to see when it is. */
-  #next: MappedFile | undefined;
-  readonly #control: MappedFile;
-  readonly #memory: ProcessMemory;
-  /** Forked children that were there at the last look. */
-  #children: readonly Pid[] = [];
-  readonly #code: CodeWatch | undefined;
-  /** Snapshots that triggers had asked for at the last look. */
-  #snapshots = 0;
-  #events = 0;
-  /** Events that rings lost under owners that have ended. */
-  #lostBefore = 0;
-  #threads = 0;
+  /** Those that go on, by their number in the trace. */
+  readonly #images = new Map<number, ImageDrain>();
+  /** Images so far. */
+  #count = 0;
+  /** Of images that have ended. */
+  #before: ImageTotals = nothing;
 
   constructor(start: DrainStart) {
-    this.#start = start;
     this.#trace = createTraceDirectory(start.path, start.session);
-    this.#memory = new ProcessMemory(toPid(start.pid));
-    this.#control = new MappedFile(start.arenaFd, 0, pageBytes);
-    const words = coarseWords(this.#control);
-    this.#now = start.clock === "coarse" ? () => Atomics.load(words, 0) : clockNow(start.clock);
-    this.#code = start.hasStacks ? new CodeWatch(toPid(start.pid)) : undefined;
-    this.lookForCode();
+    this.#drainImage(start.image);
   }
 
-  /** Notes code that has come to the process, where stacks are recorded. */
-  lookForCode(): void {
-    const came = this.#code?.look() ?? [];
-    if (came.length > 0) this.#trace.addCode(came);
+  /** One more program is drained into the trace; the number of its image there. */
+  addImage(start: ImageStart, about: TracedImage): number {
+    this.#trace.addImage(about);
+    return this.#drainImage(start);
+  }
+
+  #drainImage(start: ImageStart): number {
+    const image = this.#count++;
+    this.#images.set(image, new ImageDrain(start, image, this.#trace));
+    return image;
+  }
+
+  /** From now on the memory of the image's process is left alone. */
+  settle(image: number): void {
+    this.#images.get(image)?.settle();
+  }
+
+  /** Writes what is left in the rings of an image, and lets go of them. */
+  endImage(image: number): void {
+    const drain = this.#images.get(image);
+    if (drain === undefined) return;
+    drain.finish();
+    this.#before = sum(this.#before, drain.totals);
+    this.#images.delete(image);
+    drain[Symbol.dispose]();
   }
 
   get totals(): DrainTotals {
-    const { entries, exits } = this.#ringless();
-    let lost = entries + exits + this.#lostBefore;
-    for (const { losses, baseline } of this.#rings) lost += losses.all - baseline.all;
-    return { events: this.#events, lost, bytes: this.#trace.bytesWritten, threads: this.#threads };
+    const { events, lost, threads } = this.#sums;
+    return { events, lost, bytes: this.#trace.bytesWritten, threads };
+  }
+
+  get #sums(): ImageTotals {
+    return [...this.#images.values()].reduce((a, image) => sum(a, image.totals), this.#before);
   }
 
   addFunctions(functions: readonly TracedFunction[]): void {
     this.#trace.addFunctions(functions);
   }
 
-  /** Events of threads that found no ring; counted by the target, in the control page. */
-  #ringless(): { readonly entries: number; readonly exits: number } {
-    const { buffer } = this.#control;
-    return {
-      entries: loadU64(buffer, control.ringlessEntries),
-      exits: loadU64(buffer, control.ringlessExits),
-    };
-  }
-
   /** Looks at every ring once and drains those that are due; whether one was rather full. */
   poll(): boolean {
-    const now = performance.now();
-    const { overwrite, shape } = this.#start;
-    this.#findRings();
-    const wanted = loadU32(this.#control.buffer, control.snapshotsWanted);
-    if (wanted !== this.#snapshots) this.snapshot();
-    this.#snapshots = wanted;
     let hurry = false;
-    for (const ring of this.#rings) {
-      if (!this.#adopt(ring)) continue;
-      const waited = now - ring.lastTakenMs;
-      if (overwrite) {
-        if (waited < markMs) continue;
-        ring.consumer.mark(this.#now);
-        ring.lastTakenMs = now;
-        continue;
-      }
-      // Less than a ring's worth, and so less than 2^32: the low words tell.
-      const pending = (Atomics.load(ring.words, ringHeader.head / 4) - ring.tail) >>> 0;
-      const full = pending >= shape.slotCount * hurryShare;
-      if (full || (pending > 0 && waited > delayMsMax)) {
-        this.#drainRing(ring);
-        ring.lastTakenMs = now;
-      }
-      hurry ||= full;
-    }
+    for (const image of this.#images.values()) hurry = image.poll() || hurry;
     return hurry;
   }
 
-  /** Rings are claimed in order, so only the first unknown one can be new. */
-  #findRings(): void {
-    const { shape, arenaFd, overwrite, hasLong } = this.#start;
-    while (this.#rings.length < shape.ringCount) {
-      const offset = ringOffset(shape, this.#rings.length);
-      const mapped = (this.#next ??= new MappedFile(arenaFd, offset, ringStride(shape)));
-      const words = headerWords(mapped);
-      if (tidOf(words) === 0) return;
-      this.#next = undefined;
-      const options = { hasLong, overwrites: overwrite };
-      this.#rings.push({
-        mapped,
-        words,
-        consumer: new RingConsumer(new Uint8Array(mapped.buffer), options),
-        owner: undefined,
-        tail: 0,
-        lastTakenMs: 0,
-        baseline: noLosses,
-        losses: noLosses,
-      });
-    }
-  }
-
-  /** Opens a stream for a ring that a thread has claimed; whether the ring is anybody's. */
-  #adopt(ring: RingState): boolean {
-    if (ring.owner !== undefined) return true;
-    const tid = tidOf(ring.words);
-    if (tid === 0) return false;
-    const name = this.#threadName(ring.words, tid) ?? "";
-    ring.owner = { tid: toTid(tid), stream: this.#trace.stream(tid), name };
-    ring.consumer.mark(this.#now);
-    this.#threads++;
-    return true;
-  }
-
-  /** The process that a ring's thread belongs to. */
-  #processOf(words: Uint32Array): Pid {
-    return toPid(childOf(words) || this.#start.pid);
-  }
-
-  #threadName(words: Uint32Array, tid: number): string | undefined {
-    return threadName(this.#processOf(words), toTid(tid));
-  }
-
   /** Whether a forked child is there that would record, though it may not have called yet. */
-  get isFollowing(): boolean {
-    this.#children = this.#children.filter((child) => isAlive(child));
-    if (this.#children.length > 0) return true;
-    // Children have the arena from the target; this process maps it for the drain.
-    const { ino } = fstatSync(this.#start.arenaFd);
-    const self = toPid(process.pid);
-    const isChild = (child: Pid): boolean => child !== self && mapsFile(child, ino);
-    this.#children = listProcesses().filter(isChild);
-    return this.#children.length > 0;
-  }
-
-  /** Writes all that a ring holds. */
-  #drainRing(ring: RingState): void {
-    const { owner, consumer, baseline } = ring;
-    if (owner === undefined) return;
-    for (let taken = consumer.take(this.#now); taken; taken = consumer.take(this.#now)) {
-      const { chunks, events, lost, lostEntries, lostExits, begin, end, lossPlace } = taken;
-      owner.stream.append(
-        {
-          begin,
-          end,
-          lost: lost - baseline.all,
-          lostEntries: lostEntries - baseline.entries,
-          lostExits: lostExits - baseline.exits,
-          lossPlace,
-          tid: owner.tid,
-          pid: this.#processOf(ring.words),
-          threadName: owner.name,
-        },
-        chunks,
-      );
-      consumer.release();
-      this.#events += events;
-      ring.tail += chunks.reduce((sum, chunk) => sum + chunk.length, 0) / eventBytes;
-      ring.losses = { all: lost, entries: lostEntries, exits: lostExits };
-    }
+  isFollowing(image: number): boolean {
+    return this.#images.get(image)?.isFollowing === true;
   }
 
   /** Whether free rings run short. */
   get isCrowded(): boolean {
-    const owned = this.#rings.filter(({ owner }) => owner !== undefined).length;
-    return owned > this.#start.shape.ringCount / 2;
+    return [...this.#images.values()].some(({ isCrowded }) => isCrowded);
   }
 
   /** Writes what the rings hold at this moment; recording goes on. */
   snapshot(): void {
-    this.#findRings();
-    for (const ring of this.#rings) {
-      if (!this.#adopt(ring)) continue;
-      if (this.#start.overwrite) ring.consumer.freeze(this.#now);
-      this.#drainRing(ring);
-      ring.consumer.thaw();
-    }
+    for (const image of this.#images.values()) image.snapshot();
   }
 
   /** Gives the rings of threads that have ended back, once they are empty. */
   reapThreads(): void {
-    if (this.#start.overwrite) return;
-    for (const ring of this.#rings) {
-      const { owner, words } = ring;
-      if (owner === undefined) continue;
-      if (isThread(this.#processOf(words), owner.tid)) {
-        owner.name = this.#threadName(words, owner.tid) ?? owner.name;
-        continue;
-      }
-      this.#drainRing(ring);
-      forgetThread(this.#memory, this.#start.table, owner.tid);
-      owner.stream.close();
-      this.#lostBefore += ring.losses.all - ring.baseline.all;
-      ring.baseline = ring.losses;
-      ring.owner = undefined;
-      Atomics.store(ring.words, ringHeader.process / 4, 0);
-      Atomics.store(ring.words, ringHeader.tid / 4, 0);
-    }
-    this.#offerRing();
+    for (const image of this.#images.values()) image.reapThreads();
   }
 
-  /** Tells claims where the first ring is that belongs to nobody, if there is one. */
-  #offerRing(): void {
-    const given = this.#rings.findIndex(({ owner }) => owner === undefined);
-    const first = given >= 0 ? given : this.#rings.length;
-    if (first >= this.#start.shape.ringCount) return;
-    Atomics.store(new Int32Array(this.#control.buffer, control.nextRing, 1), 0, first);
-  }
-
-  /** Writes what is left and ends the trace. The producers have stopped, or will be cut off. */
+  /** Writes what is left and ends the trace. */
   finish(end: SessionEnd): void {
-    this.#findRings();
-    for (const ring of this.#rings) if (this.#adopt(ring)) this.#drainRing(ring);
-    const { entries, exits } = this.#ringless();
-    this.lookForCode();
-    const made = this.#code?.perfMap();
-    if (made !== undefined) this.#trace.keepPerfMap(made);
-    this.#trace.finish({ ...end, ringlessEntries: entries, ringlessExits: exits });
+    for (const image of [...this.#images.keys()]) this.endImage(image);
+    const { ringlessEntries, ringlessExits } = this.#sums;
+    this.#trace.finish({ ...end, ringlessEntries, ringlessExits });
   }
 
   [Symbol.dispose](): void {
     this.#trace.close();
-    for (const { mapped } of this.#rings) mapped[Symbol.dispose]();
-    this.#next?.[Symbol.dispose]();
-    this.#control[Symbol.dispose]();
-    this.#memory[Symbol.dispose]();
-    this.#code?.[Symbol.dispose]();
+    for (const image of this.#images.values()) image[Symbol.dispose]();
   }
 }

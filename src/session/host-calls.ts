@@ -18,7 +18,7 @@ import type { EnabledFunction } from "./tracing.ts";
 /** A number of the caller's for each of its seats. */
 export type SeatNumber = number;
 
-export type RingsOnWire = Omit<Rings, "table" | "arenaFd"> & {
+export type RingsOnWire = Omit<Rings, "table" | "arenaFd" | "execFd"> & {
   readonly table: string;
   /** Where the arena can be opened by whoever may look into the owner: /proc/PID/fd/N. */
   readonly path: string;

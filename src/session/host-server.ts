@@ -119,7 +119,7 @@ function ownerCalls(
         }
       });
       seats.set(number, seat);
-      const { table, arenaFd, ...rings } = seat.rings;
+      const { table, arenaFd, execFd: _, ...rings } = seat.rings;
       return { ...rings, table: String(table), path: `/proc/${process.pid}/fd/${arenaFd}` };
     },
     register: (number, name, handler, filter) => get(number).register(name, handler, filter),

@@ -5,6 +5,8 @@
 import { ensure } from "../base/assert.ts";
 import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import type { FtraceHash } from "../ftrace/hash.ts";
+import { makeOps } from "../ftrace/ops.ts";
 import { type ArenaShape, pageBytes, threadBitsBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import { statisticsSlots } from "../ring/statistics.ts";
@@ -42,6 +44,8 @@ type Presence = {
   readonly libraries: LaterLibraries;
   /** The first id that is no function's, whatever libraries come. */
   readonly firstMark: number;
+  /** The arena at whose gate threads wait before they exec, if they do. */
+  readonly execFd: number | undefined;
 };
 
 /** Room for the steps that change some 250,000 sites; memory that is not used is not taken. */
@@ -112,7 +116,7 @@ export class Host {
       if (!hasAll(presence.more, request.more)) {
         throw new PatchbayError({
           code: "unsupported",
-          doing: `trace process ${this.pid} with --prologues or --libcalls`,
+          doing: `trace process ${this.pid} with --prologues, --libcalls or --follow-exec`,
           why: "it is traced already, without",
           hint: "wait for that to end, or do without",
         });
@@ -140,7 +144,8 @@ export class Host {
     const parts = { pid, modules, watch, target, tracing, catalogue, more, seats };
     const firstMark = catalogue.functions.length + laterFunctionsMax;
     const libraries = await LaterLibraries.of(parts);
-    return { tracing, catalogue, more, injected, libraries, firstMark };
+    const execFd = more.execs === true ? await openExecGate(target, tracing, catalogue) : undefined;
+    return { tracing, catalogue, more, injected, libraries, firstMark, execFd };
   }
 
   /** What there is now: libraries may have come and gone while nobody traced. */
@@ -152,7 +157,7 @@ export class Host {
   }
 
   async #seat(
-    { tracing, catalogue, injected, firstMark }: Presence,
+    { tracing, catalogue, injected, firstMark, execFd }: Presence,
     request: SeatRequest,
     announce: Announce,
   ): Promise<Seat> {
@@ -178,7 +183,7 @@ export class Host {
     const seat = new LocalSeat({
       tracing,
       request,
-      rings: { arenaFd, shape, overwrite, table, exits, hasFrameWords, firstMark },
+      rings: { arenaFd, shape, overwrite, table, exits, hasFrameWords, firstMark, execFd },
       instance,
       announce,
       leave: (isRunning) =>
@@ -234,6 +239,25 @@ export class Host {
     return turn;
   }
 }
+
+/** Lets the functions that exec call the gate; undefined where they are not known or none can. */
+async function openExecGate(
+  target: WorkerClient<TargetHandlers>,
+  tracing: Tracing,
+  { functions }: Catalogue,
+): Promise<number | undefined> {
+  const sites = functions.filter(({ site }) => site.isGate === true).map(({ id }) => id);
+  if (sites.length === 0) return undefined;
+  const gate = await target.call("openExecGate");
+  if (gate === undefined) return undefined;
+  const filter: FtraceHash = { terms: execTerms, sites: new Set(sites) };
+  const ops = makeOps("execs", { kind: "direct", target: gate.address }, { filter });
+  await tracing.exchange("wait for execs", [], [ops]);
+  return gate.arenaFd;
+}
+
+/** An ops that names no functions would have them all. */
+const execTerms: FtraceHash["terms"] = [{ kind: "name", glob: "exec*", remove: false }];
 
 /** Whether the target is gone. */
 export const hasEnded = (error: unknown): boolean =>

@@ -12,18 +12,25 @@ export type MoreSites = {
   readonly libcalls?: boolean;
   /** Static probes (USDT), as `PROVIDER.NAME@usdt`; threads are held likewise. */
   readonly probes?: boolean;
+  /** Where threads come by that exec: not to be traced, but to wait at. */
+  readonly execs?: boolean;
 };
 
 /** Whether all that `asked` asks for is in `there`. */
 export const hasAll = (there: MoreSites, asked: MoreSites): boolean =>
   (there.prologues === true || asked.prologues !== true) &&
   (there.libcalls === true || asked.libcalls !== true) &&
-  (there.probes === true || asked.probes !== true);
+  (there.probes === true || asked.probes !== true) &&
+  (there.execs === true || asked.execs !== true);
+
+/** Whether it asks for sites that can be traced. */
+export const offersMore = ({ prologues, libcalls, probes }: MoreSites): boolean =>
+  prologues === true || libcalls === true || probes === true;
 
 /** The lists of sites of a target's modules, each with its module; the program comes first. */
 export function siteLists(
   modules: readonly Module[],
-  { prologues = false, libcalls = false, probes = false }: MoreSites,
+  { prologues = false, libcalls = false, probes = false, execs = false }: MoreSites,
 ): readonly { readonly module: Module; readonly lists: readonly SiteList[] }[] {
   return modules.map((module, index) => {
     const { program } = module;
@@ -31,6 +38,13 @@ export function siteLists(
     if (prologues) lists.push(program.prologues());
     if (libcalls && index === 0) lists.push(program.libcalls());
     if (probes) lists.push(program.probes());
+    if (execs) lists.push(withoutKnown(program.execs(), lists));
     return { module, lists };
   });
+}
+
+/** Sites of `list` whose places none of `known` has. */
+function withoutKnown(list: SiteList, known: readonly SiteList[]): SiteList {
+  const taken = new Set(known.flatMap(({ sites }) => sites.map(({ addr }) => addr)));
+  return { ...list, sites: list.sites.filter(({ addr }) => !taken.has(addr)) };
 }

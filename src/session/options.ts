@@ -22,6 +22,11 @@ export type RecordOptions = MoreSites &
     readonly threadsMax?: number;
     /** Forked children record, too, from their first call on, into the same trace. */
     readonly followForks?: boolean;
+    /**
+     * It goes on, in the same trace, in the programs that the process becomes by exec; with forks
+     * followed in those that its children become, too. A filter may name nothing in some of them.
+     */
+    readonly followExecs?: boolean;
     /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
     readonly flightRecorder?: boolean;
     /**
@@ -57,14 +62,19 @@ export const noRings: SeatRequest["rings"] = { ringCount: 1, slotCount: pageByte
 export const requestOf = (
   name: string,
   rings: SeatRequest["rings"],
-  { prologues = false, libcalls = false, probes = false, vendorRules, dispatch }: ObserveOptions,
+  { vendorRules, dispatch, ...more }: ObserveOptions,
 ): SeatRequest => ({
   name,
   rings,
   overwrite: false,
   frameWords: 0,
   threadFilter: false,
-  more: { prologues, libcalls, probes },
+  more: {
+    prologues: more.prologues === true,
+    libcalls: more.libcalls === true,
+    probes: more.probes === true,
+    execs: more.execs === true,
+  },
   ...(vendorRules === undefined ? {} : { vendorRules }),
   ...(dispatch === undefined ? {} : { dispatch }),
 });
@@ -90,6 +100,7 @@ export const recordRequestOf = (
   ),
   overwrite: options.flightRecorder ?? false,
   followForks: options.followForks ?? false,
+  mayBeEmpty: options.followExecs ?? false,
   frameWords,
   threadFilter: options.threads !== undefined,
   coarse,

@@ -21,8 +21,15 @@ type Parts = {
   readonly catalogue: CatalogueOf;
   readonly worker: WorkerClient<TargetHandlers>;
   readonly ownership: Ownership;
-  /** Of a program that was started here: it has not run yet. */
-  readonly launched: "held" | undefined;
+  /** Of a program that is held before its first own instruction. */
+  readonly held: Held | undefined;
+};
+
+export type Held = {
+  /** This process started it, and learns how it ends. */
+  readonly isOurs: boolean;
+  /** It has not begun: there is no harm in ending it. */
+  readonly isNew: boolean;
 };
 
 export class Owner {
@@ -31,14 +38,17 @@ export class Owner {
   readonly #worker: WorkerClient<TargetHandlers>;
   readonly #ownership: Ownership;
   readonly #server: HostServer | undefined;
-  #launched: "held" | "running" | undefined;
+  readonly #held: Held | undefined;
+  #isHeld: boolean;
+  #isOpen = true;
 
   private constructor(parts: Parts, host: Host, server: HostServer | undefined) {
     this.#host = host;
     this.#server = server;
     this.#worker = parts.worker;
     this.#ownership = parts.ownership;
-    this.#launched = parts.launched;
+    this.#held = parts.held;
+    this.#isHeld = parts.held !== undefined;
   }
 
   /** Opens the door; nothing in the process changes yet. */
@@ -48,6 +58,11 @@ export class Owner {
     const { socket } = ownership;
     const server = socket === undefined ? undefined : await HostServer.listen(host, socket);
     return new Owner(parts, host, server);
+  }
+
+  /** Whether this process started the program. */
+  get isOurs(): boolean {
+    return this.#held?.isOurs === true;
   }
 
   /** Other processes that trace by this one. */
@@ -78,27 +93,36 @@ export class Owner {
     await this.#server?.empty(signal);
   }
 
-  /** Lets a launched program run. */
+  /** Lets a program that is held run. */
   async run(): Promise<void> {
-    if (this.#launched !== "held") return;
+    if (!this.#isHeld) return;
     await this.#worker.call("release");
-    this.#launched = "running";
+    this.#isHeld = false;
   }
 
   /** How a program that was launched here is; undefined for others. */
   async status(): Promise<ExitStatus | undefined> {
-    return this.#launched === undefined ? undefined : this.#worker.call("status");
+    return this.#held?.isOurs === true ? this.#worker.call("status") : undefined;
+  }
+
+  /** Lets nobody join any more, and others own what the process has become. */
+  async closeDoor(): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    await this.#server?.close();
+    this.#ownership.lock?.[Symbol.dispose]();
   }
 
   /** Lets the process go, for everybody. */
   async close(): Promise<void> {
     try {
-      await this.#server?.close();
-      if (this.#launched === "held") await this.#worker.call("abandon");
+      if (this.#isOpen) await this.#server?.close();
+      if (this.#isHeld) await this.#worker.call(this.#held?.isNew === true ? "abandon" : "release");
       await this.#worker.call("hangUp").catch(() => undefined);
       await this.#worker.end();
     } finally {
-      this.#ownership.lock?.[Symbol.dispose]();
+      if (this.#isOpen) this.#ownership.lock?.[Symbol.dispose]();
+      this.#isOpen = false;
     }
   }
 }

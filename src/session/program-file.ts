@@ -11,6 +11,7 @@ import { type ErrorCode, PatchbayError } from "../base/error.ts";
 import { crc32 } from "../elf/crc32.ts";
 import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.ts";
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
+import { findExecSites } from "../patch/exec-sites.ts";
 import { findPltSites } from "../patch/plt-sites.ts";
 import { findProbeSites } from "../patch/probe-sites.ts";
 import { readProgramCode } from "../patch/program-code.ts";
@@ -44,6 +45,8 @@ export type ProgramFile = {
   libcalls(): SiteList;
   /** Its static probes; looked for once. */
   probes(): SiteList;
+  /** Where threads come by that exec; looked for once. */
+  execs(): SiteList;
   /** Source line of the code at `addr`; undefined when nothing says it or what does is damaged. */
   sourceLine(addr: LinkAddr): SourceLine | undefined;
   /** The compiler of the code at `addr`, with gcc its options too; undefined when not known. */
@@ -249,6 +252,7 @@ export function programFileOf(
     prologues: moved(hasPrologues, () => findPrologueSites(code(), sites().sites)),
     libcalls: moved(isX86, () => findPltSites(elf)),
     probes: moved(isX86, () => findProbeSites(code())),
+    execs: moved(isX86, () => findExecSites(elf)),
     sourceLine: (addr) => orUndefined(() => lines().find(addr)),
     producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
     inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),

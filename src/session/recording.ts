@@ -12,14 +12,14 @@ import type { SiteFilter } from "./catalogue.ts";
 import type { SessionClock } from "./clock.ts";
 import type { CoarseClock } from "./coarse-clock.ts";
 import type { DrainTotals } from "./drain.ts";
-import type { DrainHandlers } from "./drain-worker.ts";
+import type { DrainLink } from "./drain-link.ts";
+import type { ExecFollower, Unfollowed } from "./exec-follower.ts";
 import { type Cause, Lifetime } from "./lifetime.ts";
 import type { Module } from "./process-modules.ts";
 import type { AnnouncedFunction, CallCount, RegisteredOps, Seat } from "./seat.ts";
 import type { ExitStatus } from "./target-worker.ts";
 import type { ThreadFilter } from "./thread-filter.ts";
 import type { DispatchCounts, EnabledFunction } from "./tracing.ts";
-import type { WorkerClient } from "./worker-rpc.ts";
 
 /** Totals so far; rates are for the caller to make of two of them. */
 export type RecordingProgress = DrainTotals & {
@@ -48,6 +48,10 @@ export type RecordingSummary = RecordingProgress & {
   readonly pauseMs: number;
   /** What had to be left in the process, and why. */
   readonly left?: string;
+  /** Programs that were recorded, of a recording that follows execs. */
+  readonly programs?: number;
+  /** Programs that could not be followed, and why. */
+  readonly unfollowed?: readonly Unfollowed[];
 };
 
 /** Functions whose source lines are looked up before other work gets its turn. */
@@ -57,7 +61,7 @@ type Parts = {
   readonly status: () => Promise<ExitStatus>;
   /** Why there is nothing to trace with any more, if that is so. */
   readonly failure: () => string | undefined;
-  readonly drain: WorkerClient<DrainHandlers>;
+  readonly drain: DrainLink;
   readonly directory: string;
   /** Whether returns are recorded, and can be. */
   readonly exits: boolean;
@@ -68,6 +72,8 @@ type Parts = {
   readonly threadFilter: ThreadFilter | undefined;
   /** What the trace says of functions' values, by site. */
   readonly valueFacts: AutoValues["facts"] | undefined;
+  /** Goes on with the recording in the programs that the process becomes. */
+  readonly follower: ExecFollower | undefined;
 };
 
 export class Recording {
@@ -85,13 +91,18 @@ export class Recording {
     const { status, drain, coarse } = parts;
     this.#lifetime = new Lifetime({
       status,
-      failure: async () => (await drain.call("failure"))?.why ?? coarse?.failure ?? parts.failure(),
+      failure: async () => (await drain.failure()) ?? coarse?.failure ?? parts.failure(),
       finish: (cause) => this.#finish(cause),
     });
   }
 
   /** Settles when the recording has ended, for whatever reason; fails where data was at risk. */
   get ended(): Promise<RecordingSummary> {
+    return this.#parts.follower?.ended ?? this.#lifetime.ended;
+  }
+
+  /** @internal the same of this program alone. */
+  get imageEnded(): Promise<RecordingSummary> {
     return this.#lifetime.ended;
   }
 
@@ -142,10 +153,7 @@ export class Recording {
   /** @internal names functions in the trace before the first event of theirs can be in it. */
   async announce(functions: readonly AnnouncedFunction[]): Promise<void> {
     const { drain } = this.#parts;
-    await drain.call(
-      "addFunctions",
-      functions.map((one) => this.#describe(one)),
-    );
+    await drain.addFunctions(functions.map((one) => this.#describe(one)));
     const before = this.#locating;
     this.#locating = before.then(() => this.#locate(functions));
     // Awaited at the end of the recording, where its failure counts.
@@ -162,13 +170,13 @@ export class Recording {
       if (line !== undefined) located.push({ ...this.#describe(one), ...line });
       if (index % locateAtOnce !== 0) continue;
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.isEnding) break;
+      if (this.#lifetime.isEnding) break;
     }
-    if (located.length > 0) await drain.call("addFunctions", located);
+    if (located.length > 0) await drain.addFunctions(located);
   }
 
   async progress(): Promise<RecordingProgress> {
-    const totals = await this.#parts.drain.call("totals");
+    const totals = await this.#parts.drain.totals();
     return { ...totals, functions: (await this.#seat.state()).functions };
   }
 
@@ -177,12 +185,12 @@ export class Recording {
    * the latest events, which otherwise stay in memory until the end. Totals after that.
    */
   async snapshot(): Promise<DrainTotals> {
-    return this.#parts.drain.call("snapshot");
+    return this.#parts.drain.snapshot();
   }
 
   /** Whether it has ended or is about to: who was to be told of a failure has been told. */
   get isEnding(): boolean {
-    return this.#lifetime.isEnding;
+    return this.#parts.follower?.isEnding ?? this.#lifetime.isEnding;
   }
 
   /**
@@ -190,6 +198,11 @@ export class Recording {
    * lost that nothing counts (a full disk); the process is as it was all the same.
    */
   stop(reason = "stopped"): Promise<RecordingSummary> {
+    return this.#parts.follower?.stop(reason) ?? this.stopImage(reason);
+  }
+
+  /** @internal the same of this program alone. */
+  stopImage(reason: string): Promise<RecordingSummary> {
     return this.#lifetime.stop(reason);
   }
 
@@ -200,13 +213,13 @@ export class Recording {
       this.#parts.threadFilter?.[Symbol.dispose]();
       const { functions, dispatches } = await seat.state();
       // A drain that has broken down is no reason to leave the process as it is.
-      await drain.call("settle").catch(() => undefined);
+      await drain.settle().catch(() => undefined);
       const removed = await seat.leave(cause.exit.kind === "running");
       await this.#locating;
       const { reason, exit } = await this.#lifetime.latest(cause);
       const wallNs = BigInt(Date.now()) * 1_000_000n;
       const measured = clock.measure(coarse?.steps);
-      const totals = await drain.call("finish", { wallNs, reason, clock: measured });
+      const totals = await drain.finish({ wallNs, reason, clock: measured });
       const { changes, refused } = await seat.state();
       const { protocols, agentless, pauseMs } = changes;
       return {
@@ -230,8 +243,7 @@ export class Recording {
     }
   }
 
-  #describe(announced: AnnouncedFunction): TracedFunction {
-    const { linkAddress: _, ...one } = announced;
+  #describe(one: AnnouncedFunction): TracedFunction {
     const facts = this.#parts.valueFacts?.get(one.site);
     return { ...one, ...facts, entriesOnly: one.entriesOnly === true || !this.#parts.exits };
   }

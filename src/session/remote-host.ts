@@ -58,7 +58,7 @@ export class RemoteHost {
     const { table, path, ...rings } = await peer.call("sit", number, request);
     const arenaFd = openSync(path, "r+");
     return {
-      rings: { ...rings, arenaFd, table: BigInt(table) },
+      rings: { ...rings, arenaFd, table: BigInt(table), execFd: undefined },
       register: (name, handler, filter) => peer.call("register", number, name, handler, filter),
       unregister: (ops) => peer.call("unregister", number, ops),
       setFilter: (ops, filter) => peer.call("setFilter", number, ops, filter),

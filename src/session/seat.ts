@@ -13,7 +13,7 @@ import type { ArenaShape } from "../ring/arena.ts";
 import type { ChangeResult, RemoveResult } from "../target/injection.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { SiteFilter } from "./catalogue.ts";
-import { hasAll, type MoreSites } from "./more-sites.ts";
+import { type MoreSites, offersMore } from "./more-sites.ts";
 import type { DispatchCounts, EnabledFunction, Tracing } from "./tracing.ts";
 
 /** A function and how often it was called. */
@@ -39,6 +39,8 @@ export type SeatRequest = {
   readonly followForks?: boolean;
   /** Events are stamped by the coarse clock, which the user keeps fresh: `coarse-clock.ts`. */
   readonly coarse?: boolean;
+  /** It is no mistake if a filter of his names nothing. */
+  readonly mayBeEmpty?: boolean;
   /** The sites that count for him beside those that compilers left. */
   readonly more: MoreSites;
   /** Whose manual the choice of protocols relies on; who comes first decides. */
@@ -61,6 +63,8 @@ export type Rings = {
   readonly firstMark: number;
   /** Whether there are the words of frames that were asked for. */
   readonly hasFrameWords: boolean;
+  /** The arena at whose gate threads wait before they exec; of the owner's own users alone. */
+  readonly execFd: number | undefined;
 };
 
 /** An ops that a user has registered. */
@@ -185,7 +189,7 @@ export class LocalSeat implements Seat {
 
   /** Whether he asked for more sites than compilers left. */
   get wantsMore(): boolean {
-    return !hasAll({}, this.#parts.request.more);
+    return offersMore(this.#parts.request.more);
   }
 
   get ops(): readonly Ops[] {
@@ -297,7 +301,7 @@ export class LocalSeat implements Seat {
 
   async #make(name: string, handler: Handler, filter: Partial<SiteFilter>): Promise<Ops> {
     const { tracing, request, instance } = this.#parts;
-    const hashes = tracing.resolve(filter, !hasAll({}, request.more));
+    const hashes = tracing.resolve(filter, offersMore(request.more), request.mayBeEmpty);
     const isMain = request.name === name || request.name.startsWith(`${name}@`);
     const label = isMain ? request.name : `${request.name}/${name}`;
     const ops = makeOps(label, handler, hashes, instance);

@@ -5,19 +5,24 @@
  * Three threads: this one coordinates; the target worker makes all ptrace calls; the drain worker
  * empties the rings.
  */
-import { type Pid, pid as toPid } from "../base/brand.ts";
+import type { Pid } from "../base/brand.ts";
 import type { Machine } from "../elf/elf-file.ts";
 import { hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
-import type { EmulatorOptions } from "../target/gdb/launch-emulated.ts";
 import { nsPerTick } from "../trace/clock.ts";
 import { type About, describeProcess } from "./about.ts";
-import { refuseFollowing, refuseUnattachable } from "./attachable.ts";
-import { type CataloguedFunction, resolveFilter, type SiteFilter } from "./catalogue.ts";
+import { refuseFollowing, refuseFollowingExecs } from "./attachable.ts";
+import {
+  type CataloguedFunction,
+  resolveFilter,
+  type SiteFilter,
+  withoutGates,
+} from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
 import { planClock } from "./coarse-clock.ts";
 import { runCommand } from "./console.ts";
-import type { DrainHandlers } from "./drain-worker.ts";
-import { meet, own } from "./meet.ts";
+import type { DrainLink } from "./drain-link.ts";
+import type { FollowedSession, Following, HeldImage } from "./exec-follower.ts";
+import { own } from "./meet.ts";
 import type { MoreSites } from "./more-sites.ts";
 import type { NativeLibrary } from "./native-library.ts";
 import { Observation } from "./observation.ts";
@@ -37,81 +42,12 @@ import { planRecording } from "./record-plan.ts";
 import { Recording } from "./recording.ts";
 import { RemoteHost } from "./remote-host.ts";
 import { type Announce, type RegisteredOps, type Seat, type SeatRequest, vacate } from "./seat.ts";
-import { startDrain } from "./start-drain.ts";
-import {
-  checkProgram,
-  type HeldProgram,
-  type LaunchOptions,
-  startProgram,
-  takeOver,
-} from "./start-program.ts";
-import type { ExitStatus, TargetHandlers } from "./target-worker.ts";
+import type { ExitStatus } from "./target-worker.ts";
 import { ThreadFilter } from "./thread-filter.ts";
+import { joinTrace, newTrace } from "./trace-start.ts";
 import type { EnabledFunction } from "./tracing.ts";
 import { armTriggers, markFunctions, registerTriggers } from "./triggers.ts";
 import { reserveName, stopWork, type User } from "./user.ts";
-import { WorkerClient } from "./worker-rpc.ts";
-
-/**
- * Attaches to a running process. Nothing in it changes before something is recorded. Where another
- * Patchbay process of this user has attached already, this one joins it.
- */
-export async function attach(pid: number): Promise<Session> {
-  const target = toPid(pid);
-  refuseUnattachable(target);
-  const { startTime } = readStat(target);
-  const met = await meet(target, startTime);
-  const close = async (): Promise<void> =>
-    met instanceof RemoteHost ? met.close() : met.lock?.[Symbol.dispose]();
-  return orElse(close, async () => {
-    const about = describeProcess(target, startTime);
-    if (met instanceof RemoteHost) return new Session(about, met);
-    const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
-    const owner = await Owner.of({ ...about, worker, ownership: met, launched: undefined });
-    return new Session(about, owner);
-  });
-}
-
-/**
- * Starts a program and holds it before its first own instruction; it runs once something is
- * recorded, or with `run`.
- */
-export async function launch(
-  command: readonly string[],
-  options: LaunchOptions = {},
-): Promise<Session> {
-  checkProgram(command, options);
-  return hostHeld((worker) => startProgram(worker, command, options));
-}
-
-/**
- * Takes over a program that waits under the GDB stub of a qemu-user of this machine, at `HOST:PORT`
- * or a socket's path; else as `launch`.
- */
-export function attachStub(place: string, options: EmulatorOptions = {}): Promise<Session> {
-  return hostHeld((worker) => takeOver(worker, place, options));
-}
-
-/** A session with the program that `start` has made a new target worker hold. */
-function hostHeld(
-  start: (worker: WorkerClient<TargetHandlers>) => Promise<HeldProgram>,
-): Promise<Session> {
-  const worker = new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
-  return orElse(
-    async () => {
-      await worker.call("abandon").catch(() => undefined);
-      await worker.end();
-    },
-    async () => {
-      const { pid, list } = await start(worker);
-      const about = describeProcess(pid, readStat(pid).startTime, list);
-      const ownership = own(pid, about.startTime);
-      return new Session(about, await Owner.of({ ...about, worker, ownership, launched: "held" }));
-    },
-  );
-}
-
-const targetWorkerUrl = new URL("./target-worker.js", import.meta.url);
 
 /** One process that Patchbay has its hands on. `close` it in the end. */
 export class Session {
@@ -127,6 +63,9 @@ export class Session {
   /** By name; undefined while one begins. */
   readonly #users = new Map<string, User | undefined>();
   #isClosed = false;
+  /** Set where somebody who follows its execs knows better than the kernel would tell. */
+  #exit: ExitStatus | undefined;
+  #isStatusHeld = false;
   #more: MoreSites = {};
 
   /** @internal use `attach` or `launch`. */
@@ -158,15 +97,24 @@ export class Session {
   }
 
   /** From now on, these sites count beside those that compilers left. */
-  useSites({ prologues = false, libcalls = false, probes = false }: MoreSites): void {
-    this.#more = { prologues, libcalls, probes };
+  useSites({
+    prologues = false,
+    libcalls = false,
+    probes = false,
+    execs = false,
+  }: MoreSites): void {
+    this.#more = { prologues, libcalls, probes, execs };
   }
 
   /** The functions that `filter` names. */
-  select({ include = [], exclude = [] }: Partial<SiteFilter> = {}): readonly CataloguedFunction[] {
+  select(
+    { include = [], exclude = [] }: Partial<SiteFilter> = {},
+    mayBeEmpty = false,
+  ): readonly CataloguedFunction[] {
     const doing = `trace functions of process ${this.pid}`;
-    const catalogue = this.#about.catalogue(this.#more);
-    const { filter, notrace } = resolveFilter(doing, catalogue, { include, exclude });
+    const catalogue = withoutGates(this.#about.catalogue(this.#more));
+    const terms = { include, exclude };
+    const { filter, notrace } = resolveFilter(doing, catalogue, terms, mayBeEmpty);
     const isNamed = (site: number): boolean => include.length === 0 || filter.sites.has(site);
     return catalogue.functions.filter(({ id }) => isNamed(id) && !notrace.sites.has(id));
   }
@@ -174,7 +122,7 @@ export class Session {
   /** A filter that names nothing is refused before anything is touched. */
   #check({ filter, ...more }: ObserveOptions): void {
     this.useSites(more);
-    this.select(filter);
+    this.select(filter, more.execs);
   }
 
   /** Starts counting calls, beside whatever else goes on. A launched program starts to run. */
@@ -205,42 +153,54 @@ export class Session {
 
   /** Starts recording, beside whatever else goes on. A launched program starts to run. */
   async record(options: RecordOptions): Promise<Recording> {
+    const { followForks = false, followExecs = false } = options;
+    if (followForks || followExecs) refuseFollowing(this.pid, this.#architecture);
+    if (followExecs) refuseFollowingExecs(this.pid, this.joined, options);
+    return this.#record({ ...options, execs: followExecs });
+  }
+
+  /** @param into the recording that follows execs, of which this is one more program. */
+  async #record(options: RecordOptions, into?: Following): Promise<Recording> {
     this.#check(options);
     const { exits = true, directory, filter, followForks = false, threads } = options;
-    if (followForks) refuseFollowing(this.pid, this.#architecture);
-    const plan = planRecording(this.pid, options, (wanted) => this.select(wanted));
+    const select = (wanted: Partial<SiteFilter> | undefined): readonly CataloguedFunction[] =>
+      this.select(wanted, options.followExecs);
+    const plan = planRecording(this.pid, options, select);
     const name = reserveName("record", this.#users);
     const sleepNs = planClock(options.clock, this.pid, this.#architecture, plan.handler.when);
     const request = recordRequestOf(name, options, plan.frameWords, sleepNs !== undefined);
     let recording: Recording | undefined;
     const seat = await this.#sit(request, async (functions) => recording?.announce(functions));
-    const { drain, coarse } = await orElse(
+    const trace = await orElse(
       () => vacate(seat),
       async () => {
         if (plan.frameWords > 0 && !seat.rings.hasFrameWords) throw noFrameWords(this.pid);
         const parts = { about: this.#about, clock: this.#clock, sleepNs };
-        return startDrain(parts, seat.rings, options, plan);
+        if (into !== undefined) return joinTrace(parts, seat.rings, plan, into);
+        return newTrace(parts, seat.rings, options, plan, (...held) => Session.#adopt(...held));
       },
     );
     const threadFilter =
       threads === undefined ? undefined : new ThreadFilter(this.pid, seat.rings, threads);
     recording = new Recording(
       {
-        status: () => (followForks ? this.#statusOfAll(drain) : this.status()),
+        status: () => (followForks ? this.#statusOfAll(trace.link) : this.status()),
         failure: () => this.#host.failure,
-        drain,
+        drain: trace.link,
         directory,
         exits: exits && seat.rings.exits,
         modules: this.#about.modules,
         clock: this.#clock,
-        coarse,
+        coarse: trace.coarse,
         threadFilter,
         valueFacts: plan.valueFacts,
+        follower: into === undefined ? trace.follower : undefined,
       },
       seat,
     );
+    const image = trace.follower?.add(this.#followed(), recording);
     await this.#begin(name, { kind: "record", recording }, seat, async () => {
-      await drain.call("open");
+      await trace.open();
       const { triggers, values, handler } = plan;
       if (triggers.length > 0 || options.startsOff === true) {
         armTriggers(seat.rings, triggers, options.startsOff === true);
@@ -248,9 +208,54 @@ export class Session {
         await recording?.announce(markFunctions(seat.rings, program?.path ?? ""));
         await registerTriggers(seat, triggers, handler);
       }
-      return registerCalls(seat, name, handler, filter ?? {}, values);
+      const ops = await registerCalls(seat, name, handler, filter ?? {}, values);
+      image?.watch(seat.rings.execFd);
+      return ops;
     });
     return recording;
+  }
+
+  /** Records in a program that came by exec and is held. Whatever happens, it runs. */
+  static async #adopt(
+    { worker, pid, isOurs }: HeldImage,
+    options: RecordOptions,
+    into: Following,
+  ): Promise<void> {
+    const letGo = async (): Promise<void> => {
+      await worker.call("release").catch(() => undefined);
+      await worker.end();
+    };
+    const session = await orElse(letGo, async () => {
+      const about = describeProcess(pid, readStat(pid).startTime);
+      const ownership = own(pid, about.startTime);
+      const held = { isOurs, isNew: false };
+      return new Session(about, await Owner.of({ ...about, worker, ownership, held }));
+    });
+    await orElse(
+      () => session.close(),
+      () => session.#record(options, into),
+    );
+  }
+
+  /** This session as whoever follows its execs needs it. */
+  #followed(): FollowedSession {
+    return {
+      pid: this.pid,
+      isOurs: this.#host instanceof Owner && this.#host.isOurs,
+      holdStatus: async () => {
+        this.#isStatusHeld = true;
+        // One that is being asked for has been answered then.
+        await this.#host.status();
+        return () => {
+          this.#isStatusHeld = false;
+        };
+      },
+      replaced: async (exit) => {
+        this.#exit = exit;
+        if (this.#host instanceof Owner) await this.#host.closeDoor();
+      },
+      close: () => this.close(),
+    };
   }
 
   /** Gets a seat for a user whose name has been reserved. */
@@ -305,6 +310,8 @@ export class Session {
 
   /** How the process is; of one that was not launched here, only whether it is there. */
   async status(): Promise<ExitStatus> {
+    if (this.#exit !== undefined) return this.#exit;
+    if (this.#isStatusHeld) return { kind: "running" };
     const status = await this.#host.status();
     if (status !== undefined && status.kind !== "running") return status;
     const isThere = status !== undefined || isAlive(this.pid, this.#about.startTime);
@@ -314,10 +321,12 @@ export class Session {
   }
 
   /** The same, which runs as long as one of its children that are followed does. */
-  async #statusOfAll(drain: WorkerClient<DrainHandlers>): Promise<ExitStatus> {
+  async #statusOfAll(drain: DrainLink): Promise<ExitStatus> {
     const status = await this.status();
-    const hasEnded = status.kind !== "running" && status.kind !== "replaced";
-    return hasEnded && (await drain.call("isFollowing")) ? { kind: "running" } : status;
+    // What it has become is followed by itself, if at all.
+    const isLeft = status.kind === "replaced" && this.#exit === undefined;
+    const hasEnded = status.kind !== "running" && !isLeft;
+    return hasEnded && (await drain.isFollowing()) ? { kind: "running" } : status;
   }
 
   /**

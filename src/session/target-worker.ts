@@ -10,9 +10,11 @@ import { backEnds } from "../codegen/back-ends.ts";
 import { segmentType } from "../elf/constants.ts";
 import { kill } from "../os/libc.ts";
 import { isAlive, readAuxv } from "../os/proc.ts";
-import { poll, signal } from "../os/ptrace.ts";
+import { poll, signal, type WaitEvent } from "../os/ptrace.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
 import { functionAt } from "../symbols/symbol-table.ts";
+import { holdAtGate, holdExec } from "../target/exec-hold.ts";
+import type { ExecGateFacts } from "../target/gates.ts";
 import {
   connectToStub,
   type Emulated,
@@ -49,6 +51,12 @@ export type ExitStatus =
   | { readonly kind: "gone" }
   /** It has become another program (exec), which runs. */
   | { readonly kind: "replaced" };
+
+/** What came of an exec: see `Exec`. */
+export type HeldExec =
+  | { readonly kind: "held" | "failed" }
+  | { readonly kind: "let-go"; readonly why: string }
+  | { readonly kind: "ended"; readonly exit: ExitStatus };
 
 /** What was brought into a process. */
 export type Injected = {
@@ -91,6 +99,15 @@ export type TargetHandlers = {
    * with the loader's words, or undefined where they can't wait.
    */
   watchLoader(at: bigint): number | undefined;
+  /** Brings in what threads can call before they exec: see `Gates`. */
+  openExecGate(): ExecGateFacts | undefined;
+  /** Stops a thread that waits at a gate of execs; false when it has ended. */
+  holdAtGate(tid: number): boolean;
+  /**
+   * Lets that thread exec. What comes is held before its first own instruction.
+   * @param isOurs the process was started by this one.
+   */
+  holdExec(pid: Pid, tid: number, isOurs: boolean): HeldExec;
   /** Calls counted so far in an instance, by site. */
   counters(presence: number, instance: number): Float64Array;
   /** Lets a launched program go. */
@@ -137,12 +154,22 @@ function firstOwnInstruction(program: ProgramFile, entry: bigint): CodeAddr {
   });
 }
 
+/** The same of a process that has just been made by exec. */
+function startOf(pid: Pid): CodeAddr {
+  const entry = ensure(readAuxv(pid).get(auxEntry), "an entry point in the auxiliary vector");
+  return firstOwnInstruction(openProgramFile(`/proc/${pid}/exe`), entry);
+}
+
 /** Notes a program that is held under a stub; what there is to know of it. */
 function imageOf(path: string, { process, held: thread, entry, sysroot }: Emulated): EmulatedImage {
   stub = process;
   held = thread;
   return { pid: process.pid, path, entry, sysroot };
 }
+
+const gone: ExitStatus = { kind: "gone" };
+const endOf = (event: WaitEvent): ExitStatus =>
+  event.kind === "exited" || event.kind === "killed" ? event : gone;
 
 const getInjection = (): Injection => ensure(present, "inject comes first");
 const instancesOf = (presence: number): Instances =>
@@ -159,10 +186,7 @@ function sweep(): void {
 
 const handlers: TargetHandlers = {
   launch: (command, options) => {
-    held = launchHeld(command, options, (pid) => {
-      const entry = ensure(readAuxv(pid).get(auxEntry), "an entry point in the auxiliary vector");
-      return firstOwnInstruction(openProgramFile(`/proc/${pid}/exe`), entry);
-    });
+    held = launchHeld(command, options, startOf);
     launched = held.pid;
     return held.pid;
   },
@@ -200,6 +224,16 @@ const handlers: TargetHandlers = {
   learnUnwinders: (facts) => getInjection().unwinders.learn(facts),
   forgetSites: (sites) => getInjection().forget(sites),
   watchLoader: (at) => getInjection().watchLoader(at),
+  openExecGate: () => getInjection().gates.openExecs(),
+  holdAtGate: (tid) => holdAtGate(toTid(tid)),
+  holdExec: (pid, tid, isOurs) => {
+    const exec = holdExec(pid, toTid(tid), startOf);
+    if (exec.kind === "ended") return { kind: "ended", exit: isOurs ? endOf(exec.event) : gone };
+    if (exec.kind !== "held") return exec;
+    held = exec.held;
+    if (isOurs) launched = pid;
+    return { kind: "held" };
+  },
   counters: (presence, instance) =>
     ensure(injections.get(presence), `presence ${presence}`).counters(instance),
   release: () => {

@@ -46,6 +46,7 @@ const draft = (time: bigint): PacketDraft => ({
   lossPlace: 0,
   tid: 7,
   pid: 42,
+  image: 0,
   threadName: "prog",
 });
 /** An entry and an exit of site 1. */

@@ -31,6 +31,7 @@ import {
   type Session,
   type SessionEnd,
   type SessionStart,
+  type TracedImage,
 } from "../trace/session.ts";
 import { errnoOf, traceFiles, withFiles } from "./trace-files.ts";
 
@@ -76,10 +77,11 @@ export class TraceDirectory {
   readonly path: string;
   readonly #uuid: Uint8Array;
   readonly #start: SessionStart;
-  /** By site: what is told later of a site adds to it. */
-  readonly #functions = new Map<number, TracedFunction>();
+  /** By image and site: what is told later of a site adds to it. */
+  readonly #functions = new Map<string, TracedFunction>();
   readonly #streams = new Set<ThreadStream>();
   readonly #names = new Set<string>();
+  readonly #images: TracedImage[] = [];
   #bytes = 0;
 
   constructor(path: string, start: SessionStart) {
@@ -95,12 +97,18 @@ export class TraceDirectory {
     return this.#bytes;
   }
 
+  /** Adds a program that came by exec: the next image. */
+  addImage(image: TracedImage): void {
+    this.#images.push(image);
+    withFiles(`write to the trace ${this.path}`, () => this.#writeSession(undefined));
+  }
+
   /** Adds functions, before the first event that names one of them is added. */
   addFunctions(functions: readonly TracedFunction[]): void {
     withFiles(`write the functions of the trace ${this.path}`, () => {
       const lines = functions.map(encodeFunction).join("");
       appendFileSync(join(this.path, traceFiles.functions), lines);
-      for (const f of functions) this.#functions.set(f.site, f);
+      for (const f of functions) this.#functions.set(`${f.image ?? 0} ${f.site}`, f);
       this.#writeMetadata(undefined);
     });
   }
@@ -148,7 +156,8 @@ export class TraceDirectory {
   }
 
   #session(end: SessionEnd | undefined): Session {
-    return { ...this.#start, uuid: this.#uuid, end };
+    const images = this.#images.length === 0 ? undefined : this.#images;
+    return { ...this.#start, uuid: this.#uuid, images, end };
   }
 
   #writeSession(end: SessionEnd | undefined): void {

@@ -21,6 +21,7 @@ import {
   resolveFilter,
   type SiteFilter,
   toSiteTable,
+  withoutGates,
   withoutMoved,
 } from "./catalogue.ts";
 import { worksOf } from "./ops-work.ts";
@@ -176,19 +177,17 @@ export class Tracing {
   }
 
   /** The hashes for a filter, of one who wants more sites than compilers left, or does not. */
-  resolve(filter: Partial<SiteFilter>, more: boolean): FilterHashes {
+  resolve(filter: Partial<SiteFilter>, more: boolean, mayBeEmpty = false): FilterHashes {
     const { pid, catalogue } = this.#parts;
     const { include = [], exclude = [] } = filter;
     const doing = `trace functions of process ${pid}`;
-    const visible = more ? catalogue : withoutMoved(catalogue);
+    const visible = more ? withoutGates(catalogue) : withoutMoved(catalogue);
     if (visible.functions.length === catalogue.functions.length) {
-      return resolveFilter(doing, catalogue, { include, exclude });
+      return resolveFilter(doing, catalogue, { include, exclude }, mayBeEmpty);
     }
     // Without a filter an ops would have them all.
-    return resolveFilter(doing, visible, {
-      include: include.length > 0 ? include : ["*"],
-      exclude,
-    });
+    const named = { include: include.length > 0 ? include : ["*"], exclude };
+    return resolveFilter(doing, visible, named, mayBeEmpty);
   }
 
   /** The sites that `ops` wants. */

@@ -33,11 +33,11 @@ import { bringInAgent, onHeldThread } from "./bring-in.ts";
 import { CalledSites, noNaming } from "./called-sites.ts";
 import { isInRegion } from "./code-region.ts";
 import { collect } from "./collect.ts";
+import { Gates } from "./gates.ts";
 import { Instances, type SystemWork } from "./instances.ts";
 import { leaveThere, type RemoveResult } from "./leave-there.ts";
 import { leaveThunks } from "./leave-thunks.ts";
 import { LoadedLibraries } from "./loaded-libraries.ts";
-import { LoaderGate } from "./loader-gate.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
 import { Semaphores } from "./semaphores.ts";
@@ -89,7 +89,8 @@ export class Injection {
   readonly #semaphores: Semaphores;
   /** Sites that call; undefined without an agent, which alone stores words whole. */
   readonly #called: CalledSites | undefined;
-  #gate: LoaderGate | undefined;
+  /** What threads may have to wait at. */
+  readonly gates: Gates;
   /** By site: the number of the work whose thunk it jumps to; 0 where it jumps to none. */
   readonly #kinds: Uint16Array;
   readonly unwinders: UnwinderLink;
@@ -109,11 +110,13 @@ export class Injection {
     this.#states = new SiteStates(sites, process.backEnd);
     this.#kinds = new Uint16Array(sites.count);
     this.#agent = agent.ok ? agent.agent : undefined;
+    const map = (start: bigint, bytes: number): void => this.#map(start, bytes);
+    this.gates = new Gates({ process, arena: parts.arena, map });
     const findCopy: FindCopy = (site, pc) => this.#thunks.findCopy(site, pc);
     this.#semaphores = new Semaphores(process.memory, sites);
     const addToJournal = (program: AgentProgram): void => {
       this.#semaphores.addToJournal(program);
-      this.#gate?.addToJournal(program);
+      this.gates.addToJournal(program);
     };
     const hooks = { findCopy, addToJournal };
     this.#writer = new TextWriter(process, this.#states, agent, parts.rules, hooks, held);
@@ -125,7 +128,7 @@ export class Injection {
       process,
       plan: { ...plan, instances: this.instances.plans },
       sites,
-      map: (start, bytes) => this.#map(start, bytes),
+      map,
       register: (region) => this.unwinders.register(region),
     });
     const { callOps } = process.backEnd;
@@ -212,11 +215,10 @@ export class Injection {
   /** Lets the loader, whose function is at `at`, wait: the arena with its words, if it does. */
   watchLoader(at: bigint): number | undefined {
     if (this.#agent === undefined) return undefined;
-    const map = (start: bigint, bytes: number): void => this.#map(start, bytes);
-    this.#gate = LoaderGate.install({ ...this.#parts, agent: this.#agent, map }, at);
+    const arenaFd = this.gates.watchLoader(this.#agent, at);
     this.#writer.forget(new Uint32Array(0));
-    this.#states.leaveOut(this.#gate?.at ?? 0);
-    return this.#gate === undefined ? undefined : this.#parts.arena.fd;
+    this.#states.leaveOut(this.gates.loaderWindow ?? 0);
+    return arenaFd;
   }
 
   /** Lets sites do other work than before; exits are left out where returns can't be hooked. */
@@ -294,14 +296,12 @@ export class Injection {
   #isGenerated(pc: bigint): boolean {
     const isInThunks = this.#thunks.regions.some((region) => isInRegion(region, pc));
     if (isInThunks || this.#called?.ops.isInside(pc) === true) return true;
-    const gate = this.#gate?.range;
-    return gate !== undefined && pc >= gate.start && pc < gate.start + gate.bytes;
+    return this.gates.isInside(pc);
   }
 
   /** All mappings of generated code. */
   get #codeRanges(): readonly Range[] {
-    const gate = this.#gate === undefined ? [] : [this.#gate.range];
-    return [...this.#thunks.ranges, ...(this.#called?.ops.ranges ?? []), ...gate];
+    return [...this.#thunks.ranges, ...(this.#called?.ops.ranges ?? []), ...this.gates.ranges];
   }
 
   #map(start: bigint, bytes: number, protection: number = prot.read | prot.exec): void {
@@ -328,7 +328,7 @@ export class Injection {
       process,
       scratch: arena.at + BigInt(programOffset(arena.shape, 0)),
       agentTid: () => this.#agent?.tid,
-      unwatched: (work) => (this.#gate === undefined ? work() : this.#gate.whileOpen(work)),
+      unwatched: (work) => this.gates.whileOpen(work),
       isOurCode: (pc) => this.#isGenerated(pc),
     });
     return this.#libraries;
@@ -337,7 +337,7 @@ export class Injection {
   /** Takes everything away: text, return addresses, mappings. The process runs on. */
   remove(): RemoveResult {
     this.#semaphores.release();
-    this.#gate?.remove();
+    this.gates.remove();
     this.#writer.restore();
     if (!this.#parts.process.holdsAll) return leaveThere(this.#writer, this.#agent);
     const { left, pauseMs } = this.#vacate();
@@ -378,7 +378,7 @@ export class Injection {
       const start = performance.now();
       using threads = process.holdAll(this.#agent?.tid);
       this.#writer.restoreHeld();
-      this.#gate?.removeHeld();
+      this.gates.removeHeld();
       const isCalling = this.#libraries?.isInside(threads) === true;
       const isInside = (pc: bigint): boolean => this.#isGenerated(pc);
       const generated = { mirror: this.#parts.mirror, regions: this.#thunks.regions, isInside };

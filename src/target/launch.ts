@@ -65,19 +65,27 @@ export function launchHeld(
   try {
     kill(pid, signal.cont);
     runUntil(tid, doing, (event) => event.kind === "exec");
-    const at = codeAddr(stopAt(pid));
-    using memory = new ProcessMemory(pid);
-    const original = memory.read(at, 1);
-    memory.write(at, breakpoint);
-    resume(tid);
-    runUntil(tid, doing, isTrap);
-    memory.write(at, original);
-    writeRegisters(tid, readRegisters(tid).set("rip", at));
-    return StoppedThreads.adopt(pid, tid);
+    return holdAt(pid, doing, codeAddr(stopAt(pid)));
   } catch (error) {
     kill(pid, signal.kill);
     throw error;
   }
+}
+
+/**
+ * Runs a program that is stopped where exec has put it up to the address `at`. Its one thread is
+ * seized by this one.
+ */
+export function holdAt(pid: Pid, doing: string, at: CodeAddr): StoppedThreads {
+  const tid = toTid(pid);
+  using memory = new ProcessMemory(pid);
+  const original = memory.read(at, 1);
+  memory.write(at, breakpoint);
+  resume(tid);
+  runUntil(tid, doing, isTrap);
+  memory.write(at, original);
+  writeRegisters(tid, readRegisters(tid).set("rip", at));
+  return StoppedThreads.adopt(pid, tid);
 }
 
 /** The child's own stop is reported to us as its parent, before we are its tracer. */

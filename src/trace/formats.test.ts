@@ -27,6 +27,7 @@ describe("a packet's head", () => {
       lossPlace: fc.constantFrom(...Object.values(lossPlace)),
       tid: count,
       pid: count,
+      image: count,
       threadName: fc.stringMatching(/^[a-z /:]{0,15}$/),
     })
     .map(({ times, slots, ...rest }) => ({
@@ -67,6 +68,7 @@ describe("a packet's head", () => {
       lossPlace: 0,
       tid: 1,
       pid: 1,
+      image: 0,
       threadName: "",
     });
     const broken = (at: number, byte: number): Uint8Array => {

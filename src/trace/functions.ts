@@ -4,6 +4,7 @@
  * lines and at most one that is not finished.
  */
 import { hex } from "../base/brand.ts";
+import { joinImages } from "./images.ts";
 import {
   asBigint,
   asCount,
@@ -19,6 +20,8 @@ import {
 export type TracedFunction = {
   /** What events carry. */
   readonly site: number;
+  /** Which of the programs that were followed it is a site of; 0, the first, where it is absent. */
+  readonly image?: number | undefined;
   /** As the symbol table has it. */
   readonly name: string;
   /** As people write it, with its parameters, where that differs. */
@@ -27,6 +30,8 @@ export type TracedFunction = {
   readonly module: string;
   /** Where it begins in the process. */
   readonly address: bigint;
+  /** Where it begins in the module's file, by the file's own addresses. */
+  readonly linkAddress?: bigint | undefined;
   readonly file?: string | undefined;
   readonly line?: number | undefined;
   /** Only its entries are recorded: its calls have no duration. */
@@ -42,7 +47,10 @@ export type TracedFunction = {
 
 export type Enumerations = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
-/** The functions of a trace, by site. */
+/**
+ * The functions of a trace, by site. Where there are several images, a site is the number of the
+ * function among all of theirs: `sitesOf` says what the numbers that an image's events carry are.
+ */
 export type FunctionTable = {
   readonly count: number;
   /** One more than the highest site. */
@@ -50,6 +58,8 @@ export type FunctionTable = {
   readonly all: readonly TracedFunction[];
   /** 1 for each site whose exits are not recorded; undefined where there is none. */
   readonly entriesOnly: Uint8Array | undefined;
+  /** By the site that events of `image` carry; undefined where that is the site already. */
+  sitesOf(image: number): Int32Array | undefined;
   find(site: number): TracedFunction | undefined;
   /** The shortest name that a person knows it by; `site 17` where the trace does not say. */
   name(site: number): string;
@@ -57,7 +67,9 @@ export type FunctionTable = {
 
 /** One line of the functions' file, with its line end. */
 export function encodeFunction(f: TracedFunction): string {
-  return `${JSON.stringify({ ...f, address: hex(f.address) })}\n`;
+  const { address, linkAddress } = f;
+  const link = linkAddress === undefined ? {} : { linkAddress: hex(linkAddress) };
+  return `${JSON.stringify({ ...f, address: hex(address), ...link })}\n`;
 }
 
 function decodeFunction(value: Json | undefined): TracedFunction | undefined {
@@ -67,10 +79,12 @@ function decodeFunction(value: Json | undefined): TracedFunction | undefined {
   if (site === undefined || !Number.isInteger(site) || name === undefined) return undefined;
   return {
     site,
+    image: asCount(object["image"]),
     name,
     demangled: asString(object["demangled"]),
     module: asString(object["module"]) ?? "",
     address: asBigint(object["address"]) ?? 0n,
+    linkAddress: asBigint(object["linkAddress"]),
     ...location(object),
     entriesOnly: object["entriesOnly"] === true ? true : undefined,
     parameters: asStrings(object["parameters"]),
@@ -107,8 +121,9 @@ export function parseFunctions(text: string): TracedFunction[] {
     .filter((f) => f !== undefined);
 }
 
-/** A table of `functions`; of two with the same site the later one counts. */
-export function functionTable(functions: readonly TracedFunction[]): FunctionTable {
+/** A table of `lines`; of two with the same site of an image the later one counts. */
+export function functionTable(lines: readonly TracedFunction[]): FunctionTable {
+  const { functions, sites } = joinImages(lines);
   const bySite = new Map(functions.map((f) => [f.site, f]));
   const all = [...bySite.values()].sort((a, b) => a.site - b.site);
   const names = new Map<number, string>();
@@ -118,6 +133,7 @@ export function functionTable(functions: readonly TracedFunction[]): FunctionTab
     siteEnd,
     all,
     entriesOnly: entriesOnlySites(all, siteEnd),
+    sitesOf: (image) => sites.get(image),
     find: (site) => bySite.get(site),
     name: (site) => {
       const known = names.get(site);

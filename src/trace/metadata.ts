@@ -19,11 +19,18 @@ export function encodeMetadata(session: Session, functions: readonly TracedFunct
     trace(session),
     environment(session),
     clockBlock(session, clock),
-    enumerations(functions),
-    stream(),
-    ...Object.entries(eventKind).map(([name, id]) => event(name, id)),
+    labelled(),
+    ...imagesOf(functions).flatMap((image) => [
+      sites(image, functions),
+      stream(image),
+      ...Object.entries(eventKind).map(([name, id]) => event(image, name, id)),
+    ]),
   ].join("\n\n");
 }
+
+/** The images that have functions, and the first one, which may have none yet. */
+const imagesOf = (functions: readonly TracedFunction[]): readonly number[] =>
+  [...new Set([0, ...functions.map(({ image = 0 }) => image)])].sort((a, b) => a - b);
 
 const integers = (): string =>
   [
@@ -89,19 +96,28 @@ function describe({ coarse }: TraceClock): string {
 const precisionOf = ({ coarse, frequencyHz }: TraceClock): number =>
   coarse === undefined ? 1 : Math.ceil((coarse.longestNs * frequencyHz) / 1e9);
 
-function enumerations(functions: readonly TracedFunction[]): string {
+/** The functions of an image, by the numbers that its events carry. */
+function sites(image: number, all: readonly TracedFunction[]): string {
+  const functions = all.filter((f) => (f.image ?? 0) === image);
   const names = uniqueNames(functions);
   const sites = functions.map((f, i) => `  ${quoted(names[i] ?? "")} = ${f.site}`);
   // TSDL has no empty enumeration.
   if (sites.length === 0) sites.push(`  "no function" = ${siteCountMax - 1}`);
   return [
-    enumeration("site_bits_t", "site_t", sites),
-    enumeration("bare_site_bits_t", "bare_site_t", sites),
+    enumeration("site_bits_t", typeOf("site", image), sites),
+    enumeration("bare_site_bits_t", typeOf("bare_site", image), sites),
+  ].join("\n");
+}
+
+const typeOf = (name: string, image: number): string =>
+  image === 0 ? `${name}_t` : `${name}_${image}_t`;
+
+const labelled = (): string =>
+  [
     enumeration("uint8_t", "base_t", labels(longBase)),
     enumeration("uint8_t", "form_t", labels(longForm)),
     enumeration("uint8_t", "loss_place_t", labels(lossPlace)),
   ].join("\n");
-}
 
 const enumeration = (container: string, name: string, lines: readonly string[]): string =>
   `typealias enum : ${container} {\n${lines.join(",\n")}\n} := ${name};`;
@@ -120,8 +136,8 @@ function uniqueNames(functions: readonly TracedFunction[]): readonly string[] {
   });
 }
 
-const stream = (): string => `stream {
-  id = 0;
+const stream = (image: number): string => `stream {
+  id = ${image};
   event.header := struct {
     integer { size = ${kindBits}; align = 1; signed = false; } id;
     event_time_t timestamp;
@@ -143,18 +159,19 @@ const stream = (): string => `stream {
 };`;
 
 /** Long events bring values, unwound ones a flag (`aloneBit`); the others are their site alone. */
-const event = (name: string, id: number): string => `event {
+const event = (image: number, name: string, id: number): string => `event {
   name = "${name}";
   id = ${id};
-  stream_id = 0;
+  stream_id = ${image};
   fields := struct {
-    ${fieldsOf(id)}
+    ${fieldsOf(image, id)}
   };
 };`;
 
-const fieldsOf = (id: number): string => {
-  if (id === eventKind.unwound) return "bare_site_t function;\n    flag_t alone;";
-  return `site_t function;${id === eventKind.long ? longFields : ""}`;
+const fieldsOf = (image: number, id: number): string => {
+  const [site, bare] = [typeOf("site", image), typeOf("bare_site", image)];
+  if (id === eventKind.unwound) return `${bare} function;\n    flag_t alone;`;
+  return `${site} function;${id === eventKind.long ? longFields : ""}`;
 };
 
 const longFields = `

@@ -6,7 +6,7 @@
  *
  *      0  u32  magic            24  u64  timestamp_begin     72  u64  lost_entries
  *      4  u8   uuid[16]         32  u64  timestamp_end       80  u64  lost_exits
- *     20  u32  stream_id = 0    40  u64  content_size, bits  88  u32  tid
+ *     20  u32  stream_id        40  u64  content_size, bits  88  u32  tid
  *                               48  u64  packet_size, bits   92  u32  pid
  *                               56  u64  packet_seq_num      96  u8   loss_place
  *                               64  u64  events_discarded    97  u8   thread_name[15]
@@ -56,6 +56,10 @@ export type PacketFields = {
   readonly lossPlace: LossPlace;
   readonly tid: number;
   readonly pid: number;
+  /**
+   * Which of the programs that were followed its sites are sites of; CTF's stream_id.
+   */
+  readonly image: number;
   /** Cut to `threadNameBytes` bytes of UTF-8. */
   readonly threadName: string;
 };
@@ -75,6 +79,7 @@ export function encodePacketHeader(uuid: Uint8Array, fields: PacketFields): Uint
   const bits = BigInt((packetHeaderBytes + fields.payloadBytes) * 8);
   view.setUint32(0, packetMagic, true);
   bytes.set(uuid, 4);
+  view.setUint32(20, fields.image, true);
   view.setBigUint64(24, fields.begin, true);
   view.setBigUint64(32, fields.end, true);
   view.setBigUint64(40, bits, true);
@@ -124,6 +129,7 @@ export function decodePacketHeader(
     lostExits: Number(view.getBigUint64(80, true)),
     tid: view.getUint32(88, true),
     pid: view.getUint32(92, true),
+    image: view.getUint32(20, true),
     lossPlace: place,
     threadName: text(bytes.subarray(at + 97, at + 97 + threadNameBytes)),
   });

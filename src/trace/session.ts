@@ -23,16 +23,20 @@ export const formatVersion = 1;
 /** A file that the target had mapped. */
 export type TracedModule = { readonly path: string; readonly buildId?: string | undefined };
 
-/** What is known when recording begins. */
-export type SessionStart = {
-  /** Name and version of what recorded: "patchbay 0.1.0". */
-  readonly tool: string;
+/** A program that is recorded. */
+export type TracedImage = {
   readonly command: readonly string[];
   readonly pid: number;
+  readonly modules: readonly TracedModule[];
+};
+
+/** What is known when recording begins, of the first program. */
+export type SessionStart = TracedImage & {
+  /** Name and version of what recorded: "patchbay 0.1.0". */
+  readonly tool: string;
   readonly architecture: string;
   readonly host?: string | undefined;
   readonly clock: TraceClock;
-  readonly modules: readonly TracedModule[];
   /** The options of the recording, for people to see; readers don't depend on them. */
   readonly options: JsonObject;
 };
@@ -51,6 +55,8 @@ export type SessionEnd = {
 };
 
 export type Session = SessionStart & {
+  /** Programs that were recorded besides, which came by exec: image 1 and those behind it. */
+  readonly images?: readonly TracedImage[] | undefined;
   /** 16 bytes; every packet carries them. */
   readonly uuid: Uint8Array;
   /** Absent while recording goes on, and for good where it was cut short. */
@@ -118,7 +124,8 @@ export function parseSession(text: string): Result<Session, string> {
     architecture: asString(object["architecture"]) ?? "",
     host: asString(object["host"]),
     clock,
-    modules: (asArray(object["modules"]) ?? []).map(parseModule).filter((m) => m.path !== ""),
+    modules: parseModules(object["modules"]),
+    images: asArray(object["images"])?.map(parseImage),
     options: asObject(object["options"]) ?? {},
     end: parseEnd(object["end"]),
   });
@@ -139,6 +146,18 @@ function parseSteps(value: Json | undefined): ClockSteps | undefined {
   const meanNs = asCount(object["meanNs"]);
   const longestNs = asCount(object["longestNs"]);
   return meanNs === undefined || longestNs === undefined ? undefined : { meanNs, longestNs };
+}
+
+const parseModules = (value: Json | undefined): readonly TracedModule[] =>
+  (asArray(value) ?? []).map(parseModule).filter(({ path }) => path !== "");
+
+function parseImage(value: Json): TracedImage {
+  const object = asObject(value) ?? {};
+  return {
+    command: asStrings(object["command"]) ?? [],
+    pid: asCount(object["pid"]) ?? 0,
+    modules: parseModules(object["modules"]),
+  };
 }
 
 function parseModule(value: Json): TracedModule {

@@ -8,6 +8,7 @@ import { fillerSite, timeWrap } from "../ring/event.ts";
 import { aloneBit, eventKind, kindBits, timeBits } from "../ring/layout.ts";
 import { longBase, longHeaderSlots } from "../ring/long-event.ts";
 import { CallStack, type CallVisitor, callEnd, type StackSnapshot } from "./call-stack.ts";
+import type { FunctionTable } from "./functions.ts";
 import { type Gap, LossLedger, type LossState } from "./losses.ts";
 import type { PacketFields } from "./packet.ts";
 import { type Damage, PacketReader } from "./packet-reader.ts";
@@ -65,7 +66,10 @@ export class ThreadReader {
   readonly #packets: PacketReader;
   readonly #stack: CallStack;
   readonly #visitor: CallVisitor;
+  readonly #functions: FunctionTable;
   readonly #entriesOnly: Uint8Array | undefined;
+  /** Sites by the numbers that events carry, unless these are the sites. */
+  #sites: Int32Array | undefined;
   readonly #origin: bigint;
   /** Ticks since the origin at which the events' 38 bits of time last were 0. */
   #base = 0;
@@ -95,6 +99,7 @@ export class ThreadReader {
     this.#visitor = visitor;
     this.#stack = new CallStack(visitor);
     this.#origin = origin;
+    this.#functions = trace.functions;
     this.#entriesOnly = trace.functions.entriesOnly;
     this.totals = {
       packets: 0,
@@ -126,6 +131,7 @@ export class ThreadReader {
     const stack = this.#stack;
     const end = this.end;
     const entriesOnly = this.#entriesOnly;
+    const siteOf = this.#sites;
     const { words, to } = packets;
     let { sites, starts, inner, depth } = stack;
     let at = packets.from;
@@ -148,7 +154,8 @@ export class ThreadReader {
       const time = base + stamp;
       before = stamp;
       if (time > until) break;
-      const site = high >>> siteShiftHigh;
+      let site = high >>> siteShiftHigh;
+      if (siteOf !== undefined) site = this.#joined(site);
       const kind = low & 3;
       if (kind === eventKind.entry && entriesOnly?.[site] !== 1) {
         if (depth === sites.length) {
@@ -228,9 +235,9 @@ export class ThreadReader {
         this.#stack.exit(site, time, last, callEnd.returned);
         return 1;
       case eventKind.unwound:
-        if (site < aloneBit) this.#stack.exit(site, time, last, callEnd.unwound);
-        else if (site !== fillerSite) this.#enter(site - aloneBit, time, true);
-        else this.totals.extraSlots++;
+        if (site === fillerSite) this.totals.extraSlots++;
+        else if (site < aloneBit) this.#stack.exit(site, time, last, callEnd.unwound);
+        else this.#enter(site - aloneBit, time, true);
         return 1;
       default:
         return this.#long(site, time, last, at);
@@ -269,6 +276,13 @@ export class ThreadReader {
     return slots;
   }
 
+  /** The site of the function that an event of this image names, what it says besides kept. */
+  #joined(number: number): number {
+    if (number === fillerSite) return number;
+    const flag = number & aloneBit;
+    return flag + (this.#sites?.[number - flag] ?? number - flag);
+  }
+
   /** Moves on from word `at` to where the next event is, and gives its time. */
   #nextAfter(at: number): number {
     if (!this.#isOpen) return Infinity;
@@ -304,6 +318,7 @@ export class ThreadReader {
   }
 
   #openPacket(packet: PacketFields): void {
+    this.#sites = this.#functions.sitesOf(packet.image);
     this.pid = packet.pid;
     this.tid = packet.tid;
     this.threadName = packet.threadName;

@@ -91,6 +91,7 @@ export function encodeStream(thread: TestThread, uuid: Uint8Array = testUuid): U
       lossPlace: packet.place ?? lossPlace.none,
       tid: thread.tid,
       pid: 100,
+      image: 0,
       threadName: thread.name ?? `thread ${thread.tid}`,
     };
     const payload = new Uint8Array(new BigUint64Array(packet.slots).buffer);

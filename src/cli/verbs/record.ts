@@ -35,6 +35,7 @@ type Options = CallFlags &
     readonly flightRecorder: boolean;
     readonly clock?: string;
     readonly followFork: boolean;
+    readonly followExec: boolean;
     readonly ringSize?: number;
     readonly maxThreads?: number;
     readonly trigger: readonly string[];
@@ -62,6 +63,7 @@ export function registerRecord(program: Command): void {
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
     .option("--no-exits", "record entries alone: cheaper, without durations")
     .option("--follow-fork", "record forked children, too, into the same trace", false)
+    .option("--follow-exec", "go on in programs that the process becomes, in one trace", false)
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
     .option("--clock <clock>", "exact, or coarse: cheap, in steps of 50us or so (coarse:20us)")
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
@@ -185,6 +187,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   flightRecorder: options.flightRecorder,
   followForks: options.followFork,
   ...(options.clock === undefined ? {} : { clock: options.clock }),
+  ...(options.followExec ? { followExecs: true } : {}),
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
   ...(options.trigger.length === 0 ? {} : { triggers: options.trigger }),
   ...(options.off ? { startsOff: true } : {}),
@@ -221,6 +224,20 @@ function showProgress(recording: Recording, started: number): { end(): void } {
   };
 }
 
+/** Programs that are named at the most when they could not be followed. */
+const unfollowedShown = 3;
+
+function describeFollowing({ programs, unfollowed = [] }: RecordingSummary): readonly string[] {
+  if (programs === undefined) return [];
+  const lines = programs === 1 ? ["it became no other program"] : [`${programs} programs in all`];
+  for (const { pid, why } of unfollowed.slice(0, unfollowedShown)) {
+    lines.push(`process ${pid} could not be followed into another program: ${why}`);
+  }
+  const more = unfollowed.length - unfollowedShown;
+  if (more > 0) lines.push(`and ${more} more could not be followed`);
+  return lines;
+}
+
 function describe(summary: RecordingSummary, wantsExits: boolean): string {
   const lines = [
     `recorded ${formatCount(summary.events)} events of ` +
@@ -235,6 +252,7 @@ function describe(summary: RecordingSummary, wantsExits: boolean): string {
     const some = summary.refused.slice(0, 3).join(", ");
     lines.push(`${summary.refused.length} functions were not as the file has them: ${some}`);
   }
+  lines.push(...describeFollowing(summary));
   lines.push(...describeReasons(summary.dispatches));
   if (summary.left !== undefined) lines.push(`some memory stays mapped: ${summary.left}`);
   return lines.map((line) => `patchbay: ${line}\n`).join("");

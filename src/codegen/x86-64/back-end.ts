@@ -7,6 +7,7 @@ import type { BackEnd } from "../back-end.ts";
 import { thunkFrames } from "../frame-description.ts";
 import { agentBytes, agentTemplate } from "./agent.ts";
 import { listedFunction, makeTrampolines, opsFunction, walkFunction } from "./call-ops.ts";
+import { execGate } from "./exec-gate.ts";
 import { fillThunks, thunkStride } from "./fill-thunks.ts";
 import { loaderGate } from "./loader-gate.ts";
 import { makeThunk, thunkRoutines } from "./thunk.ts";
@@ -77,6 +78,7 @@ export const x8664: BackEnd = {
   thunkFrames,
   syncCode: () => undefined,
   loaderGate,
+  execGate,
   callOps: {
     makeTrampolines,
     opsFunction,

@@ -1,0 +1,110 @@
+/**
+ * The gate of execs: what `execve` calls at its entry while a recording follows the programs that a
+ * process becomes. A thread takes a place in the arena, tells the tracer and waits until that says
+ * to go on; by then the tracer holds the thread's exec by ptrace, and the new program will stop
+ * before its first instruction.
+ *
+ * It runs in forked children, too, whose threads have the same arena, and in vforked ones. The wait
+ * ends by itself: when the tracer goes, and after ten seconds in any case.
+ */
+import { codeAddr, type DataAddr } from "../../base/brand.ts";
+import { Assembler } from "../../isa/x86-64/assembler.ts";
+import { type Label, mem, mem32 } from "../../isa/x86-64/operands.ts";
+import { r32, r64 } from "../../isa/x86-64/registers.ts";
+import { control, execPlace, execPlaces, execState } from "../../ring/arena.ts";
+
+const { rbx, rdi, r10, r12, r13, r14 } = r64;
+/** The others are the caller's to save. */
+const saved = [rbx, r12, r13, r14];
+const word = (disp: number) => mem32(r12, { disp });
+const place = (disp: number) => mem32(rbx, { disp });
+const sys = { getpid: 39, gettid: 186, futex: 202 } as const;
+const futexWait = 0;
+const futexWake = 1;
+const wakeAll = 0x7fff_ffff;
+/** One look at the place, and how many there are at the most. */
+const sliceNs = 20_000_000n;
+const slices = 500;
+
+/** Makes a system call whose arguments are in place. */
+function emitSystemCall(a: Assembler, number: number): void {
+  a.i("mov", r32.eax, number);
+  a.i("syscall");
+}
+
+/** Takes a free place: rbx leads to it. Without one the thread goes on, which is counted. */
+function emitTake(a: Assembler, out: Label): void {
+  const [look, taken] = [a.label(), a.label()];
+  a.i("lea", rbx, mem(r12, { disp: control.execPlaces }));
+  a.i("mov", r32.r13d, execPlaces);
+  a.bind(look);
+  a.i("mov", r32.eax, execState.free);
+  a.i("mov", r32.ecx, execState.taken);
+  a.lock().i("cmpxchg", place(execPlace.state), r32.ecx);
+  a.i("je", taken);
+  a.i("add", rbx, execPlace.bytes);
+  a.i("dec", r32.r13d);
+  a.i("jne", look);
+  a.lock().i("inc", word(control.execMissed));
+  a.i("jmp", out);
+  a.bind(taken);
+}
+
+/** Waits at the place until the tracer lets this thread pass, or does not answer for long. */
+function emitWait(a: Assembler, timeout: Label): void {
+  const [look, late, free] = [a.label(), a.label(), a.label()];
+  a.i("mov", r32.r13d, slices);
+  a.bind(look);
+  a.i("cmp", place(execPlace.state), execState.waiting);
+  a.i("jne", free);
+  a.i("cmp", word(control.execArmed), 0);
+  a.i("je", free);
+  a.i("dec", r32.r13d);
+  a.i("js", late);
+  a.i("mov", rdi, rbx);
+  a.i("mov", r32.esi, futexWait);
+  a.i("mov", r32.edx, execState.waiting);
+  a.i("lea", r10, mem(timeout));
+  emitSystemCall(a, sys.futex);
+  a.i("jmp", look);
+  a.bind(late);
+  a.lock().i("inc", word(control.execMissed));
+  a.bind(free);
+  a.i("mov", place(execPlace.state), execState.free);
+}
+
+/** The function. @param arena with the words. */
+export function execGate(arena: DataAddr): Uint8Array {
+  const a = new Assembler(codeAddr(0n));
+  const [wanted, out, timeout] = [a.label(), a.label(), a.label()];
+  for (const register of saved) a.i("push", register);
+  a.i("mov", r12, arena);
+  a.i("cmp", word(control.execArmed), 0);
+  a.i("je", out);
+  emitSystemCall(a, sys.getpid);
+  a.i("mov", r32.r14d, r32.eax);
+  a.i("cmp", word(control.execPid), 0);
+  a.i("je", wanted);
+  a.i("cmp", word(control.execPid), r32.eax);
+  a.i("jne", out);
+  a.bind(wanted);
+  emitTake(a, out);
+  a.i("mov", place(execPlace.pid), r32.r14d);
+  emitSystemCall(a, sys.gettid);
+  a.i("mov", place(execPlace.tid), r32.eax);
+  a.i("mov", place(execPlace.state), execState.waiting);
+  a.lock().i("inc", word(control.execEvents));
+  a.i("lea", rdi, mem(r12, { disp: control.execEvents }));
+  a.i("mov", r32.esi, futexWake);
+  a.i("mov", r32.edx, wakeAll);
+  emitSystemCall(a, sys.futex);
+  emitWait(a, timeout);
+  a.bind(out);
+  for (const register of saved.toReversed()) a.i("pop", register);
+  a.i("ret");
+  a.align(8);
+  a.bind(timeout);
+  a.u64(0n);
+  a.u64(sliceNs);
+  return a.finish().bytes;
+}
