@@ -56,6 +56,8 @@ export type ObservationSummary = Cause & {
   readonly functions: number;
   /** Functions that were not watched because their bytes were not what they should be. */
   readonly refused: readonly string[];
+  /** Functions that were not traced because no memory is free that they reach. */
+  readonly outOfReach: readonly string[];
   /** What had to be left in the process, and why. */
   readonly left?: string;
 };
@@ -211,7 +213,7 @@ export class Observation {
 
   async #finish(cause: Cause): Promise<ObservationSummary> {
     const { seat } = this.#parts;
-    const { functions, refused } = await seat.state();
+    const { functions, refused, outOfReach } = await seat.state();
     const removed = await seat.leave(cause.exit.kind === "running");
     // The rings stay mapped here: what was counted to the very end is in them.
     this.#final = await this.#read();
@@ -221,7 +223,7 @@ export class Observation {
     await seat.release();
     const left = removed?.left;
     const latest = await this.#lifetime.latest(cause);
-    const about = { ...latest, statistics, missed, functions, refused };
+    const about = { ...latest, statistics, missed, functions, refused, outOfReach };
     return { ...about, ...(left === undefined ? {} : { left }) };
   }
 }

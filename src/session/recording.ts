@@ -36,6 +36,8 @@ export type RecordingSummary = RecordingProgress & {
   readonly exit: ExitStatus;
   /** Functions that were not traced because their bytes were not what they should be. */
   readonly refused: readonly string[];
+  /** Functions that were not traced because no memory is free that they reach. */
+  readonly outOfReach: readonly string[];
   /** False when only entries could be recorded: no room for a mirror of the stacks. */
   readonly exits: boolean;
   /** Functions by how they reached their ops in the end. */
@@ -220,7 +222,7 @@ export class Recording {
       const wallNs = BigInt(Date.now()) * 1_000_000n;
       const measured = clock.measure(coarse?.steps);
       const totals = await drain.finish({ wallNs, reason, clock: measured });
-      const { changes, refused } = await seat.state();
+      const { changes, refused, outOfReach } = await seat.state();
       const { protocols, agentless, pauseMs } = changes;
       return {
         ...totals,
@@ -229,6 +231,7 @@ export class Recording {
         reason,
         exit,
         refused,
+        outOfReach,
         exits,
         dispatches,
         protocols,

@@ -116,9 +116,11 @@ export class RemoteHost {
 const nothingYet: SeatState = {
   functions: 0,
   refused: [],
+  outOfReach: [],
   dispatches: { forms: {}, reasons: {} },
   changes: {
     refused: [],
+    outOfReach: [],
     protocols: { store: 0, cover: 0, coverSeveral: 0, skip: 0, spin: 0, stop: 0 },
     pauseMs: 0,
   },

@@ -81,6 +81,8 @@ export type SeatState = {
   readonly functions: number;
   /** Functions that were left alone because their bytes were not what they should be. */
   readonly refused: readonly string[];
+  /** Functions that were left alone because no memory is free that they reach. */
+  readonly outOfReach: readonly string[];
   /** Functions that are switched on for anybody, by how they reach their ops. */
   readonly dispatches: DispatchCounts;
   /** All changes in the process so far. */
@@ -261,8 +263,8 @@ export class LocalSeat implements Seat {
   async state(): Promise<SeatState> {
     const { tracing } = this.#parts;
     const functions = this.#isOn ? tracing.countEnabled(this.ops) : 0;
-    const { refused, changes, dispatches } = tracing;
-    return { functions, refused, changes, dispatches };
+    const { refused, outOfReach, changes, dispatches } = tracing;
+    return { functions, refused, outOfReach, changes, dispatches };
   }
 
   leave(isRunning: boolean): Promise<RemoveResult | undefined> {

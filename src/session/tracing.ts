@@ -59,12 +59,14 @@ export class Tracing {
   readonly #parts: Parts;
   readonly #registry: Registry;
   readonly #refused = new Set<number>();
+  readonly #outOfReach = new Set<number>();
   /** The change that is under way: one after the other, in the register and in the process. */
   #last: Promise<void> = Promise.resolve();
   #dispatch: DispatchForm | undefined;
   readonly #dispatches = new Map<number, Dispatch>();
   #changes: ChangeResult = {
     refused: [],
+    outOfReach: [],
     protocols: { stop: 0 },
     pauseMs: 0,
   };
@@ -176,6 +178,11 @@ export class Tracing {
     return [...this.#refused].map((site) => this.#nameOf(site));
   }
 
+  /** Functions that were left alone because no memory is free that they reach. */
+  get outOfReach(): readonly string[] {
+    return [...this.#outOfReach].map((site) => this.#nameOf(site));
+  }
+
   /** The hashes for a filter, of one who wants more sites than compilers left, or does not. */
   resolve(filter: Partial<SiteFilter>, more: boolean, mayBeEmpty = false): FilterHashes {
     const { pid, catalogue } = this.#parts;
@@ -239,10 +246,13 @@ export class Tracing {
     const { ops, siteCount } = this.#registry;
     const forms = toSiteForms(dispatches, ops, siteCount, dispatch);
     const result = await target.call("change", { sites, works, work, ...forms });
-    for (const site of result.refused) this.#refused.add(site);
-    this.#registry.disableSites(result.refused);
+    const { refused, outOfReach } = result;
+    for (const site of refused) this.#refused.add(site);
+    for (const site of outOfReach) this.#outOfReach.add(site);
+    this.#registry.disableSites([...refused, ...outOfReach]);
     this.#changes = addResults(this.#changes, result);
-    if (result.refused.length < update.length) return;
+    if (refused.length + outOfReach.length < update.length) return;
+    if (refused.length === 0) throw outOfEveryReach(update.length);
     throw new PatchbayError({
       code: "bad-site",
       doing: `change ${update.length} functions`,
@@ -251,6 +261,13 @@ export class Tracing {
     });
   }
 }
+
+const outOfEveryReach = (count: number): PatchbayError =>
+  new PatchbayError({
+    code: "unsupported",
+    doing: `change ${count} functions`,
+    why: "no memory is free that a branch of theirs reaches",
+  });
 
 const describeFunction = (one: CataloguedFunction, exits: boolean): AnnouncedFunction => ({
   site: one.id,
@@ -271,6 +288,7 @@ function addResults(a: ChangeResult, b: ChangeResult): ChangeResult {
   }
   return {
     refused: [],
+    outOfReach: [],
     protocols,
     pauseMs: Math.max(a.pauseMs, b.pauseMs),
     ...(agentless === undefined ? {} : { agentless }),

@@ -38,6 +38,23 @@ export function findRoomNear(
   last: bigint,
   reach: bigint,
 ): bigint {
+  const found = findRoomWithin(maps, size, first, last, reach);
+  if (found !== undefined) return found;
+  throw new PatchbayError({
+    code: "unsupported",
+    doing: "place generated code near the program's",
+    why: `no ${pageUp(BigInt(size))} bytes are free within ${reach >> 20n} MiB of its text`,
+  });
+}
+
+/** The same; undefined where there is none. */
+export function findRoomWithin(
+  maps: readonly Mapping[],
+  size: number,
+  first: bigint,
+  last: bigint,
+  reach: bigint,
+): bigint | undefined {
   const wanted = pageUp(BigInt(size));
   const low = last - reach;
   const high = first + reach;
@@ -49,15 +66,7 @@ export function findRoomNear(
     candidates.push(gap.end <= first ? end - wanted : start);
   }
   const below = candidates.filter((at) => at < first).at(-1);
-  const found = below ?? candidates[0];
-  if (found === undefined) {
-    throw new PatchbayError({
-      code: "unsupported",
-      doing: "place generated code near the program's",
-      why: `no ${wanted} bytes are free within ${reach >> 20n} MiB of its text`,
-    });
-  }
-  return found;
+  return below ?? candidates[0];
 }
 
 /** The lowest room for `bytes` at `from` or above it; 0 when there is none. */

@@ -61,8 +61,8 @@ export class CalledSites {
     return this.#opsOf[site] !== notCalling;
   }
 
-  /** Where the site's call goes. */
-  trampoline(site: number): number {
+  /** Where the site's call goes; undefined where no memory in its reach is free. */
+  trampoline(site: number): number | undefined {
     const { at, literal } = this.#states.table;
     return this.ops.trampoline(at[site] ?? 0, literal[site] ?? 0);
   }

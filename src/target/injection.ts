@@ -38,6 +38,7 @@ import { Instances, type SystemWork } from "./instances.ts";
 import { leaveThere, type RemoveResult } from "./leave-there.ts";
 import { leaveThunks } from "./leave-thunks.ts";
 import { LoadedLibraries } from "./loaded-libraries.ts";
+import { prepareTargets } from "./prepare-targets.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
 import { Semaphores } from "./semaphores.ts";
@@ -59,6 +60,8 @@ export type { TargetFacts } from "./unwinder-link.ts";
 export type ChangeResult = WriteResult & {
   /** Sites whose bytes were not what they should be; they are left alone for good. */
   readonly refused: readonly number[];
+  /** Sites that a branch reaches no free memory from; they are left alone, too. */
+  readonly outOfReach: readonly number[];
 };
 
 /** How often removal waits for threads that are inside generated code. */
@@ -234,18 +237,15 @@ export class Injection {
       hasFrameWords: (instance) => this.instances.hasFrameWords(instance),
       called: this.#writer.isLive ? this.#called : undefined,
     });
-    const asked = sites.filter((site) => this.#states.refused[site] === 0);
+    const asked = this.#states.refuse([], sites);
     const differing = findDiffering(process.memory, this.#states.present(asked));
     const callers = asked.filter((site) => calls[site] === 1);
     const unnamed = this.#called?.differing(process.memory, callers) ?? [];
     const refused = [...new Set([...differing.map((index) => asked[index] ?? 0), ...unnamed])];
-    for (const site of refused) this.#states.refused[site] = 1;
-    const wanted = asked.filter((site) => this.#states.refused[site] === 0);
-    for (const kind of new Set(workOf)) {
-      const those = wanted.filter((site) => workOf[site] === kind && calls[site] === 0);
-      if (kind !== 0 && those.length > 0) this.#thunks.prepare(kind, those);
-    }
+    const intact = this.#states.refuse(refused, asked);
     const called = this.#called;
+    const outOfReach = prepareTargets({ thunks: this.#thunks, called }, intact, workOf, calls);
+    const wanted = this.#states.refuse(outOfReach, intact);
     // A site that goes on calling has another literal, and that is all.
     const stays = (site: number): boolean =>
       called?.isCalling(site) === true ? calls[site] === 1 : this.#hasThunk(site, workOf, calls);
@@ -270,7 +270,7 @@ export class Injection {
     this.#semaphores.apply();
     for (const site of wanted) this.#kinds[site] = calls[site] === 1 ? 0 : (workOf[site] ?? 0);
     this.#collect();
-    return { ...result, refused };
+    return { ...result, refused, outOfReach };
   }
 
   #collect(): void {

@@ -11,7 +11,7 @@ import { type Trampolines, trampolineFor } from "../codegen/x86-64/call-ops.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
 import { listEntry, listedWorksMax } from "../codegen/x86-64/walk.ts";
 import { isOpsNumber, nopOps, opsMax } from "../patch/literal.ts";
-import { findRoomNear } from "./address-space.ts";
+import { findRoomNear, findRoomWithin } from "./address-space.ts";
 import { prot, type Range } from "./bootstrap.ts";
 import type { TargetProcess } from "./process.ts";
 
@@ -66,14 +66,23 @@ export class OpsStore {
     return dataAddr(this.#functionTable() + BigInt(tableBytes));
   }
 
-  /** The trampoline for the site at `at`, whose literal is `distance` bytes before it. */
-  trampoline(at: number, distance: number): number {
-    const reach = Number(this.#parts.process.backEnd.branchReach);
-    let start = this.#trampolines.find((place) => Math.abs(at - Number(place)) < reach);
-    this.#trampolineCode ??= this.#parts.code.makeTrampolines(this.#functionTable());
+  /**
+   * The trampoline for the site at `at`, whose literal is `distance` bytes before it; undefined
+   * where no memory in a call's reach is free.
+   */
+  trampoline(at: number, distance: number): number | undefined {
+    const { process, code: make } = this.#parts;
+    const { branchReach } = process.backEnd;
+    let start = this.#trampolines.find((to) => Math.abs(at - Number(to)) < Number(branchReach));
+    this.#trampolineCode ??= make.makeTrampolines(this.#functionTable());
     const code = this.#trampolineCode;
     if (start === undefined) {
-      ({ start } = this.#place(code.bytes, BigInt(at), prot.read | prot.exec));
+      const near = BigInt(at);
+      const bytes = pageUp(code.bytes.length);
+      start = findRoomWithin(process.maps(), bytes, near, near, branchReach);
+      if (start === undefined) return undefined;
+      this.#take(start, bytes, prot.read | prot.exec);
+      process.memory.write(start, code.bytes);
       this.#trampolines.push(start);
     }
     return Number(trampolineFor(code, codeAddr(start), distance));
@@ -215,11 +224,15 @@ export class OpsStore {
 
   /** Maps room for `size` bytes that `near` can branch to. */
   #room(size: number, near: bigint, protection: number): Range {
-    const { process, map } = this.#parts;
+    const { process } = this.#parts;
     const bytes = pageUp(size);
     const { branchReach } = process.backEnd;
     const start = findRoomNear(process.maps(), bytes, near, near, branchReach);
-    map(start, bytes, protection);
+    return this.#take(start, bytes, protection);
+  }
+
+  #take(start: bigint, bytes: number, protection: number): Range {
+    this.#parts.map(start, bytes, protection);
     const range = { start, bytes: BigInt(bytes) };
     this.ranges.push(range);
     return range;

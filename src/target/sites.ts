@@ -174,6 +174,12 @@ export class SiteStates {
     }
   }
 
+  /** Leaves the sites in `refused` alone for good; those of `sites` that are not. */
+  refuse(refused: readonly number[], sites: Uint32Array): Uint32Array {
+    for (const site of refused) this.refused[site] = 1;
+    return sites.filter((site) => this.refused[site] === 0);
+  }
+
   /** Sites that are not as compiled, by address. */
   touchedSites(): Uint32Array {
     const sites = new Uint32Array(this.table.count);

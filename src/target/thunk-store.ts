@@ -6,7 +6,8 @@
  */
 import { type Work, WorkList } from "../codegen/work.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
-import { findRoomNear } from "./address-space.ts";
+import type { Mapping } from "../os/proc.ts";
+import { findRoomWithin } from "./address-space.ts";
 import type { Range } from "./bootstrap.ts";
 import {
   buildRegion,
@@ -66,10 +67,22 @@ export class ThunkStore {
     return this.#works.get(number);
   }
 
-  /** Makes the thunks for `work` that `sites` (ascending) lack. */
-  prepare(work: number, sites: Uint32Array): void {
+  /**
+   * Makes the thunks for `work` that `sites` (ascending) lack; the sites that have no free memory
+   * in a branch's reach.
+   */
+  prepare(work: number, sites: Uint32Array): readonly number[] {
     const thunks = this.#of(work);
     const missing = sites.filter((site) => thunks[site] === 0);
+    const far: number[] = [];
+    let maps = this.#parts.process.maps();
+    /** Adds the region of `those`; where there is no room for it, those of its halves. */
+    const add = (those: Uint32Array): void => {
+      const count = those.length;
+      if (this.#addRegion(work, those, thunks, maps)) maps = this.#parts.process.maps();
+      else if (count === 1) far.push(...those);
+      else [those.subarray(0, count >> 1), those.subarray(count >> 1)].forEach(add);
+    };
     const { at } = this.#parts.sites;
     // Sites that lie further apart get regions of their own: all of one have to reach all of it.
     const span = Number(this.#parts.process.backEnd.branchReach) / 2;
@@ -77,9 +90,10 @@ export class ThunkStore {
       const start = at[missing[first] ?? 0] ?? 0;
       let last = first + 1;
       while (last < missing.length && (at[missing[last] ?? 0] ?? 0) - start < span) last++;
-      this.#addRegion(work, missing.subarray(first, last), thunks);
+      add(missing.subarray(first, last));
       first = last;
     }
+    return far;
   }
 
   /** Address of a site's thunk; it was prepared. */
@@ -160,7 +174,13 @@ export class ThunkStore {
     return code;
   }
 
-  #addRegion(work: number, sites: Uint32Array, thunks: Float64Array): void {
+  /** False: there is no room that all of `sites` reach. */
+  #addRegion(
+    work: number,
+    sites: Uint32Array,
+    thunks: Float64Array,
+    maps: readonly Mapping[],
+  ): boolean {
     const { process, sites: table, map, register } = this.#parts;
     const { backEnd, memory } = process;
     const code = this.#code(work);
@@ -168,7 +188,8 @@ export class ThunkStore {
     const bytes = regionBytes(code, count, copiesRoom(table, sites));
     const ends = [sites[0], sites[count - 1]].map((site) => BigInt(table.at[site ?? 0] ?? 0));
     const [first = 0n, last = 0n] = ends;
-    const start = findRoomNear(process.maps(), bytes, first, last, backEnd.branchReach);
+    const start = findRoomWithin(maps, bytes, first, last, backEnd.branchReach);
+    if (start === undefined) return false;
     map(start, bytes);
     this.ranges.push({ start, bytes: BigInt(bytes) });
     const copiesAt = start + BigInt(copiesOffset(code, count));
@@ -188,5 +209,6 @@ export class ThunkStore {
     sites.forEach((site, index) => {
       thunks[site] = built.region.thunks + index * built.region.stride;
     });
+    return true;
   }
 }

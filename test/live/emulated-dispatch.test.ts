@@ -195,3 +195,30 @@ describe("a function whose literal is not aligned", () => {
     expectEntries(directory, own);
   });
 });
+
+describe("functions that a branch reaches no free memory from", () => {
+  const places = [
+    ["low", 0x1000_0000],
+    ["far", 0x1a00_0000],
+    ["high", 0x1a00_1000],
+  ] as const;
+  const starts = places.map(([name, at]) => `-Wl,--section-start=.${name}=0x${at.toString(16)}`);
+
+  it.each([["--exits"], ["--no-exits"]])("are left alone, and named: %s", async (exits) => {
+    const program = buildFor("aarch64", "4,2", "far.c", ["-static", "-no-pie", ...starts]);
+    const directory = tracePath();
+    const how = exits === "--exits" ? [] : [exits];
+    const args = ["-o", directory, "-F", "traced_*", ...how, "--qemu", program];
+    const tracer = startPatchbay("record", ...args);
+    expect(await tracer.numbers()).toEqual({ traced_near: 1000, traced_far: 2000 });
+    const { status, stderr } = await tracer.finish();
+    expect(status).toBe(0);
+    expect(stderr).toContain(
+      "2 functions have no free memory in a branch's reach: traced_far_one, traced_far_two\n",
+    );
+    const entriesOf = (name: string): number | undefined =>
+      countTrace(directory).functions.get(name)?.entries;
+    const names = ["traced_near", "traced_far_one", "traced_far_two"];
+    expect(names.map(entriesOf)).toEqual([1000, 0, 0]);
+  });
+});

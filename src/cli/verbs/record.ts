@@ -20,6 +20,7 @@ import {
 } from "../../index.ts";
 import { addCallOptions, type CallFlags, callOptions } from "../call-options.ts";
 import { describeReasons, dispatchOption } from "../dispatch-option.ts";
+import { describeLeftAlone } from "../left-alone.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
 import { stayForGuests, untilTold } from "../stay.ts";
 import { parseCount, parseDuration, parsePid, parseSize } from "../units.ts";
@@ -248,11 +249,7 @@ function describe(summary: RecordingSummary, wantsExits: boolean): string {
   ];
   if (!summary.exits && wantsExits)
     lines.push("entries alone: the process has no room for a mirror of its stacks");
-  if (summary.refused.length > 0) {
-    const some = summary.refused.slice(0, 3).join(", ");
-    lines.push(`${summary.refused.length} functions were not as the file has them: ${some}`);
-  }
-  lines.push(...describeFollowing(summary));
+  lines.push(...describeLeftAlone(summary), ...describeFollowing(summary));
   lines.push(...describeReasons(summary.dispatches));
   if (summary.left !== undefined) lines.push(`some memory stays mapped: ${summary.left}`);
   return lines.map((line) => `patchbay: ${line}\n`).join("");

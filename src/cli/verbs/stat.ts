@@ -24,6 +24,7 @@ import {
   sortLive,
 } from "../../index.ts";
 import { dispatchOption } from "../dispatch-option.ts";
+import { describeLeftAlone } from "../left-alone.ts";
 import { LiveScreen } from "../live-screen.ts";
 import { paintFor, writeLines, writePiece } from "../output.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
@@ -247,7 +248,7 @@ class Growth {
 }
 
 function describe(summary: ObservationSummary): string {
-  const { reason, functions, statistics, missed, refused, left } = summary;
+  const { reason, functions, statistics, missed, left } = summary;
   const calls = statistics.reduce((sum, one) => sum + one.calls, 0);
   const lines = [
     `counted ${formatCount(calls)} calls of ${formatCount(functions)} functions; ${reason}`,
@@ -256,10 +257,7 @@ function describe(summary: ObservationSummary): string {
     const calls = formatCount(missed);
     lines.push(`${calls} more calls are of threads for which there was no memory left`);
   }
-  if (refused.length > 0) {
-    const some = refused.slice(0, 3).join(", ");
-    lines.push(`${refused.length} functions were not as the file has them: ${some}`);
-  }
+  lines.push(...describeLeftAlone(summary));
   if (left !== undefined) lines.push(`some memory stays mapped: ${left}`);
   return lines.map((line) => `patchbay: ${line}\n`).join("");
 }

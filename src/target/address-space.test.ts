@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import type { Mapping } from "../os/proc.ts";
+import { findRoomNear, findRoomWithin } from "./address-space.ts";
+
+const page = 0x1000n;
+const reach = 128n << 20n;
+const site = 0x5000_0000n;
+
+const mapping = (start: bigint, end: bigint): Mapping => ({
+  start,
+  end,
+  ...{ readable: true, writable: false, executable: true, shared: false },
+  ...{ offset: 0, inode: 0, path: "" },
+});
+
+/** Where one page is found beside a site when all up to `below` under and `above` over it is taken. */
+const found = (below: bigint, above: bigint): bigint | undefined =>
+  findRoomWithin([mapping(site - below, site + above)], 4096, site, site, reach);
+
+describe("room near a function", () => {
+  it("is found up to the branch's reach, and not a page further", () => {
+    expect(found(reach - page, 2n * reach)).toBe(site - reach);
+    expect(found(reach, 2n * reach)).toBeUndefined();
+    expect(found(2n * reach, reach - page)).toBe(site + reach - page);
+    expect(found(2n * reach, reach)).toBeUndefined();
+  });
+
+  it("is reached by both ends of a row of functions", () => {
+    const maps = [mapping(site - 2n * reach, site + page)];
+    const last = site + 8n * page;
+    const at = findRoomWithin([...maps, mapping(last, last + reach)], 4096, site, last, reach);
+    expect(at).toBe(site + page);
+    expect(findRoomWithin(maps, 4096, site, site + 2n * reach + page, reach)).toBeUndefined();
+  });
+
+  it("is missed in one line", () => {
+    const maps = [mapping(site - 2n * reach, site + 2n * reach)];
+    expect(() => findRoomNear(maps, 5000, site, site, reach)).toThrow(
+      "no 8192 bytes are free within 128 MiB of its text",
+    );
+  });
+});
