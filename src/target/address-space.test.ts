@@ -13,7 +13,7 @@ const mapping = (start: bigint, end: bigint): Mapping => ({
   ...{ offset: 0, inode: 0, path: "" },
 });
 
-/** Where one page is found beside a site when all up to `below` under and `above` over it is taken. */
+/** The page found beside a site when all from `below` under it to `above` over it is taken. */
 const found = (below: bigint, above: bigint): bigint | undefined =>
   findRoomWithin([mapping(site - below, site + above)], 4096, site, site, reach);
 
