@@ -11,6 +11,9 @@
  * `head` are complete and stay, positions are never skipped, time never goes backwards within a
  * ring, and a handler may leave by siglongjmp.
  *
+ * Where the kernel restarts what a signal interrupts (`codegen/x86-64/restartable.ts`), a producer
+ * may do without both `cmpxchg`: it begins anew instead.
+ *
  * `limit` is written by the consumer alone: `tail + capacity` when full rings drop, the largest
  * value when full rings overwrite, 0 when recording is paused. A producer that finds `head >=
  * limit` counts the event in `lostEntries` or `lostExits`, so seen + lost = calls made.

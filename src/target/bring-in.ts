@@ -1,5 +1,6 @@
 /** What happens on the back of a held thread, before there is an agent, or where there is none. */
 import { type DataAddr, dataAddr } from "../base/brand.ts";
+import type { RestartPlan } from "../codegen/x86-64/record.ts";
 import type { Mapping } from "../os/proc.ts";
 import {
   type AgentStart,
@@ -24,6 +25,8 @@ type BroughtIn = {
   readonly ranges: DataAddr;
   /** From the thread pointer to the thread's id. */
   readonly tidOffset: number;
+  /** Where threads have what the kernel restarts sections by. */
+  readonly restart: RestartPlan | undefined;
   /** The stack pointer of the thread that was held. */
   readonly stack: bigint;
   readonly agent: AgentStart;
@@ -49,9 +52,10 @@ export function bringInAgent(
     const bytes = BigInt(thunkRangesBytes);
     const ranges = dataAddr(mapper.map("map the list of thunks", 0n, bytes, prot.read));
     const tidOffset = findTidOffset(remote, process, agentStack);
+    const restart = remote.findRestart();
     const stack = remote.registers.get(process.backEnd.registers.sp);
     const agent = startAgent(remote, mapper, process, agentStack, arena, agentCode);
-    return { arena, ranges, tidOffset, stack, agent, mapped, maps };
+    return { arena, ranges, tidOffset, restart, stack, agent, mapped, maps };
   });
 }
 

@@ -67,6 +67,10 @@ export function buildRegion(
   for (let at = 0; at < bytes.length; at += trap.length) bytes.set(trap, at);
   bytes.set(copies, copiesOffset(code, sites.count));
   bytes.set(routines.bytes);
+  const view = new DataView(bytes.buffer);
+  for (const at of routines.addresses) {
+    view.setBigUint64(at, view.getBigUint64(at, true) + start, true);
+  }
   const { stride } = thunk;
   const thunks = Number(start) + code.thunks;
   const thunksBytes = stride * sites.count;

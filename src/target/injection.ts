@@ -139,7 +139,7 @@ export class Injection {
     this.#called = new CalledSites({
       process,
       code: callOps,
-      plan: { ...plan, instances: this.instances.plans },
+      plan: { ...plan, restart: undefined, instances: this.instances.plans },
       map: (start, bytes, protection) => this.#map(start, bytes, protection),
       agent: this.#agent,
       states: this.#states,
@@ -160,7 +160,7 @@ export class Injection {
   ): Injection {
     try {
       const first = bringInAgent(process, options, held);
-      const { arena, ranges, tidOffset, stack, mapped, maps } = first;
+      const { arena, ranges, tidOffset, restart, stack, mapped, maps } = first;
       const { rules, ticksPerNs } = options;
       const agent = enableSync(first.agent);
       let mirror: Mirror | undefined;
@@ -173,6 +173,7 @@ export class Injection {
       const plan = {
         tidOffset,
         ticksPerNs,
+        restart,
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindowBits: process.mirrorWindowBits,
         mirrorWindow: mirror?.window ?? 0,

@@ -6,6 +6,7 @@
 import type { CodeAddr, Pid, Tid } from "../base/brand.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import type { Mapping } from "../os/proc.ts";
+import type { RestartArea } from "../os/ptrace.ts";
 
 /** Memory of the target; addresses are the target's own. */
 export type TargetMemory = {
@@ -40,7 +41,12 @@ export type HeldThreads = Disposable & {
   blockSignals(tid: Tid): void;
   /** Ends what `TargetProcess.borrow` began: the thread has its own registers again. */
   giveBack(tid: Tid, original: RegisterFile): void;
-  /** Executes one instruction; false when the thread has ended. Signals are kept for later. */
+  /** Where the thread has its `struct rseq`; undefined where it has none. */
+  restartArea(tid: Tid): RestartArea | undefined;
+  /**
+   * Executes one instruction of generated code, which is not restarted for it; false when the
+   * thread has ended. Signals are kept for later.
+   */
   step(tid: Tid): boolean;
   /**
    * Lets a borrowed thread run from `registers` on: a system call and no further (`clone`, where

@@ -5,6 +5,7 @@
 import { type CodeAddr, hex, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { SyscallName } from "../codegen/back-end.ts";
+import type { RestartPlan } from "../codegen/x86-64/record.ts";
 import { errorName } from "../os/libc.ts";
 import type { HeldThreads, RegisterFile, RunUntil, TargetProcess } from "./process.ts";
 
@@ -29,6 +30,14 @@ export class RemoteThread {
 
   threadPointer(): bigint {
     return this.#process.threadPointer(this.#threads, this.tid);
+  }
+
+  /** Where its C library has `struct rseq` in threads like this one, if it is registered. */
+  findRestart(): RestartPlan | undefined {
+    const area = this.#threads.restartArea(this.tid);
+    if (area === undefined) return undefined;
+    const offset = Number(BigInt.asIntN(64, area.address - this.threadPointer()));
+    return offset === (offset | 0) ? { offset, signature: area.signature } : undefined;
   }
 
   /** Registers as the thread had them when it was stopped. */

@@ -12,13 +12,16 @@ import { kill } from "../os/libc.ts";
 import { isZombie, listThreads, readStatus } from "../os/proc.ts";
 import {
   detach,
+  forgetRestart,
   interrupt,
   poll,
   ptraceOption,
   Registers,
+  type RestartArea,
   readRegisters,
   readSignalInfo,
   readSignalMask,
+  restartArea,
   resume,
   seize,
   signal,
@@ -176,8 +179,13 @@ export class StoppedThreads implements HeldThreads {
     writeRegisters(tid, ownRegisters(registers));
   }
 
+  restartArea(tid: Tid): RestartArea | undefined {
+    return restartArea(tid);
+  }
+
   step(tid: Tid): boolean {
     this.blockSignals(tid);
+    forgetRestart(tid);
     singleStep(tid);
     const event = waitFor(tid, driveTimeoutMs);
     if (event.kind === "exited" || event.kind === "killed") return false;

@@ -2,7 +2,16 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { api, compile, patchbay, startRecording, Target, tracePath, until } from "./harness.ts";
+import {
+  api,
+  compile,
+  isSoak,
+  patchbay,
+  startRecording,
+  Target,
+  tracePath,
+  until,
+} from "./harness.ts";
 import { changedTextBytes } from "./process-state.ts";
 import { countTrace } from "./trace-counts.ts";
 
@@ -116,6 +125,28 @@ describe("a recording by the coarse clock", () => {
     expect(exact.stdout).not.toContain("coarse");
     const coarse = await patchbay("report", directories[1]);
     expect(coarse.stdout).toMatch(/^times go in steps of .*: the clock was coarse$/m);
+  });
+
+  it("comes and goes under load, and the program's results stay right", async () => {
+    const program = ["threads=4", "calls=0", "depth=6", "signals=1"];
+    const target = await Target.start(compile("count.c"), ...program);
+    await using session = await api.attach(target.pid);
+    target.send("begin");
+    const filter = { include: ["traced_*"] };
+    for (let round = 0; round < (isSoak ? 200 : 4); round++) {
+      const directory = tracePath();
+      const ringBytes = round % 2 === 0 ? 65_536 : 4 << 20;
+      const recording = await session.record({ directory, filter, ringBytes, clock: "coarse" });
+      await sleep(20);
+      const { events } = await recording.stop();
+      expect(countTrace(directory)).toMatchObject({ damages: 0, backwards: 0, isEnded: true });
+      expect(events).toBeGreaterThan(0);
+      expect(changedTextBytes(target.pid)).toBe(0);
+    }
+    target.send("stop");
+    await target.numbers();
+    target.send("end");
+    expect(await target.ended).toEqual({ status: 0, signal: null });
   });
 
   it("leaves nothing behind when its tracer is killed", async () => {

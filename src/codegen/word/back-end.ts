@@ -59,5 +59,6 @@ export const wordBackEnd = (fresh: () => Machine, setBranch: SetBranch): Common 
   thunkRoutines: (work, plan) => ({
     ...thunkRoutines(fresh(), work, plan, makeThunk(fresh(), work)),
     personality: undefined,
+    addresses: [],
   }),
 });

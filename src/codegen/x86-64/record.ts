@@ -18,6 +18,7 @@ import {
   timeShift,
 } from "../../ring/layout.ts";
 import { emitClaim } from "./claim.ts";
+import { clearSection, emitRestartable } from "./restartable.ts";
 
 /** Rings of their own, with what belongs to them: where one user's events and counts go. */
 export type InstancePlan = {
@@ -53,8 +54,18 @@ export type ThunkPlan = {
   readonly unwinders: DataAddr;
   /** Ticks of the exact clock in a nanosecond; the coarse one counts nanoseconds. */
   readonly ticksPerNs: number;
+  /** Absent where the kernel does not restart what signals interrupt: `restartable.ts`. */
+  readonly restart?: RestartPlan | undefined;
   /** Actions name theirs by its index. */
   readonly instances: readonly InstancePlan[];
+};
+
+/** Where threads have their `struct rseq` (include/uapi/linux/rseq.h), as the C library has it. */
+export type RestartPlan = {
+  /** From the thread pointer. */
+  readonly offset: number;
+  /** What stands before code that the kernel may jump to. */
+  readonly signature: number;
 };
 
 /** The words that frames have for statistics. */
@@ -73,6 +84,8 @@ export type Routine = {
   readonly cold: (() => void)[];
   /** The claims that were asked for. */
   readonly claims: Map<InstancePlan, Label>;
+  /** Offsets of words that hold an offset in the code, and are to hold its address. */
+  readonly addresses: number[];
 };
 
 export const makeRoutine = (a: Assembler, plan: ThunkPlan): Routine => ({
@@ -80,6 +93,7 @@ export const makeRoutine = (a: Assembler, plan: ThunkPlan): Routine => ({
   plan,
   cold: [],
   claims: new Map(),
+  addresses: [],
 });
 
 export const instanceOf = ({ plan }: Routine, index: number): InstancePlan =>
@@ -175,39 +189,27 @@ export function record(
 ): void {
   const { a, cold } = routine;
   const haveRing = a.label();
-  const retry = a.label();
   const done = a.label();
   const noRing = a.label();
   const full = a.label();
   findRing(routine, instance, noRing);
   a.bind(haveRing);
-  a.bind(retry);
-  a.i("mov", rbx, mem64(rcx, { disp: ringHeader.head }));
-  a.i("cmp", rbx, mem64(rcx, { disp: ringHeader.limit }));
-  a.i("jae", full);
-  a.i("mov", r32.eax, r32.ebx);
-  a.i("and", r32.eax, instance.shape.slotCount - 1);
-  a.i("mov", rsi, mem64(rcx, { index: rax, scale: eventBytes, disp: ringHeaderBytes }));
-  a.i("cmp", rbx, mem64(rcx, { disp: ringHeader.head }));
-  a.i("jne", retry);
-  readClock(routine, instance);
-  a.i("mov", rdx, rax);
-  a.i("mov", r32.eax, site);
-  a.i("shl", rdx, timeTop);
-  a.i("shl", rax, siteShift);
-  a.i("shr", rdx, timeTop - timeShift);
-  a.i("lea", rdx, mem(rdx, { index: rax, disp: recordedKinds[kind] }));
-  a.i("mov", rax, rsi);
-  a.i("mov", r32.esi, r32.ebx);
-  a.i("and", r32.esi, instance.shape.slotCount - 1);
-  const slot = mem64(rcx, { index: rsi, scale: eventBytes, disp: ringHeaderBytes });
-  a.i("cmpxchg", slot, rdx);
-  a.i("jne", retry);
-  a.i("mov", rax, rbx);
-  a.i("lea", rbx, mem(rax, { disp: 1 }));
-  a.i("cmpxchg", mem64(rcx, { disp: ringHeader.head }), rbx);
-  a.i("jne", retry);
-  a.bind(done);
+  const { restart } = routine.plan;
+  const event = { instance, kind, site };
+  if (instance.coarse && restart !== undefined) {
+    const unregistered = a.label();
+    emitRestartable(routine, restart, unregistered, () => putAlone(routine, event, full));
+    a.bind(done);
+    clearSection(routine, restart);
+    cold.push(() => {
+      a.bind(unregistered);
+      putBesideOthers(routine, event, full);
+      a.i("jmp", done);
+    });
+  } else {
+    putBesideOthers(routine, event, full);
+    a.bind(done);
+  }
   cold.push(() => {
     a.bind(noRing);
     a.i("mov", r32.ebx, isEntry(kind) ? 0 : 1);
@@ -221,6 +223,68 @@ export function record(
     if (kind !== "entry") a.i("inc", mem64(rcx, { disp: ringHeader.lostExits }));
     a.i("jmp", done);
   });
+}
+
+/** An event that is to be put into the ring at rcx. */
+type PlainEvent = {
+  readonly instance: InstancePlan;
+  readonly kind: RecordedKind;
+  readonly site: Mem;
+};
+
+/** The ring's head: rbx. To `full` where it has come to the limit. */
+function loadHead({ a }: Routine, full: Label): void {
+  a.i("mov", rbx, mem64(rcx, { disp: ringHeader.head }));
+  a.i("cmp", rbx, mem64(rcx, { disp: ringHeader.limit }));
+  a.i("jae", full);
+}
+
+/** The event: rdx. Clobbers rax. */
+function loadEvent(routine: Routine, { instance, kind, site }: PlainEvent): void {
+  const { a } = routine;
+  readClock(routine, instance);
+  a.i("mov", rdx, rax);
+  a.i("mov", r32.eax, site);
+  a.i("shl", rdx, timeTop);
+  a.i("shl", rax, siteShift);
+  a.i("shr", rdx, timeTop - timeShift);
+  a.i("lea", rdx, mem(rdx, { index: rax, disp: recordedKinds[kind] }));
+}
+
+/** The slot of the position in rbx; its index in `register`. */
+function slotOf({ a }: Routine, { shape }: InstancePlan, register: "rax" | "rsi"): Mem {
+  const index = register === "rax" ? r32.eax : r32.esi;
+  a.i("mov", index, r32.ebx);
+  a.i("and", index, shape.slotCount - 1);
+  return mem64(rcx, { index: r64[register], scale: eventBytes, disp: ringHeaderBytes });
+}
+
+/** Where a signal handler may do the same at any moment: `ring/layout.ts`. */
+function putBesideOthers(routine: Routine, event: PlainEvent, full: Label): void {
+  const { a } = routine;
+  const retry = a.bindNew();
+  loadHead(routine, full);
+  a.i("mov", rsi, slotOf(routine, event.instance, "rax"));
+  a.i("cmp", rbx, mem64(rcx, { disp: ringHeader.head }));
+  a.i("jne", retry);
+  loadEvent(routine, event);
+  a.i("mov", rax, rsi);
+  a.i("cmpxchg", slotOf(routine, event.instance, "rsi"), rdx);
+  a.i("jne", retry);
+  a.i("mov", rax, rbx);
+  a.i("lea", rbx, mem(rax, { disp: 1 }));
+  a.i("cmpxchg", mem64(rcx, { disp: ringHeader.head }), rbx);
+  a.i("jne", retry);
+}
+
+/** Where nobody does: the section begins anew. */
+function putAlone(routine: Routine, event: PlainEvent, full: Label): void {
+  const { a } = routine;
+  loadHead(routine, full);
+  loadEvent(routine, event);
+  a.i("mov", slotOf(routine, event.instance, "rax"), rdx);
+  a.i("inc", rbx);
+  a.i("mov", mem64(rcx, { disp: ringHeader.head }), rbx);
 }
 
 /** What can be recorded; `alone`, an entry without an exit, has `aloneBit` in the site's id. */

@@ -147,6 +147,8 @@ export type ThunkRoutines = {
   readonly leave: number;
   /** Of the first stub of the personality routine, see `personality.ts`; where exits are hooked. */
   readonly personality: number | undefined;
+  /** Offsets of words that hold an offset in the code, and are to hold its address. */
+  readonly addresses: readonly number[];
 };
 
 /** The routines of thunks for `work`. */
@@ -185,6 +187,7 @@ export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
     enter: Number(labels(enter)),
     leave: Number(labels(leave)),
     personality: personality === undefined ? undefined : Number(labels(personality)),
+    addresses: routine.addresses,
   };
 }
 

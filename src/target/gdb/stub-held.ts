@@ -66,6 +66,8 @@ export class StubHeld implements HeldThreads {
   /** A stub tells of signals before they are delivered: they are kept until the end. */
   blockSignals(): void {}
 
+  restartArea(): undefined {}
+
   giveBack(tid: Tid, original: RegisterFile): void {
     try {
       this.writeRegisters(tid, original);
