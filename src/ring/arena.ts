@@ -70,9 +70,11 @@ export const control = {
    * the coarse clock. On a line of its own, which it shares with what nobody else looks at.
    */
   coarseNs: 256,
-  /** u64: how often the tracer has set it, and the longest time between two times, in ns. */
-  coarseSteps: 264,
-  coarseLongest: 272,
+  /** u64: the same as events have it, an entry of site 0; set after that. */
+  coarseEvent: 264,
+  /** u64: how often the tracer has set them, and the longest time between two times, in ns. */
+  coarseSteps: 272,
+  coarseLongest: 280,
   /** u32: 1 while threads that are about to exec wait for the tracer. */
   execArmed: 192,
   /** u32: the only process that does so, by its id; 0: forked children, too. */

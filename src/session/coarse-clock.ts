@@ -15,6 +15,8 @@ import { type Condition, conjuncts } from "../ftrace/condition.ts";
 import { MappedFile } from "../os/mapped-file.ts";
 import { formatDuration, parseDurationNs } from "../report/units.ts";
 import { control, pageBytes } from "../ring/arena.ts";
+import { encodeEvent } from "../ring/event.ts";
+import { eventKind } from "../ring/layout.ts";
 import type { ClockSteps } from "../trace/clock.ts";
 
 /** How long the thread sleeps between two steps unless it is said; it wakes up somewhat later. */
@@ -96,9 +98,18 @@ function durationsIn(condition: Condition): readonly number[] {
   }
 }
 
+/** Indices of the clock's words: see `ring/arena.ts`. */
+export const coarseWord = { ns: 0, event: 1, steps: 2, longest: 3 } as const;
+
+/** Sets the time, in this order: who has seen an event has the time that it has. */
+export function setTime(words: BigUint64Array, ns: bigint): void {
+  Atomics.store(words, coarseWord.ns, ns);
+  Atomics.store(words, coarseWord.event, encodeEvent(eventKind.entry, ns, 0));
+}
+
 /** The words of the clock in a mapped control page. */
 export function coarseWords({ buffer }: MappedFile): BigUint64Array {
-  return new BigUint64Array(buffer, control.coarseNs, 3);
+  return new BigUint64Array(buffer, control.coarseNs, coarseWord.longest + 1);
 }
 
 /** A clock that has not been measured, as readers of a trace are told of it. */
@@ -118,7 +129,7 @@ export class CoarseClock {
   private constructor(arenaFd: number, sleepNs: number) {
     this.#mapped = new MappedFile(arenaFd, 0, pageBytes);
     this.#begin = process.hrtime.bigint();
-    coarseWords(this.#mapped)[0] = this.#begin;
+    setTime(coarseWords(this.#mapped), this.#begin);
     const data: CoarseClockData = { arenaFd, sleepNs, stop: this.#stop };
     const url = new URL("./coarse-clock-worker.js", import.meta.url);
     this.#worker = new Worker(url, { workerData: data, name: "coarse clock" });
@@ -146,7 +157,7 @@ export class CoarseClock {
 
   /** The steps that there were. */
   get steps(): ClockSteps {
-    const [last = 0n, steps = 0n, longest = 0n] = coarseWords(this.#mapped);
+    const [last = 0n, , steps = 0n, longest = 0n] = coarseWords(this.#mapped);
     const meanNs = Math.round(Number(last - this.#begin) / Math.max(1, Number(steps)));
     return { meanNs, longestNs: Number(longest) };
   }

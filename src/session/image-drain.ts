@@ -21,7 +21,7 @@ import { type ArenaShape, control, pageBytes, ringOffset, ringStride } from "../
 import { eventBytes, ringHeader, ringHeaderBytes } from "../ring/layout.ts";
 import { RingConsumer } from "../ring/ring-consumer.ts";
 import { forgetThread } from "../target/thread-table.ts";
-import { coarseWords } from "./coarse-clock.ts";
+import { coarseWord, coarseWords } from "./coarse-clock.ts";
 import { CodeWatch } from "./code-watch.ts";
 import type { ThreadStream, TraceDirectory } from "./trace-directory.ts";
 
@@ -120,7 +120,8 @@ export class ImageDrain {
     this.#memory = new ProcessMemory(toPid(start.pid));
     this.#control = new MappedFile(start.arenaFd, 0, pageBytes);
     const words = coarseWords(this.#control);
-    this.#now = start.clock === "coarse" ? () => Atomics.load(words, 0) : clockNow(start.clock);
+    this.#now =
+      start.clock === "coarse" ? () => Atomics.load(words, coarseWord.ns) : clockNow(start.clock);
     this.#code = start.hasStacks ? new CodeWatch(toPid(start.pid)) : undefined;
     this.#lookForCode();
   }

@@ -162,6 +162,7 @@ export class Injection {
       const first = bringInAgent(process, options, held);
       const { arena, ranges, tidOffset, restart, stack, mapped, maps } = first;
       const { rules, ticksPerNs } = options;
+      const threads = { tidOffset, restart, ticksPerNs };
       const agent = enableSync(first.agent);
       let mirror: Mirror | undefined;
       const finish = (caller: SystemCaller): void => {
@@ -171,9 +172,7 @@ export class Injection {
       if (agent.ok) finish(agent.agent);
       else onHeldThread(process, held, (remote) => finish(remote));
       const plan = {
-        tidOffset,
-        ticksPerNs,
-        restart,
+        ...threads,
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindowBits: process.mirrorWindowBits,
         mirrorWindow: mirror?.window ?? 0,

@@ -159,10 +159,9 @@ export function findRing({ a, plan }: Routine, instance: InstancePlan, noRing: L
   a.i("and", r32.ecx, threadTable.entries - 1);
   a.i("shl", r32.ecx, 4);
   a.i("mov", rdx, instance.table);
-  a.i("add", rcx, rdx);
-  a.i("cmp", mem32(rcx, { disp: threadTable.tid }), r32.eax);
+  a.i("cmp", mem32(rdx, { index: rcx, disp: threadTable.tid }), r32.eax);
   a.i("jne", noRing);
-  a.i("mov", rcx, mem64(rcx, { disp: threadTable.ring }));
+  a.i("mov", rcx, mem64(rdx, { index: rcx, disp: threadTable.ring }));
 }
 
 /** The time by the instance's clock: rax. Clobbers rdx and the flags. */
@@ -242,12 +241,17 @@ function loadHead({ a }: Routine, full: Label): void {
 /** The event: rdx. Clobbers rax. */
 function loadEvent(routine: Routine, { instance, kind, site }: PlainEvent): void {
   const { a } = routine;
-  readClock(routine, instance);
-  a.i("mov", rdx, rax);
+  if (instance.coarse) {
+    a.i("mov", rdx, instance.arena + BigInt(control.coarseEvent));
+    a.i("mov", rdx, mem64(rdx));
+  } else {
+    readClock(routine, instance);
+    a.i("mov", rdx, rax);
+    a.i("shl", rdx, timeTop);
+    a.i("shr", rdx, timeTop - timeShift);
+  }
   a.i("mov", r32.eax, site);
-  a.i("shl", rdx, timeTop);
   a.i("shl", rax, siteShift);
-  a.i("shr", rdx, timeTop - timeShift);
   a.i("lea", rdx, mem(rdx, { index: rax, disp: recordedKinds[kind] }));
 }
 
@@ -277,14 +281,20 @@ function putBesideOthers(routine: Routine, event: PlainEvent, full: Label): void
   a.i("jne", retry);
 }
 
-/** Where nobody does: the section begins anew. */
-function putAlone(routine: Routine, event: PlainEvent, full: Label): void {
-  const { a } = routine;
-  loadHead(routine, full);
-  loadEvent(routine, event);
-  a.i("mov", slotOf(routine, event.instance, "rax"), rdx);
-  a.i("inc", rbx);
-  a.i("mov", mem64(rcx, { disp: ringHeader.head }), rbx);
+/** Where nobody does: the section begins anew. By the coarse clock. */
+function putAlone({ a }: Routine, { instance, kind, site }: PlainEvent, full: Label): void {
+  const { arena, shape } = instance;
+  a.i("mov", r32.edx, site);
+  a.i("shl", rdx, siteShift);
+  a.i("mov", rax, arena + BigInt(control.coarseEvent));
+  a.i("or", rdx, mem64(rax));
+  if (recordedKinds[kind] !== 0) a.i("or", rdx, recordedKinds[kind]);
+  a.i("mov", rax, mem64(rcx, { disp: ringHeader.head }));
+  a.i("cmp", rax, mem64(rcx, { disp: ringHeader.limit }));
+  a.i("jae", full);
+  a.i("and", r32.eax, shape.slotCount - 1);
+  a.i("mov", mem64(rcx, { index: rax, scale: eventBytes, disp: ringHeaderBytes }), rdx);
+  a.i("inc", mem64(rcx, { disp: ringHeader.head }));
 }
 
 /** What can be recorded; `alone`, an entry without an exit, has `aloneBit` in the site's id. */
