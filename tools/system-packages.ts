@@ -31,6 +31,12 @@ export const systemPackages: readonly SystemPackage[] = [
   { probe: "xz", debian: "xz-utils", neededFor: "mini debug info" },
   { probe: "setpriv", debian: "util-linux", neededFor: "being another user" },
   { probe: "strace", debian: "strace", neededFor: "a process that is traced already" },
+  ...["python3", "perl", "sqlite3", "redis-server"].map((name) => ({
+    probe: `/usr/bin/${name}`,
+    debian: name,
+    neededFor: "programs with all of their functions traced",
+  })),
+  { probe: "/usr/sbin/nginx", debian: "nginx", neededFor: "a server with all functions traced" },
   { probe: "ld.lld", debian: "lld", neededFor: "its section layout" },
   {
     probe: "/usr/lib/llvm-14/include/c++/v1/vector",

@@ -40,10 +40,19 @@ const machineStub = /^Builtins_/;
 const calledByV8 =
   /^_ZN2v88internal\d+(Runtime|Builtin)_|\d(Function|Property)CallbackInfo|CheckStackGuardState/;
 
-const hasFunction = (symbols: SymbolTable, name: string): boolean => {
-  for (let i = 0; i < symbols.count; i++) if (symbolName(symbols, i) === name) return true;
-  return false;
-};
+/** Runtimes whose own frames depend on those that they call, by a function that they have. */
+const runtimes: ReadonlyMap<string, string> = new Map([
+  ["caml_call_gc", "OCaml's collector looks return addresses up"],
+  ["luaJIT_setmode", "LuaJIT finds its frames by where those end that it calls"],
+]);
+
+function findRuntime(symbols: SymbolTable): string | undefined {
+  for (let i = 0; i < symbols.count; i++) {
+    const found = runtimes.get(symbolName(symbols, i));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
 
 /** What the search knows of a program. */
 type Program = ProgramCode & {
@@ -53,8 +62,8 @@ type Program = ProgramCode & {
   readonly resolvers: ReadonlySet<number>;
   /** The code that Go's compiler made moves its stacks and reads them. */
   readonly isGo: boolean;
-  /** Has what OCaml's native code goes on with when it has to collect garbage. */
-  readonly isOcaml: boolean;
+  /** Why none of its returns can be hooked; absent where no runtime stands against it. */
+  readonly entriesOnly: string | undefined;
 };
 
 /** A function before it is judged. */
@@ -163,8 +172,7 @@ function isNoFunction(program: Program, one: Candidate): RefusalReason | undefin
 /** Why only entries can be recorded; undefined where exits can be, too. */
 function whyEntriesOnly(program: Program, one: Candidate, code: Uint8Array): string | undefined {
   const { name = "" } = one;
-  if (program.isGo) return "Go reads the stacks of those that it calls";
-  if (program.isOcaml) return "OCaml's collector looks return addresses up";
+  if (program.entriesOnly !== undefined) return program.entriesOnly;
   if (calledByV8.test(name)) return "V8 looks at its return address";
   if (program.dialect.readsReturn(code)) return "it looks at its return address";
   const byName = whyEntriesOnlyByName(name);
@@ -221,13 +229,14 @@ export function findPrologueSites(code: ProgramCode, own: readonly SiteCandidate
   const dialect = prologueDialect(elf.machine);
   if (dialect === undefined) return { sites: [], refused: [] };
   const text = textSegments(elf);
+  const isGo = findSection(elf, ".gopclntab") !== undefined;
   const program: Program = {
     ...code,
     dialect,
     text,
     resolvers: findResolvers(elf),
-    isGo: findSection(elf, ".gopclntab") !== undefined,
-    isOcaml: hasFunction(code.symbols, "caml_call_gc"),
+    isGo,
+    entriesOnly: isGo ? "Go reads the stacks of those that it calls" : findRuntime(code.symbols),
   };
   const taken = new Set<number>(own.map(({ functionAddr }) => Number(functionAddr)));
   const sites: SiteCandidate[] = [];
