@@ -71,19 +71,27 @@ async function tellProgress(transition: PatchTransition, over: AbortSignal): Pro
 }
 
 function describeHeldUp(heldUp: readonly HeldUp[]): readonly string[] {
-  const lines = [`waiting for ${formatCount(heldUp.length)} threads (Ctrl-C cancels):`];
-  for (const { tid, name, stack, inside, isGuess } of heldUp.slice(0, shownMax)) {
+  return [`waiting for ${threads(heldUp.length)} (Ctrl-C cancels):`, ...whereThreadsAre(heldUp)];
+}
+
+/** `1 thread`, `2 threads`. */
+export const threads = (count: number): string =>
+  `${formatCount(count)} thread${count === 1 ? "" : "s"}`;
+
+/** A line for each thread that holds a change up, with its stack. */
+export function whereThreadsAre(heldUp: readonly HeldUp[]): readonly string[] {
+  const lines = heldUp.slice(0, shownMax).map(({ tid, name, stack, inside, isGuess }) => {
     const doubt = isGuess ? " (may be: its stack can't be followed)" : "";
-    lines.push(`  thread ${tid} ${name} is inside ${inside}${doubt}: ${stack.join(" < ")}`);
-  }
-  if (heldUp.length > shownMax) lines.push(`  and ${heldUp.length - shownMax} more`);
-  return lines;
+    return `  thread ${tid} ${name} is inside ${inside}${doubt}: ${stack.join(" < ")}`;
+  });
+  const more = heldUp.length - shownMax;
+  return more > 0 ? [...lines, `  and ${threads(more)} more`] : lines;
 }
 
 function describe({ name, functions, result, waitedFor, forced, ms }: PatchOutcome): string {
   const many = functions.length === 1 ? "" : "s";
   const what = `${result} ${functions.length} function${many} (${functions.join(", ")}) by ${name}`;
-  const waited = waitedFor === 0 ? "" : `, after waiting for ${formatCount(waitedFor)} threads`;
+  const waited = waitedFor === 0 ? "" : `, after waiting for ${threads(waitedFor)}`;
   const how = forced ? ", by force: versions may have mixed" : waited;
   return `${what} in ${ms.toFixed(0)} ms${how}`;
 }

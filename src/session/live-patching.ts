@@ -48,9 +48,11 @@ export type PatchState = {
   readonly file: string;
   readonly module: string;
   readonly time: string;
-  /** `switching`: some threads still run the other version. */
-  readonly state: "in force" | "switching" | "not in force";
+  /** `switching`, or `switching back`: some threads still run the other version. */
+  readonly state: "in force" | "switching" | "switching back" | "not in force";
   readonly holding: readonly number[];
+  /** What the process that carries out the change has last seen of those. */
+  readonly heldUp: readonly HeldUp[];
   /** Process that carries out a change of it at present. */
   readonly owner?: number;
   readonly functions: readonly { readonly name: string; readonly replacement: string }[];
@@ -242,16 +244,18 @@ export function listPatches(pid: number): readonly PatchState[] {
   return findPatches(process).map(describeState);
 }
 
-function describeState({ record, mode, holding, owner }: FoundPatch): PatchState {
+function describeState({ record, mode, holding, heldUp, owner }: FoundPatch): PatchState {
   const { name, file, module, time } = record;
   const settled = mode === "new" ? "in force" : "not in force";
+  const switching = mode === "new" ? "switching" : "switching back";
   return {
     name,
     file,
     module,
     time,
-    state: holding.length > 0 ? "switching" : settled,
+    state: holding.length > 0 ? switching : settled,
     holding,
+    heldUp,
     ...(owner === undefined ? {} : { owner }),
     functions: record.functions.map((one) => ({ name: one.name, replacement: one.replacement })),
   };

@@ -41,6 +41,7 @@ import { findPointerInto } from "./pointer-scan.ts";
 import type { HeldThreads, RegisterFile, TargetMemory, TargetProcess } from "./process.ts";
 import { type HeldUp, StackWalker, type WalkModule } from "./stack-walk.ts";
 import { leaveCode } from "./step-out.ts";
+import { writeReport } from "./switch-report.ts";
 import type { TextRange } from "./unwinder-registration.ts";
 import {
   copyAt,
@@ -194,7 +195,10 @@ export class LivePatch {
     const steps = immediate ? turningAtOnce(mode) : turning(mode);
     for (let attempt = 0; ; attempt++) {
       const found = this.#tryTurn(steps, attempt);
-      if (found !== undefined) return found;
+      if (found !== undefined) {
+        writeReport(this.#memory, this.#base, found);
+        return found;
+      }
       nap(1);
     }
   }
@@ -274,6 +278,7 @@ export class LivePatch {
       this.#memory.write(at, Uint8Array.of(0));
     }
     if (left.length === 0) this.#put(versionSwitch.switching, 0);
+    writeReport(this.#memory, this.#base, left);
     return left;
   }
 

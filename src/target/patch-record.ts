@@ -4,11 +4,7 @@
  */
 import { assert, ensure } from "../base/assert.ts";
 import { type Pid, type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
-import {
-  newVersionsOffset,
-  recordOffset,
-  versionSwitch,
-} from "../codegen/x86-64/version-switch.ts";
+import { recordOffset, reportOffset, versionSwitch } from "../codegen/x86-64/version-switch.ts";
 import { isAlive } from "../os/proc.ts";
 import {
   asArray,
@@ -21,6 +17,8 @@ import {
   parseJson,
 } from "../trace/json.ts";
 import type { TargetMemory, TargetProcess } from "./process.ts";
+import type { HeldUp } from "./stack-walk.ts";
+import { readReport } from "./switch-report.ts";
 
 /** Name of the mapping; the kernel shows it as `/memfd:patchbay-fix (deleted)`. */
 export const fixMappingName = "patchbay-fix";
@@ -69,6 +67,8 @@ export type FoundPatch = {
   readonly mode: "old" | "new";
   /** Threads that still run the other version. */
   readonly holding: readonly Tid[];
+  /** What whoever carries out the change has last seen of them. */
+  readonly heldUp: readonly HeldUp[];
   /** Process that carries out a change; undefined when nobody does. */
   readonly owner: Pid | undefined;
 };
@@ -134,7 +134,7 @@ export function readHolding(memory: TargetMemory, base: bigint): readonly Holdin
   const holding: Holding[] = [];
   if (memory.read(base + BigInt(versionSwitch.switching), 1)[0] === 0) return holding;
   const { list, listEntryBytes } = versionSwitch;
-  const size = newVersionsOffset - list;
+  const size = reportOffset - list;
   const view = new DataView(memory.read(base + BigInt(list), size).buffer);
   for (let at = 0; at < size; at += listEntryBytes) {
     const tid = view.getUint32(at, true);
@@ -159,6 +159,7 @@ export function findPatches(process: TargetProcess): readonly FoundPatch[] {
     const text = memory.read(start + BigInt(recordOffset(count)), recordBytes);
     const record = decodeRecord(new TextDecoder().decode(text));
     if (record === undefined) continue;
+    const holding = readHolding(memory, start).map(({ tid }) => tid);
     const owner = head.getUint32(versionSwitch.owner, true);
     const ownerStart = Number(head.getBigUint64(versionSwitch.ownerStart, true));
     found.push({
@@ -167,7 +168,11 @@ export function findPatches(process: TargetProcess): readonly FoundPatch[] {
       bytes,
       recordBytes,
       mode: head.getUint8(versionSwitch.mode) === 0 ? "old" : "new",
-      holding: readHolding(memory, start).map(({ tid }) => tid),
+      holding,
+      heldUp:
+        holding.length === 0
+          ? []
+          : readReport(memory, start).filter(({ tid }) => holding.some((one) => one === tid)),
       owner: owner !== 0 && isAlive(toPid(owner), ownerStart) ? toPid(owner) : undefined,
     });
   }

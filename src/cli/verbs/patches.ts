@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { listPatches, PatchbayError, type PatchState, requestPatch } from "../../index.ts";
 import { writeJson, writeLines } from "../output.ts";
-import { wantPid } from "../transition.ts";
+import { threads, wantPid, whereThreadsAre } from "../transition.ts";
 import { parsePid } from "../units.ts";
 
 type Options = {
@@ -41,10 +41,18 @@ function run(name: string | undefined, options: Options): void {
   else writeLines(patches.length === 0 ? ["no fixes"] : patches.flatMap(describe));
 }
 
-function describe({ name, file, time, state, holding, functions }: PatchState): readonly string[] {
-  const waits = holding.length === 0 ? "" : `, threads ${holding.join(" ")} run the other version`;
+function describe(patch: PatchState): readonly string[] {
+  const { name, file, time, state, holding, heldUp, functions, owner } = patch;
+  const lines = functions.map((one) => `  ${one.name} -> ${one.replacement}`);
+  if (holding.length === 0) return [`${name}: ${state}; ${file}, since ${time}`, ...lines];
+  const who =
+    owner === undefined
+      ? "  nobody sees to it any more: `patchbay revert` takes the fix out"
+      : `  process ${owner} sees to it: --cancel or --force tells it what to do`;
   return [
-    `${name}: ${state}${waits}; ${file}, since ${time}`,
-    ...functions.map((one) => `  ${one.name} -> ${one.replacement}`),
+    `${name}: ${state}, waits for ${threads(holding.length)}; ${file}, since ${time}`,
+    ...lines,
+    ...whereThreadsAre(heldUp),
+    who,
   ];
 }

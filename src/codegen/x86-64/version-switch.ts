@@ -17,6 +17,7 @@
  *      24  owner's start     u64: in clock ticks, as /proc has it
  *      32  bytes of the record, functions, bytes of the mapping: u32 each
  *      64  list              8 bytes a thread: its id (u32; 0 ends the list) and 1 while it holds
+ *     end  report            who holds the change up: see `target/switch-report.ts`
  *     end  new versions      u64 a function
  *     end  record            JSON, see `target/patch-record.ts`
  *    page  code              stubs
@@ -29,7 +30,7 @@ import { mem, mem8, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 
 export const versionSwitch = {
-  magic: 0x3148435441504250n,
+  magic: 0x3248435441504250n,
   mode: 8,
   switching: 9,
   request: 10,
@@ -48,9 +49,13 @@ export const switchRequest = { none: 0, cancel: 1, force: 2 } as const;
 /** Threads that can be on the list, the end mark not counted. */
 export const switchThreadsMax = 8191;
 
-/** Offset of the new versions' addresses. */
-export const newVersionsOffset: number =
+/** Offset of what whoever carries out a change has last seen, and its room in bytes. */
+export const reportOffset: number =
   versionSwitch.list + (switchThreadsMax + 1) * versionSwitch.listEntryBytes;
+export const reportBytes = 16_384;
+
+/** Offset of the new versions' addresses. */
+export const newVersionsOffset: number = reportOffset + reportBytes;
 
 const pageBytes = 4096;
 
