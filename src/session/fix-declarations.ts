@@ -20,11 +20,13 @@ const differ = (texts: ReadonlySet<string>, others: ReadonlySet<string>): boolea
  * has no debug information.
  */
 export function checkDeclarations(doing: string, module: Module, fix: FixFile): readonly string[] {
-  const { replacements } = fix;
-  const byName = new Map(replacements.map(({ name, by }) => [by, name]));
-  const next = fix.program.declarations((name) => byName.has(name));
+  const { replacements, looseEnds } = fix;
+  const used = looseEnds.map(({ name }) => name);
+  const news = new Set([...used, ...replacements.map(({ by }) => by)]);
+  const olds = new Set([...used, ...replacements.map(({ name }) => name)]);
+  const next = fix.program.declarations((name) => news.has(name));
   if (next === undefined) return [];
-  const old = module.program.declarations((name) => replacements.some((r) => r.name === name));
+  const old = module.program.declarations((name) => olds.has(name));
   if (old === undefined) return [];
   const refuse = (why: string): PatchbayError =>
     new PatchbayError({
@@ -37,6 +39,13 @@ export function checkDeclarations(doing: string, module: Module, fix: FixFile): 
     const [was, is] = [old.functions.get(name), next.functions.get(by)];
     if (was === undefined || is === undefined || !differ(is, was)) continue;
     throw refuse(`${name} has another signature: ${one(is)} instead of ${one(was)}`);
+  }
+  for (const name of used) {
+    const [was, is] = [old.variables.get(name), next.variables.get(name)];
+    if (was === undefined || is === undefined || !differ(is, was)) continue;
+    // An array may be declared without its length.
+    if ([...is].some((text) => text.endsWith("[]"))) continue;
+    throw refuse(`${name} has another type: ${one(is)} instead of ${one(was)}`);
   }
   for (const [name, layouts] of next.structures) {
     const were = old.structures.get(name);

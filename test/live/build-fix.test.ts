@@ -94,7 +94,7 @@ describe("build-fix", () => {
     [
       "a structure",
       (s: string) => s.replace("int id; char name[16];", "short id, more; char name[16];"),
-      /struct item is laid out otherwise: .*more short int at 2/,
+      /struct item is laid out otherwise: .*more short at 2/,
     ],
     ["what is no C", (s: string) => s.replace("sold += 2", "sold += "), /gcc failed: .*error/],
   ])("refuses a change of %s", async (_, change, message) => {

@@ -23,6 +23,7 @@ export const tag = {
   constType: 0x26,
   enumerator: 0x28,
   subprogram: 0x2e,
+  variable: 0x34,
   volatileType: 0x35,
   restrictType: 0x37,
   partialUnit: 0x3c,

@@ -1,6 +1,6 @@
 /**
- * What debug information says of functions and structures: parameters and result of the ones, the
- * layout of the others, as texts that can be compared. Typedefs and qualifiers are seen through;
+ * What debug information says of functions, variables and structures: parameters and results,
+ * types, layouts, as texts that can be compared. Typedefs and qualifiers are seen through;
  * what a pointer leads to counts by its name alone.
  *
  * Reads all of `.debug_info`: for a question that is asked once. Source: DWARF 5, chapter 5 and
@@ -12,6 +12,8 @@ import { type DebugInfo, readUnitRoot, type Unit } from "./debug-info.ts";
 export type Declarations = {
   /** By linkage name, or by name: `int (int, struct item *)`; several where units differ. */
   readonly functions: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Of whole files, declared or defined, by name: their types. */
+  readonly variables: ReadonlyMap<string, ReadonlySet<string>>;
   /** By `struct NAME`: `24 bytes: id int 0, name char[16] 4`. */
   readonly structures: ReadonlyMap<string, ReadonlySet<string>>;
 };
@@ -54,6 +56,23 @@ const blockForms: ReadonlySet<number> = new Set([
   form.block4,
   form.exprloc,
 ]);
+
+const numberWords: ReadonlySet<string> = new Set(
+  "unsigned signed long short int char double".split(" "),
+);
+
+/** A number's type as one spells it: gcc has `long unsigned int` for clang's `unsigned long`. */
+function plainName(name: string): string {
+  const words = name.split(" ");
+  if (!words.every((word) => numberWords.has(word))) return name;
+  const sign = words.filter((word) => word === "unsigned" || word === "signed");
+  const sizes = words.filter((word) => word === "long" || word === "short");
+  const hasSize = sizes.length > 0;
+  const base = words.filter(
+    (word) => word === "char" || word === "double" || (word === "int" && !hasSize),
+  );
+  return [...sign, ...sizes, ...base].join(" ");
+}
 
 /** The entries of one unit, by their offset in `.debug_info`. */
 class UnitEntries {
@@ -153,7 +172,7 @@ class UnitEntries {
     if (entry.tag === tag.subroutineType) return "function";
     const kind = structureTags.get(entry.tag) ?? (entry.tag === tag.enumerationType ? "enum" : "");
     const name = entry.name ?? `of ${entry.bytes ?? "?"} bytes`;
-    return kind === "" ? name : `${kind} ${name}`;
+    return kind === "" ? plainName(name) : `${kind} ${name}`;
   }
 
   signature(entry: Entry): string {
@@ -173,7 +192,7 @@ class UnitEntries {
 }
 
 /**
- * The functions that `isWanted` names, and all structures with a name.
+ * The functions and variables that `isWanted` names, and all structures with a name.
  * @throws FormatError where the debug information is damaged.
  */
 export function readDeclarations(
@@ -181,6 +200,7 @@ export function readDeclarations(
   isWanted: (name: string) => boolean,
 ): Declarations {
   const functions = new Map<string, Set<string>>();
+  const variables = new Map<string, Set<string>>();
   const structures = new Map<string, Set<string>>();
   const add = (map: Map<string, Set<string>>, name: string, text: string): void => {
     const known = map.get(name) ?? new Set();
@@ -188,6 +208,10 @@ export function readDeclarations(
   };
   for (const unit of info.units()) {
     const entries = new UnitEntries(info, unit);
+    for (const { tag: kind, name, type } of entries.entries.get(unit.entryAt)?.children ?? []) {
+      if (kind !== tag.variable || name === undefined || !isWanted(name)) continue;
+      add(variables, name, entries.typeName(type));
+    }
     for (const entry of entries.entries.values()) {
       const name = entry.linkageName ?? entry.name;
       if (name === undefined || entry.isDeclaration) continue;
@@ -198,5 +222,5 @@ export function readDeclarations(
       }
     }
   }
-  return { functions, structures };
+  return { functions, variables, structures };
 }
