@@ -68,6 +68,8 @@ function placeName(place: ValuePlace): string {
       return `fparg${place.index}`;
     case "stackArgument":
       return `arg${place.index + integerRegisters}`;
+    case "operand":
+      return "operand";
     case "result":
       return "ret";
     case "floatResult":

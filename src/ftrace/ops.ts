@@ -26,6 +26,8 @@ export type RecordDetails = {
   readonly values?: FunctionValues;
   /** The return addresses of the calls around it. */
   readonly stack?: StackWish;
+  /** Of static probes, the values that they name. */
+  readonly operands?: true;
   /** Calls that are recorded; all without it. */
   readonly when?: Condition;
   /** One call in so many, on average. */

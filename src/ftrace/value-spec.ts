@@ -17,6 +17,7 @@
  * The same comes from debug information, with names.
  */
 import { err, ok, type Result } from "../base/result.ts";
+import type { SdtOperand } from "../elf/sdt-operands.ts";
 
 /** Where a value is. Indices count from 1. */
 export type ValuePlace =
@@ -26,6 +27,8 @@ export type ValuePlace =
   | { readonly kind: "floatArgument"; readonly index: number }
   /** In the 8-byte word number `index` of the caller's stack, above the return address. */
   | { readonly kind: "stackArgument"; readonly index: number }
+  /** Where a static probe has it. */
+  | { readonly kind: "operand"; readonly operand: SdtOperand }
   | { readonly kind: "result" }
   | { readonly kind: "floatResult" };
 

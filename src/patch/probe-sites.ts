@@ -7,6 +7,7 @@
 import { fileOffset } from "../base/brand.ts";
 import { offsetOfAddr, textSegments } from "../elf/elf-file.ts";
 import { sdtProbes } from "../elf/sdt-notes.ts";
+import { parseSdtOperands } from "../elf/sdt-operands.ts";
 import { lowerBound } from "../symbols/symbol-table.ts";
 import { displacedAt } from "./moved-window.ts";
 import type { ProgramCode } from "./program-code.ts";
@@ -26,7 +27,7 @@ export function findProbeSites(code: ProgramCode): SiteList {
   const text = textSegments(elf);
   const sites: SiteCandidate[] = [];
   const refused: RefusedSite[] = [];
-  for (const { provider, name, addr, semaphore } of sdtProbes(elf)) {
+  for (const { provider, name, addr, semaphore, operands } of sdtProbes(elf)) {
     const symbol = `${provider}.${name}@usdt`;
     const place = Number(addr);
     const at = offsetOfAddr(text, place);
@@ -55,7 +56,7 @@ export function findProbeSites(code: ProgramCode): SiteList {
           literal: undefined,
           displaced,
           entriesOnly: "it is a place in a function",
-          inside: { semaphore },
+          inside: { semaphore, operands: parseSdtOperands(operands) },
         });
       }
     }

@@ -6,6 +6,7 @@
  */
 import { type CodeAddr, type FileOffset, hexBytes, type LinkAddr } from "../base/brand.ts";
 import type { ElfFile, Machine } from "../elf/elf-file.ts";
+import type { SdtOperand } from "../elf/sdt-operands.ts";
 import { readSymbolTable, type SymbolTable } from "../symbols/symbol-table.ts";
 import { aarch64Dialect } from "./aarch64-sites.ts";
 import type { Layout, SiteState } from "./layout.ts";
@@ -46,7 +47,11 @@ export type SiteCandidate = {
    * For a place in the middle of a function: what is on the stack below the stack pointer is in
    * use there. The program looks at the semaphore, a u16, to see whether somebody listens.
    */
-  readonly inside?: { readonly semaphore: LinkAddr | undefined };
+  readonly inside?: {
+    readonly semaphore: LinkAddr | undefined;
+    /** Where its values are. */
+    readonly operands: readonly SdtOperand[];
+  };
 };
 
 /** The no-ops before a function (`-fpatchable-function-entry=n,m`, m >= 8), as room for data. */

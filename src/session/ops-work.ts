@@ -4,9 +4,17 @@ import { type Action, makeWork, WorkList } from "../codegen/work.ts";
 import type { Ops } from "../ftrace/ops.ts";
 import type { Update } from "../ftrace/registry.ts";
 import type { SiteChanges } from "../target/injection.ts";
+import type { CataloguedFunction } from "./catalogue.ts";
+import { atProbe } from "./probe-values.ts";
 
-/** What has to be done at the sites of an update: few different works, and each site's index. */
-export function worksOf(update: Update): Pick<SiteChanges, "works" | "work"> {
+/**
+ * What has to be done at the sites of an update: few different works, and each site's index.
+ * @param functions by their sites.
+ */
+export function worksOf(
+  update: Update,
+  functions: readonly CataloguedFunction[],
+): Pick<SiteChanges, "works" | "work"> {
   const list = new WorkList();
   // Sites that the same ops want come with the same few lists of ops: work each out once.
   const numbers = new Map<string, number>();
@@ -16,9 +24,12 @@ export function worksOf(update: Update): Pick<SiteChanges, "works" | "work"> {
     opsNumbers.set(ops, number);
     return number;
   };
-  const work = Uint16Array.from(update, ({ ops }) => {
-    const key = ops.map(numberOf).join();
-    const number = numbers.get(key) ?? list.intern(makeWork(ops.map(actionOf)));
+  const work = Uint16Array.from(update, ({ ops, site }) => {
+    const wantsOperands = ops.some(({ handler }) => "operands" in handler);
+    const inside = wantsOperands ? functions[site]?.site.inside : undefined;
+    const operands = inside?.operands ?? [];
+    const key = ops.map(numberOf).join() + (inside === undefined ? "" : JSON.stringify(operands));
+    const number = numbers.get(key) ?? list.intern(makeWork(atProbe(ops.map(actionOf), operands)));
     numbers.set(key, number);
     return number;
   });
@@ -28,8 +39,10 @@ export function worksOf(update: Update): Pick<SiteChanges, "works" | "work"> {
 /** What generated code does for an ops. */
 export function actionOf({ handler, name, instance }: Ops): Action {
   switch (handler.kind) {
-    case "record":
-      return { ...handler, instance };
+    case "record": {
+      const { operands: _, ...record } = handler;
+      return { ...record, instance };
+    }
     case "trigger":
       return { ...handler, instance };
     case "count":

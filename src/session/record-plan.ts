@@ -1,6 +1,7 @@
 /** What a recording needs to know before anything in the process is touched. */
 import type { Pid } from "../base/brand.ts";
 import type { Handler } from "../ftrace/ops.ts";
+import { filtersSyscalls } from "../os/proc.ts";
 import { type AutoValues, autoValuesFor } from "./auto-values.ts";
 import type { CataloguedFunction, SiteFilter } from "./catalogue.ts";
 import type { RecordOptions } from "./options.ts";
@@ -37,13 +38,21 @@ export function planRecording(
   const hasStacks = details.stack !== undefined || hasTriggered;
   if (hasTexts(values)) refuseReading(pid, "texts");
   if (hasStacks) refuseReading(pid, "stacks");
+  // Where reading memory is no risk.
+  const operands = options.probes === true && !filtersSyscalls(pid);
   const switches = startsOff || canSwitch(triggers) ? { switched: true } : {};
   return {
     triggers,
     values,
     frameWords,
-    handler: { kind: "record", exits, ...details, ...switches },
-    hasLong: values.length > 0 || hasStacks,
+    handler: {
+      kind: "record",
+      exits,
+      ...details,
+      ...switches,
+      ...(operands ? { operands } : {}),
+    },
+    hasLong: values.length > 0 || hasStacks || operands,
     hasStacks,
     valueFacts: auto?.facts,
   };

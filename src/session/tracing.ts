@@ -242,7 +242,10 @@ export class Tracing {
     }
     // Forced to be idle, functions are left alone, whoever wants them.
     const isIdle = dispatch === "idle";
-    const { works, work } = worksOf(isIdle ? update.map((one) => ({ ...one, ops: [] })) : update);
+    const { works, work } = worksOf(
+      isIdle ? update.map((one) => ({ ...one, ops: [] })) : update,
+      catalogue.functions,
+    );
     const { ops, siteCount } = this.#registry;
     const forms = toSiteForms(dispatches, ops, siteCount, dispatch);
     const result = await target.call("change", { sites, works, work, ...forms });

@@ -2,7 +2,9 @@
 import { describe, expect, it } from "vitest";
 import {
   api,
+  type Build,
   compile,
+  isSoak,
   patchbay,
   run,
   startRecording,
@@ -16,6 +18,13 @@ import { countTrace } from "./trace-counts.ts";
 const rounds = 20_000;
 /** What `leaf` adds up over all rounds. */
 const sum = 105 * ((rounds * (rounds - 1)) / 2);
+
+/** `PATCHBAY_SEED=n` repeats a run. */
+const seed = Number(process.env["PATCHBAY_SEED"] ?? Date.now() % 2 ** 31);
+
+type Passed = { readonly probe: string; readonly values?: readonly string[] };
+type Ended = { readonly sum: number };
+type Shown = { readonly function: string; readonly arguments?: readonly string[] };
 
 const program = (): string => compile("probes.c", { flags: ["-O2", "-g"] });
 
@@ -58,6 +67,54 @@ describe("static probes", () => {
     await tracer.ended;
     await until("the text is back", () => changedTextBytes(target.pid) === 0);
     expect(await passed(target)).toBe(0);
+  });
+
+  it.each<[string, Build, readonly string[]]>([
+    ["gcc -O2, also by bad pointers", { flags: ["-O2", "-g"] }, ["bad"]],
+    ["gcc -O0", { flags: ["-O0", "-g"] }, []],
+    ["clang", { compiler: "clang", flags: ["-O2", "-g", "-Wno-unknown-attributes"] }, []],
+  ])("bring their values: %s", async (_, build, more) => {
+    const target = await Target.start(compile("probe-values.c", build), ...more);
+    const directory = tracePath();
+    await using session = await api.attach(target.pid);
+    const recording = await session.record({
+      directory,
+      filter: { include: ["demo.*@usdt"] },
+      probes: true,
+      values: ["demo.named@usdt@arg1/s,arg2/s"],
+    });
+    target.send(`${isSoak ? 20_000 : 300} ${seed}`);
+    const own: unknown[] = [];
+    for (;;) {
+      const said: Passed | Ended = JSON.parse(await target.line(/^\{/));
+      if ("sum" in said) break;
+      own.push({ function: `demo.${said.probe}@usdt`, values: said.values });
+    }
+    const { refused, lost } = await recording.stop();
+    expect({ refused, lost, changed: changedTextBytes(target.pid) }).toEqual({
+      ...{ refused: [], lost: 0, changed: 0 },
+    });
+    const { stdout } = await patchbay("graph", directory, "--json");
+    const shown = stdout
+      .trim()
+      .split("\n")
+      .map((line): Shown => JSON.parse(line))
+      .map((one) => ({ function: one.function, values: one.arguments }));
+    expect([`PATCHBAY_SEED=${seed}`, shown]).toEqual([`PATCHBAY_SEED=${seed}`, own]);
+  });
+
+  it("of Python say which functions return", async () => {
+    const directory = tracePath();
+    const script = "def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\nprint(fib(12))";
+    const { status, stdout } = await patchbay(
+      ...["record", "-q", "-o", directory, "--probes", "-F", "python.function__return@usdt"],
+      ...["-A", "python.function__return@usdt@arg1/s,arg2/s"],
+      ...["--", "/usr/bin/python3.11", "-c", script],
+    );
+    expect([status, stdout]).toEqual([0, "144"]);
+    const graph = await patchbay("graph", directory);
+    // As often as the naive recursion calls itself: 2 fib(13) - 1.
+    expect(graph.stdout.match(/\("<string>", "fib", 1\)/g)).toHaveLength(465);
   });
 
   it("are where readelf says", async () => {

@@ -88,7 +88,7 @@ export function countTrace(directory: string): TraceCounts {
     tornBytes: sum(totals.map((one) => one.tornBytes)),
     isEnded: trace.session.end !== undefined,
   };
-  const slots = sum(totals.map((one) => one.slots));
+  const slots = sum(totals.map((one) => one.slots - one.extraSlots));
   if (found.entries + found.exits + found.unwound !== slots) {
     throw new Error(`the reader tells of other events than the ${slots} that are there`);
   }

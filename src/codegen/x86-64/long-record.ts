@@ -22,6 +22,7 @@ import {
   valueType,
 } from "../../ring/long-event.ts";
 import type { Place } from "./actions.ts";
+import { loadOperand } from "./operands.ts";
 import { emitPut } from "./put-event.ts";
 import {
   claimOf,
@@ -95,7 +96,9 @@ export function recordLong(
         a.i("mov", r10, rbp);
       }),
     value: ({ place: where, type }) => {
-      loadPlace(routine, where, below, pushed);
+      const places = { saved: below, pushed, unreadable: noRoom };
+      if (where.kind === "operand") loadOperand(routine, where.operand, places);
+      else loadPlace(routine, where, below, pushed);
       storeValue(routine, type);
     },
   });

@@ -130,6 +130,8 @@ export const routineFrame: {
   /** The return address of the traced function: S. */
   slot: savedBytes + 16,
 };
+/** Below the stack pointer, for leaf functions to use (System V ABI, AMD64, 3.2.2). */
+export const redZoneBytes = 128;
 /** Takes `time` to bit 63 before it goes down to its place. */
 const timeTop = 64 - timeBits;
 

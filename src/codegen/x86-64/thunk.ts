@@ -54,6 +54,7 @@ import {
   instanceOf,
   makeRoutine,
   type Routine,
+  redZoneBytes,
   restore,
   routineFrame,
   save,
@@ -84,9 +85,6 @@ const idAfterReturn = 6;
 const leaveAfterReturn = 15;
 /** From `leave` back to `left`. */
 const leftBytes = 8;
-
-/** Below the stack pointer, for leaf functions to use (System V ABI, AMD64, 3.2.2). */
-const redZoneBytes = 128;
 
 /** The thunk for `work`. */
 export function makeThunk(work: Work): ThunkTemplate {

@@ -11,7 +11,7 @@ import { type Routine, routineFrame } from "./record.ts";
 const { rax, rdx, rsp, rdi, r8, r9 } = r64;
 
 /** Offsets of registers in what `save` pushes. */
-const savedOffset = { flags: 0, rsi: 8, rbx: 16, rcx: 24, rdx: 32, rax: 40 } as const;
+export const savedOffset = { flags: 0, rsi: 8, rbx: 16, rcx: 24, rdx: 32, rax: 40 } as const;
 
 /** Registers that someone has pushed above what `save` pushes, by their offsets from there. */
 export type Pushed = ReadonlyMap<Gpr<64>, number>;
@@ -28,6 +28,7 @@ export function loadPlace(
   saved: number,
   pushed: Pushed = nothingPushed,
 ): void {
+  assert(place.kind !== "operand", "values of probes are loaded by loadOperand");
   switch (place.kind) {
     case "argument": {
       const kept = [undefined, savedOffset.rsi, savedOffset.rdx, savedOffset.rcx][place.index - 1];
