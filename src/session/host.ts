@@ -116,7 +116,7 @@ export class Host {
       if (!hasAll(presence.more, request.more)) {
         throw new PatchbayError({
           code: "unsupported",
-          doing: `trace process ${this.pid} with --prologues, --libcalls or --follow-exec`,
+          doing: `trace process ${this.pid} with --prologues or the like`,
           why: "it is traced already, without",
           hint: "wait for that to end, or do without",
         });

@@ -58,11 +58,14 @@ describe("a recording that follows forks", () => {
     expect(await target.ended).toEqual({ status: 0, signal: null });
   });
 
-  it("has no call of children without that", async () => {
-    const { tracer, directory } = await record("fork", 10);
+  it("has no call of 10,000 children without that, and all of their parent's", async () => {
+    // Each of 5,000 children has one of its own.
+    const { target, tracer, directory } = await record("fork", 5000);
     tracer.child.kill("SIGINT");
-    await tracer.ended;
-    expectExact(directory, { traced_leaf: 10, traced_child: 0 });
+    expect(await tracer.ended).toEqual({ status: 0, signal: null });
+    expectExact(directory, { traced_leaf: 5000, traced_child: 0 });
+    expect(countTrace(directory).threads).toBe(1);
+    expect(changedTextBytes(target.pid)).toBe(0);
   });
 });
 
