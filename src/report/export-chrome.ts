@@ -12,7 +12,7 @@ import { type ExportOptions, type ExportVisitor, exportThreads, shownSites } fro
 import { endNames } from "./graph-json.ts";
 import { tickNs } from "./summary.ts";
 
-/** Pieces of the file; 10 million events a second. */
+/** Pieces of the file. */
 export function* exportChrome(trace: Trace, options: ExportOptions): Generator<Uint8Array> {
   const out = new ByteWriter();
   const program = trace.session.command[0] ?? "";

@@ -21,7 +21,7 @@ export const parquetTables = ["calls", "losses", "functions", "threads", "trace"
 const endings: readonly string[] = [...Object.values(endNames), "unrecorded"];
 const unrecorded: number = endings.length - 1;
 
-/** Pieces of the files; 10 million events a second, a few MiB of memory. */
+/** Pieces of the files, which take a few MiB of memory however many there are. */
 export function* exportParquet(trace: Trace, options: ExportOptions): Generator<TablePiece> {
   checkSelection(trace, options);
   const calls = new CallTable((site) => trace.functions.name(site), endings);

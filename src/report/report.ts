@@ -70,7 +70,7 @@ export type ReportOptions = Selection & {
   readonly perThread?: boolean | undefined;
 };
 
-/** Reads the whole trace; 40 million events a second, memory independent of the trace's size. */
+/** Reads the whole trace once; memory is independent of its size. `npm run bench -- reading`. */
 export function reportTrace(trace: Trace, options: ReportOptions = {}): Report {
   const siteEnd = trace.functions.siteEnd;
   const all = new Statistics(siteEnd);

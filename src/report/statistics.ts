@@ -65,6 +65,7 @@ export class Statistics implements CallVisitor {
     this.#open[site] = (this.#open[site] ?? 0) + 1;
   }
 
+  /** Small enough for the reader's loop to take it in: calls with doubles in them are slow. */
   leave(site: number, start: number, end: number, own: number, _index: number, how: CallEnd): void {
     const row = this.#row(site);
     const at = row * rowLength;
@@ -76,9 +77,7 @@ export class Statistics implements CallVisitor {
     if (open > 0) rows[at + nested] = (rows[at + nested] ?? 0) + duration;
     rows[at + self] = (rows[at + self] ?? 0) + own;
     if (how > callEnd.unwound) {
-      rows[at + partial] = (rows[at + partial] ?? 0) + 1;
-      rows[at + unsure] = (rows[at + unsure] ?? 0) + duration;
-      if (how === callEnd.open) this.#openAtEnd.push(site);
+      this.#addPartial(site, at, duration, how);
       return;
     }
     const count = rows[at + complete] ?? 0;
@@ -86,6 +85,13 @@ export class Statistics implements CallVisitor {
     if (count === 0 || duration < (rows[at + min] ?? 0)) rows[at + min] = duration;
     if (duration > (rows[at + max] ?? 0)) rows[at + max] = duration;
     this.#histograms.add(row, duration);
+  }
+
+  #addPartial(site: number, at: number, duration: number, how: CallEnd): void {
+    const rows = this.#rows;
+    rows[at + partial] = (rows[at + partial] ?? 0) + 1;
+    rows[at + unsure] = (rows[at + unsure] ?? 0) + duration;
+    if (how === callEnd.open) this.#openAtEnd.push(site);
   }
 
   point(site: number): void {

@@ -17,11 +17,13 @@ export function lowest(bucket: number): number {
 }
 
 /** The ticks that `share` (0 to 1) of the durations do not exceed; 0 without durations. */
-export function quantile(counts: Iterable<number>, share: number): number {
-  const all = [...counts];
-  const wanted = share * all.reduce((sum, count) => sum + count, 0);
+export function quantile(counts: ArrayLike<number>, share: number): number {
+  let sum = 0;
+  for (let bucket = 0; bucket < counts.length; bucket++) sum += counts[bucket] ?? 0;
+  const wanted = share * sum;
   let below = 0;
-  for (const [bucket, count] of all.entries()) {
+  for (let bucket = 0; bucket < counts.length; bucket++) {
+    const count = counts[bucket] ?? 0;
     if (count > 0 && below + count >= wanted) {
       const part = (wanted - below) / count;
       return lowest(bucket) + (lowest(bucket + 1) - lowest(bucket)) * part;
