@@ -3,7 +3,13 @@
  */
 
 export { type ErrorCode, type ErrorDetails, PatchbayError } from "./base/error.ts";
-export { type Dispatch, type DispatchForm, dispatchForms } from "./ftrace/dispatch.ts";
+export {
+  type Dispatch,
+  type DispatchForm,
+  dispatchForms,
+  type SiteDesign,
+  siteDesigns,
+} from "./ftrace/dispatch.ts";
 export { stackDepthDefault, stackDepthMax } from "./ftrace/ops.ts";
 export {
   type FunctionValues,

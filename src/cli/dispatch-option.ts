@@ -1,10 +1,15 @@
-/** `--dispatch`: how functions reach what is done at them. */
+/** `--dispatch` and `--site-design`: how functions reach what is done at them. */
 import { Option } from "commander";
-import { type DispatchCounts, dispatchForms } from "../index.ts";
+import { type DispatchCounts, dispatchForms, siteDesigns } from "../index.ts";
 
 export const dispatchOption = (): Option =>
   new Option("--dispatch <form>", "how functions reach their ops (docs/dispatch.md)").choices(
     dispatchForms,
+  );
+
+export const siteDesignOption = (): Option =>
+  new Option("--site-design <design>", "how sites get to their trampoline, on RISC-V").choices(
+    siteDesigns,
   );
 
 /** Why functions have another form than was asked for, most frequent first. */

@@ -6,6 +6,7 @@
 import type { CodeAddr, DataAddr } from "../base/brand.ts";
 import type { Result } from "../base/result.ts";
 import type { Machine } from "../elf/elf-file.ts";
+import type { SiteDesign } from "../ftrace/dispatch.ts";
 import type { FirstChange, VendorRules, WindowFacts } from "../patch/protocols/x86-64-live.ts";
 import type { Step } from "../patch/steps.ts";
 import type { ArenaShape } from "../ring/arena.ts";
@@ -80,8 +81,10 @@ export type ThunkCode = {
 
 /** Code for sites that call one trampoline and find their ops in the literal beside them. */
 export type CallOpsBackEnd = {
+  /** The designs of sites that there are. */
+  readonly designs: readonly SiteDesign[];
   /** The trampolines for sites near each other; the code can stand anywhere. */
-  makeTrampolines(functions: DataAddr): Trampolines;
+  makeTrampolines(functions: DataAddr, design: SiteDesign): Trampolines;
   /** The function of ops that do `work`. */
   opsFunction(work: Work, plan: ThunkPlan): Uint8Array;
   /** The function of ops that walk the list at which the word at `list` points. */

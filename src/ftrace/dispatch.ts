@@ -14,6 +14,19 @@
 export const dispatchForms = ["idle", "call-ops", "list", "fused", "thunk"] as const;
 export type DispatchForm = (typeof dispatchForms)[number];
 
+/**
+ * How the call of a site gets to the common trampoline: straight (Linux' CALL_OPS), or, on RISC-V,
+ * by a stub that loads where to go on from memory. One store retargets all sites that share a stub.
+ *
+ * | design             | the site calls                                          |
+ * | ------------------ | ------------------------------------------------------- |
+ * | `call-ops`         | the trampoline                                          |
+ * | `target-in-memory` | the one stub that there is                              |
+ * | `trampoline-table` | one of a table of stubs (after zcmt)                    |
+ */
+export const siteDesigns = ["call-ops", "target-in-memory", "trampoline-table"] as const;
+export type SiteDesign = (typeof siteDesigns)[number];
+
 /** What a site and its ops allow. */
 export type DispatchFacts = {
   /** Ops that want the site. */

@@ -22,6 +22,7 @@ import { codeRange, NativeLibrary, pathInProcess } from "./native-library.ts";
 import { type Module, ModuleWatch } from "./process-modules.ts";
 import { openProgramFile } from "./program-file.ts";
 import { type Announce, LocalSeat, type Seat, type SeatRequest } from "./seat.ts";
+import { checkDesign } from "./site-dispatch.ts";
 import { targetFacts } from "./target-facts.ts";
 import type { Injected, TargetHandlers } from "./target-worker.ts";
 import { type EnabledFunction, Tracing } from "./tracing.ts";
@@ -130,12 +131,13 @@ export class Host {
     });
   }
 
-  async #bringIn({ more, vendorRules, dispatch }: SeatRequest): Promise<Presence> {
+  async #bringIn({ more, vendorRules, dispatch, siteDesign }: SeatRequest): Promise<Presence> {
     const { pid, modules, target } = this.#parts;
     const watch = (this.#modules ??= new ModuleWatch(pid, modules));
     const catalogue = this.#catalogueOf(more, watch);
     const ticksPerNs = 1 / nsPerTick(await this.#clock.calibrate());
-    const options = { programBytes, ticksPerNs, rules: vendorRules ?? machineRules() };
+    const design = checkDesign(modules, siteDesign);
+    const options = { programBytes, ticksPerNs, rules: vendorRules ?? machineRules(), design };
     const sites = toSiteTable(catalogue.functions, laterFunctionsMax);
     const injected = await target.call("inject", pid, targetFacts(modules), sites, options);
     const { presence } = injected;

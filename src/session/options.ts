@@ -1,5 +1,5 @@
 /** What can be asked of a session, and the seats that it takes. */
-import type { DispatchForm } from "../ftrace/dispatch.ts";
+import type { DispatchForm, SiteDesign } from "../ftrace/dispatch.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
@@ -38,6 +38,8 @@ export type RecordOptions = MoreSites &
     readonly vendorRules?: VendorRules;
     /** How functions reach their ops, where that is possible; the best unless it is said. */
     readonly dispatch?: DispatchForm;
+    /** How the calls of sites get to their trampoline, on RISC-V; straight unless it is said. */
+    readonly siteDesign?: SiteDesign;
     /** Functions that switch the recording: `FUNCTION:traceoff`, `FUNCTION:traceon:3`. */
     readonly triggers?: readonly string[];
     /** It begins switched off, until a trigger switches it on. */
@@ -46,7 +48,7 @@ export type RecordOptions = MoreSites &
 
 /** What is counted without a recording. */
 export type ObserveOptions = MoreSites &
-  Pick<RecordOptions, "filter" | "vendorRules" | "dispatch"> & {
+  Pick<RecordOptions, "filter" | "vendorRules" | "dispatch" | "siteDesign"> & {
     /** Measure what calls take; without it they are only counted, which is cheaper. */
     readonly times?: boolean;
   };
@@ -62,7 +64,7 @@ export const noRings: SeatRequest["rings"] = { ringCount: 1, slotCount: pageByte
 export const requestOf = (
   name: string,
   rings: SeatRequest["rings"],
-  { vendorRules, dispatch, ...more }: ObserveOptions,
+  { vendorRules, dispatch, siteDesign, ...more }: ObserveOptions,
 ): SeatRequest => ({
   name,
   rings,
@@ -77,6 +79,7 @@ export const requestOf = (
   },
   ...(vendorRules === undefined ? {} : { vendorRules }),
   ...(dispatch === undefined ? {} : { dispatch }),
+  ...(siteDesign === undefined ? {} : { siteDesign }),
 });
 
 /**

@@ -5,7 +5,7 @@
  */
 import type { SiteId } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import type { DispatchForm } from "../ftrace/dispatch.ts";
+import type { DispatchForm, SiteDesign } from "../ftrace/dispatch.ts";
 import { learn, type TraceableFunction } from "../ftrace/hash.ts";
 import { type Handler, makeOps, type Ops, opsWants } from "../ftrace/ops.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
@@ -47,6 +47,8 @@ export type SeatRequest = {
   readonly vendorRules?: VendorRules;
   /** How functions are to reach their ops from now on, for all users. */
   readonly dispatch?: DispatchForm;
+  /** How the calls of sites get to their trampoline; who comes first decides. */
+  readonly siteDesign?: SiteDesign;
 };
 
 /** A user's rings: memory that he and the target share. */

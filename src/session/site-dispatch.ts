@@ -1,11 +1,19 @@
 /** Which form of dispatch each site of an update gets: `ftrace/dispatch.ts` on what the site is. */
+import { PatchbayError } from "../base/error.ts";
+import { backEnds } from "../codegen/back-ends.ts";
 import { hooksReturn, makeWork } from "../codegen/work.ts";
-import { type Dispatch, type DispatchForm, pickDispatch } from "../ftrace/dispatch.ts";
+import {
+  type Dispatch,
+  type DispatchForm,
+  pickDispatch,
+  type SiteDesign,
+} from "../ftrace/dispatch.ts";
 import { type Ops, opsWants } from "../ftrace/ops.ts";
 import type { Update } from "../ftrace/registry.ts";
 import { type SiteChanges, siteForm } from "../target/injection.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { actionOf } from "./ops-work.ts";
+import type { Module } from "./process-modules.ts";
 
 /** Why ops can't be called by a common trampoline; undefined where they can. */
 function needsThunk(ops: Ops): string | undefined {
@@ -60,4 +68,19 @@ export function toSiteForms(
       wanted: Uint8Array.from({ length: siteCount }, (_, site) => (opsWants(one, site) ? 1 : 0)),
     }));
   return { forms, list };
+}
+
+/** The design that was asked for; fails where the program's machine has none such. */
+export function checkDesign(
+  modules: readonly Module[],
+  asked: SiteDesign = "call-ops",
+): SiteDesign {
+  const { machine = "x86-64" } = modules[0]?.program.elf ?? {};
+  const designs = backEnds[machine].callOps?.designs ?? [];
+  if (designs.includes(asked)) return asked;
+  throw new PatchbayError({
+    code: "unsupported",
+    doing: `let sites call by ${asked}`,
+    why: `on ${machine} there is ${designs.join(", ")}`,
+  });
 }

@@ -6,6 +6,7 @@ import { openSync } from "node:fs";
 import { codeAddr, type DataAddr, dataAddr } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { AgentCode, SyscallName } from "../codegen/back-end.ts";
+import type { SiteDesign } from "../ftrace/dispatch.ts";
 import { type Mapping, procFolder } from "../os/proc.ts";
 import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { type ArenaShape, arenaBytes, threadTable, unlimitedRoom } from "../ring/arena.ts";
@@ -23,6 +24,8 @@ export type InjectOptions = {
   readonly ticksPerNs: number;
   /** Whose manual the choice of patching protocols relies on. */
   readonly rules: VendorRules;
+  /** How the calls of sites get to their trampoline. */
+  readonly design: SiteDesign;
 };
 
 /** Part of the target's address space that Patchbay mapped. */

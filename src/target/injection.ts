@@ -13,7 +13,6 @@ import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
 import { nap } from "../os/ptrace.ts";
-import type { VendorRules } from "../patch/protocols/x86-64-live.ts";
 import { programOffset } from "../ring/arena.ts";
 import type { Mirror } from "./address-space.ts";
 import type { Agent } from "./agent.ts";
@@ -76,7 +75,7 @@ type Parts = {
   readonly mapped: Range[];
   readonly agent: AgentStart;
   readonly sites: SiteTable;
-  readonly rules: VendorRules;
+  readonly options: InjectOptions;
 };
 
 export class Injection {
@@ -122,7 +121,7 @@ export class Injection {
       this.gates.addToJournal(program);
     };
     const hooks = { findCopy, addToJournal };
-    this.#writer = new TextWriter(process, this.#states, agent, parts.rules, hooks, held);
+    this.#writer = new TextWriter(process, this.#states, agent, parts.options.rules, hooks, held);
     const { facts, mirror } = parts;
     const agentTid = (): Tid | undefined => this.#agent?.tid;
     const table = plan.unwinders;
@@ -139,6 +138,7 @@ export class Injection {
     this.#called = new CalledSites({
       process,
       code: callOps,
+      design: parts.options.design,
       plan: { ...plan, restart: undefined, instances: this.instances.plans },
       map: (start, bytes, protection) => this.#map(start, bytes, protection),
       agent: this.#agent,
@@ -161,8 +161,7 @@ export class Injection {
     try {
       const first = bringInAgent(process, options, held);
       const { arena, ranges, tidOffset, restart, stack, mapped, maps } = first;
-      const { rules, ticksPerNs } = options;
-      const threads = { tidOffset, restart, ticksPerNs };
+      const threads = { tidOffset, restart, ticksPerNs: options.ticksPerNs };
       const agent = enableSync(first.agent);
       let mirror: Mirror | undefined;
       const finish = (caller: SystemCaller): void => {
@@ -180,7 +179,7 @@ export class Injection {
         unwinders: dataAddr(ranges + BigInt(unwinderTableOffset)),
       };
       return new Injection(
-        { process, facts, arena, plan, mirror, mapped, agent, sites, rules },
+        { process, facts, arena, plan, mirror, mapped, agent, sites, options },
         held,
       );
     } catch (error) {

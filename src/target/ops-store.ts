@@ -10,6 +10,7 @@ import { type Work, workKey } from "../codegen/work.ts";
 import { type Trampolines, trampolineFor } from "../codegen/x86-64/call-ops.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
 import { listEntry, listedWorksMax } from "../codegen/x86-64/walk.ts";
+import type { SiteDesign } from "../ftrace/dispatch.ts";
 import { isOpsNumber, nopOps, opsMax } from "../patch/literal.ts";
 import { findRoomNear, findRoomWithin } from "./address-space.ts";
 import { prot, type Range } from "./bootstrap.ts";
@@ -21,6 +22,8 @@ export type ListedOps = { readonly work: Work; readonly wanted: Uint8Array };
 export type OpsParts = {
   readonly process: TargetProcess;
   readonly code: CallOpsBackEnd;
+  /** How the call of a site gets to the trampoline. */
+  readonly design: SiteDesign;
   readonly plan: ThunkPlan;
   /** Maps `bytes` at `start` in the target. */
   readonly map: (start: bigint, bytes: number, protection: number) => void;
@@ -71,21 +74,27 @@ export class OpsStore {
    * where no memory in a call's reach is free.
    */
   trampoline(at: number, distance: number): number | undefined {
-    const { process, code: make } = this.#parts;
+    const { process, code: make, design } = this.#parts;
     const { branchReach } = process.backEnd;
     let start = this.#trampolines.find((to) => Math.abs(at - Number(to)) < Number(branchReach));
-    this.#trampolineCode ??= make.makeTrampolines(this.#functionTable());
+    this.#trampolineCode ??= make.makeTrampolines(this.#functionTable(), design);
     const code = this.#trampolineCode;
     if (start === undefined) {
       const near = BigInt(at);
-      const bytes = pageUp(code.bytes.length);
+      const { stubs } = code;
+      const data = stubs === undefined ? 0 : stubs.words + 8 * stubs.count;
+      const bytes = pageUp(Math.max(code.bytes.length, data));
       start = findRoomWithin(process.maps(), bytes, near, near, branchReach);
       if (start === undefined) return undefined;
       this.#take(start, bytes, prot.read | prot.exec);
       process.memory.write(start, code.bytes);
+      if (stubs !== undefined) {
+        const words = new BigUint64Array(stubs.count).fill(start + BigInt(stubs.target));
+        process.memory.write(start + BigInt(stubs.words), new Uint8Array(words.buffer));
+      }
       this.#trampolines.push(start);
     }
-    return Number(trampolineFor(code, codeAddr(start), distance));
+    return Number(trampolineFor(code, codeAddr(start), { at, distance }));
   }
 
   /** The number of the ops that do `work`; made when it is wanted for the first time. */

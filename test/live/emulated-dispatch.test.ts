@@ -46,6 +46,25 @@ function isBack(machine: string, pid: number, program: string): boolean {
   return windowsAround({ pid, program }, changed).every((word) => word === jumpOver);
 }
 
+const probes = tempDir();
+
+/** A program that calls one function with all registers set, and looks at them on its way. */
+function buildProbe(machine: string, entry: string): string {
+  const program = join(probes, machine);
+  if (existsSync(program)) return program;
+  const sources = [fixture("word/harness.c"), "-x", "assembler-with-cpp", fixture("word/probe.s")];
+  const flags = ["-O2", `-fpatchable-function-entry=${entry}`, ...aligned, ...sources];
+  run(`${machine}-linux-gnu-gcc`, [...flags, "-o", program]);
+  return program;
+}
+
+/** Records 300 calls of it. @param lost number of a register that need not stay, or -1. */
+function probe(program: string, lost: string, ...how: readonly string[]): Running {
+  const args = ["-o", tracePath(), "-F", "traced_probe", "--no-exits", "--json", ...how];
+  const test = ["-", "-", "registers", "300", newSeed().toString(), lost];
+  return startPatchbay("record", ...args, "--qemu", program, ...test);
+}
+
 describe.each(machinesWithLiterals)("dispatch of a program for %s", (machine, entry) => {
   it.each(forms)("records every call by %s", async (form) => {
     const directory = tracePath();
@@ -81,27 +100,15 @@ describe.each(machinesWithLiterals)("dispatch of a program for %s", (machine, en
   });
 
   it("leaves all registers as they were, but for what a site that calls has lost", async () => {
-    const program = join(tempDir(), "probe");
-    const sources = [
-      fixture("word/harness.c"),
-      "-x",
-      "assembler-with-cpp",
-      fixture("word/probe.s"),
-    ];
-    const flags = ["-O2", `-fpatchable-function-entry=${entry}`, ...aligned, ...sources];
-    run(`${machine}-linux-gnu-gcc`, [...flags, "-o", program]);
+    const program = buildProbe(machine, entry);
     const lost = machine === "aarch64" ? "9" : "-1";
-    const test = ["-", "-", "registers", "300", newSeed().toString(), lost];
     for (const form of forms) {
-      const directory = tracePath();
-      const how = ["--no-exits", "--json", "--dispatch", form];
-      const args = ["-o", directory, "-F", "traced_probe", ...how, "--qemu", program, ...test];
-      const tracer = startPatchbay("record", ...args);
+      const tracer = probe(program, lost, "--dispatch", form);
       expect(await tracer.numbers()).toEqual({ traced_probe: 300 });
       const { status, stdout } = await tracer.finish();
       expect(status).toBe(0);
-      expect(JSON.parse(stdout)).toMatchObject({ dispatches: { forms: { [form]: 1 } } });
-      expectEntries(directory, { traced_probe: 300 });
+      const forms = { [form]: 1 };
+      expect(JSON.parse(stdout)).toMatchObject({ events: 300, lost: 0, dispatches: { forms } });
     }
   });
 
@@ -220,5 +227,34 @@ describe("functions that a branch reaches no free memory from", () => {
       countTrace(directory).functions.get(name)?.entries;
     const names = ["traced_near", "traced_far_one", "traced_far_two"];
     expect(names.map(entriesOf)).toEqual([1000, 0, 0]);
+  });
+});
+
+describe("the designs of RISC-V's sites", () => {
+  it.each(["target-in-memory", "trampoline-table"])("are there: %s", async (design) => {
+    const how = ["--dispatch", "call-ops", "--site-design", design];
+    const program = buildFor("riscv64", "8,4", "count.c", aligned);
+    const directory = tracePath();
+    const args = ["-o", directory, "-F", "traced_*", "--no-exits", ...how, "--qemu", program];
+    const tracer = startPatchbay("record", ...args, "threads=3", "calls=5000", "signals=1");
+    tracer.send("begin");
+    const own = await tracer.numbers();
+    tracer.send("end");
+    expect(await tracer.finish()).toMatchObject({ status: 0 });
+    expectEntries(directory, own);
+
+    // Their stubs lose t1, and nothing else.
+    const probed = buildProbe("riscv64", "8,4");
+    expect(await probe(probed, "6", ...how).numbers()).toEqual({ traced_probe: 300 });
+    await probe(probed, "-1", ...how).line(/^at the entry: register 6 was /);
+  });
+
+  it("are RISC-V's alone", async () => {
+    const program = buildFor("aarch64", "4,2", "count.c", aligned);
+    const how = ["--site-design", "trampoline-table", "--qemu", program, "wait=0"];
+    expect(await startPatchbay("record", "-o", tracePath(), ...how).finish()).toMatchObject({
+      status: 1,
+      stderr: "patchbay: let sites call by trampoline-table: on aarch64 there is call-ops\n",
+    });
   });
 });

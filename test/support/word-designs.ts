@@ -10,13 +10,16 @@
 import { codeAddr, type DataAddr } from "../../src/base/brand.ts";
 import { aarch64Machine } from "../../src/codegen/aarch64/machine.ts";
 import { riscv64Machine } from "../../src/codegen/riscv/machine.ts";
+import { riscvTrampolines } from "../../src/codegen/riscv/stubs.ts";
 import { makeTrampolines, opsFunction as opsFunctionOf } from "../../src/codegen/word/call-ops.ts";
 import { at, type Machine } from "../../src/codegen/word/machine.ts";
 import { emitCold, type Routine } from "../../src/codegen/word/record.ts";
 import { rolesOf } from "../../src/codegen/word/roles.ts";
 import { emitEntries } from "../../src/codegen/word/thunk.ts";
 import type { Work } from "../../src/codegen/work.ts";
+import { type Trampolines, trampolineFor } from "../../src/codegen/x86-64/call-ops.ts";
 import type { ThunkPlan } from "../../src/codegen/x86-64/record.ts";
+import type { SiteDesign } from "../../src/ftrace/dispatch.ts";
 import { x as armX, lr } from "../../src/isa/aarch64/registers.ts";
 import { mem as armMem, imm } from "../../src/isa/aarch64/slots.ts";
 import { ra, x as riscvX, t0, t1, zero } from "../../src/isa/riscv/registers.ts";
@@ -66,19 +69,29 @@ const literals = ({ sites }: DesignParts): readonly Patch[] =>
     bytes: new Uint8Array(Uint32Array.from(encodeLiteral(id, ops)).buffer),
   }));
 
-/** What the live engine does: one trampoline, and the function of the ops behind it. */
+/** What the live engine does: trampolines, and the function of the ops behind them. */
 function commonCallOps(
   parts: DesignParts,
+  trampolines: Trampolines,
   fresh: () => Machine,
   window: (site: bigint, target: bigint) => Uint8Array,
 ): readonly Patch[] {
-  const work = parts.code + 256n;
+  const { code } = parts;
+  const work = code + 0x1800n;
+  const { stubs } = trampolines;
+  const words = Array.from({ length: stubs?.count ?? 0 }, (_, index) => ({
+    at: code + BigInt((stubs?.words ?? 0) + 8 * index),
+    bytes: u64(code + BigInt(stubs?.target ?? 0)),
+  }));
+  const targetOf = (site: bigint): bigint =>
+    trampolineFor(trampolines, codeAddr(code), { at: Number(site), distance: 8 });
   return [
-    { at: parts.code, bytes: makeTrampolines(fresh(), parts.data).bytes },
+    { at: code, bytes: trampolines.bytes },
+    ...words,
     { at: work, bytes: opsFunctionOf(fresh(), parts.work, parts.plan) },
     { at: parts.data + BigInt(8 * ops), bytes: u64(work) },
     ...literals(parts),
-    ...parts.sites.map((at) => ({ at, bytes: window(at, parts.code) })),
+    ...parts.sites.map((at) => ({ at, bytes: window(at, targetOf(at)) })),
   ];
 }
 
@@ -117,8 +130,9 @@ const armWindow = (site: bigint, target: bigint): Uint8Array =>
 /** `x10 := the literal`. */
 const maskLow = imm(BigInt.asUintN(64, ~7n));
 
+const freshArm = () => aarch64Machine(codeAddr(0n));
 const armCallOps = (parts: DesignParts): readonly Patch[] =>
-  commonCallOps(parts, () => aarch64Machine(codeAddr(0n)), armWindow);
+  commonCallOps(parts, makeTrampolines(freshArm(), parts.data), freshArm, armWindow);
 
 /** A native function that sites call: it goes back to the site at once. */
 function armTarget(a: ReturnType<typeof aarch64Machine>["code"]): void {
@@ -152,8 +166,6 @@ function armDirectByOps(parts: DesignParts): readonly Patch[] {
 
 // RISC-V: AUIPC is fixed and leads to one page; only `nop <-> jalr` changes.
 
-type RiscvAssembler = ReturnType<typeof riscv64Machine>["code"];
-
 /** `auipc base, hi; jalr link, lo(base)`, or with `before` in front. */
 function riscvWindow(
   site: bigint,
@@ -176,12 +188,15 @@ function riscvCommon(m: ReturnType<typeof riscv64Machine>, parts: DesignParts, l
 
 const throughT0 = { base: T0, link: T0 };
 
-const riscvCallOps = (parts: DesignParts): readonly Patch[] =>
-  commonCallOps(
-    parts,
-    () => riscv64Machine(codeAddr(0n)),
-    (site, target) => riscvWindow(site, target, throughT0),
-  );
+const riscvBy =
+  (design: SiteDesign) =>
+  (parts: DesignParts): readonly Patch[] =>
+    commonCallOps(
+      parts,
+      riscvTrampolines(parts.data, design),
+      () => riscv64Machine(codeAddr(0n)),
+      (site, target) => riscvWindow(site, target, throughT0),
+    );
 
 /** The proposal of 2023: the literal is at ra - 0x14; ra and t0 change places on the way in. */
 function riscvCallOps2023(parts: DesignParts): readonly Patch[] {
@@ -195,34 +210,6 @@ function riscvCallOps2023(parts: DesignParts): readonly Patch[] {
   }));
   return [{ at: parts.code, bytes }, table, ...literals(parts), ...windows];
 }
-
-/** `auipc t1; ld t1, word(t1); jr t1`: goes on where the word says. */
-function jumpThrough(a: RiscvAssembler, from: bigint, word: bigint): void {
-  const { hi, lo } = splitDistance(word - from - BigInt(a.size));
-  a.i("auipc", t1, hi >> 12).i("ld", t1, riscvMem(t1, lo));
-  a.i("jalr", zero, riscvMem(t1));
-}
-
-/** The target in memory: what sites call loads where to go on, so that one store changes it. */
-function riscvMemory(parts: DesignParts, entries: number): readonly Patch[] {
-  const m = riscv64Machine(codeAddr(parts.code));
-  const words = parts.data + 1024n;
-  for (let entry = 0; entry < entries; entry++) {
-    jumpThrough(m.code, parts.code, words + BigInt(8 * entry));
-  }
-  const common = parts.code + BigInt(m.code.size);
-  const { bytes, table } = riscvCommon(m, parts, -16);
-  const slots = Array.from({ length: entries }, (_, entry) => ({
-    ...{ at: words + BigInt(8 * entry), bytes: u64(common) },
-  }));
-  const windows = parts.sites.map((at, id) => {
-    const entry = parts.code + BigInt(stubBytes * (id % entries));
-    return { at, bytes: riscvWindow(at, entry, throughT0) };
-  });
-  return [{ at: parts.code, bytes }, table, ...slots, ...literals(parts), ...windows];
-}
-const stubBytes = 12;
-const tableEntries = 8;
 
 function riscvDirect(parts: DesignParts): readonly Patch[] {
   const m = riscv64Machine(codeAddr(0n));
@@ -252,7 +239,7 @@ export const wordDesigns: readonly WordDesign[] = [
     summary: "literal; mov x9, x30; nop <-> bl common, which goes on at the ops' function",
   },
   {
-    ...{ ...riscv, name: "call-ops", records: true, patches: riscvCallOps },
+    ...{ ...riscv, name: "call-ops", records: true, patches: riscvBy("call-ops") },
     summary: "literal; auipc t0; nop <-> jalr t0 common",
   },
   {
@@ -262,12 +249,12 @@ export const wordDesigns: readonly WordDesign[] = [
   },
   {
     ...{ ...riscv, name: "target-in-memory", records: true, clobbers: T1 },
-    patches: (parts) => riscvMemory(parts, 1),
+    patches: riscvBy("target-in-memory"),
     summary: "auipc t0; nop <-> jalr t0 a stub, which loads its target from memory",
   },
   {
     ...{ ...riscv, name: "trampoline-table", records: true, clobbers: T1 },
-    patches: (parts) => riscvMemory(parts, tableEntries),
+    patches: riscvBy("trampoline-table"),
     summary: "auipc t0 to a table of stubs; nop <-> jalr t0 one of them (after zcmt)",
   },
   {

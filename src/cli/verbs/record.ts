@@ -17,9 +17,10 @@ import {
   type RecordOptions,
   readOpenCalls,
   type Session,
+  type SiteDesign,
 } from "../../index.ts";
 import { addCallOptions, type CallFlags, callOptions } from "../call-options.ts";
-import { describeReasons, dispatchOption } from "../dispatch-option.ts";
+import { describeReasons, dispatchOption, siteDesignOption } from "../dispatch-option.ts";
 import { describeLeftAlone } from "../left-alone.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
 import { stayForGuests, untilTold } from "../stay.ts";
@@ -42,6 +43,7 @@ type Options = CallFlags &
     readonly trigger: readonly string[];
     readonly off: boolean;
     readonly dispatch?: DispatchForm;
+    readonly siteDesign?: SiteDesign;
     readonly qemu: boolean;
     readonly gdb?: string;
     readonly emulator?: string;
@@ -72,6 +74,7 @@ export function registerRecord(program: Command): void {
     .option("--trigger <trigger>", "FUNCTION:traceoff or :traceon, and :COUNT", collect, [])
     .option("--off", "begin switched off, until a trigger switches it on", false)
     .addOption(dispatchOption())
+    .addOption(siteDesignOption())
     .option(
       "--qemu",
       "run the program under qemu-user: it may be of another instruction set",
@@ -193,6 +196,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   ...(options.trigger.length === 0 ? {} : { triggers: options.trigger }),
   ...(options.off ? { startsOff: true } : {}),
   ...(options.dispatch === undefined ? {} : { dispatch: options.dispatch }),
+  ...(options.siteDesign === undefined ? {} : { siteDesign: options.siteDesign }),
   ...(options.maxThreads === undefined ? {} : { threadsMax: options.maxThreads }),
 });
 

@@ -9,6 +9,7 @@ import { genericSyscalls, startsWith, wordBackEnd } from "../word/back-end.ts";
 import { wordCallOps } from "../word/call-ops.ts";
 import { setBranch } from "./branch.ts";
 import { riscv64Machine } from "./machine.ts";
+import { riscvDesigns, riscvTrampolines } from "./stubs.ts";
 
 const argumentRegisters: readonly string[] = ["a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7"];
 /** `auipc t0, 0; jalr zero, 0(t0)`. */
@@ -58,6 +59,8 @@ export const riscv64: BackEnd = {
   protocols: riscvLiveProtocols,
   callOps: {
     ...wordCallOps(() => riscv64Machine(codeAddr(0n))),
+    designs: riscvDesigns,
+    makeTrampolines: riscvTrampolines,
     fillCall: (at, target, bytes, from) => fillPair(callPair, at, target, bytes, from),
     rest: (bytes, from) => {
       const view = new DataView(bytes.buffer, bytes.byteOffset + from, windowBytes);

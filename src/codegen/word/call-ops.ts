@@ -22,6 +22,12 @@ const pointerShift = 3;
 
 /** The one trampoline, made with a fresh machine; it can stand anywhere. */
 export function makeTrampolines(m: Machine, functions: DataAddr): Trampolines {
+  emitTrampoline(m, functions);
+  return { bytes: m.finish().bytes, offsets: [0, 0] };
+}
+
+/** The trampoline at the end of `m` so far. */
+export function emitTrampoline(m: Machine, functions: DataAddr): void {
   const { a, b, id } = rolesOf(m);
   m.called.enter();
   m.called.literal(a);
@@ -32,7 +38,6 @@ export function makeTrampolines(m: Machine, functions: DataAddr): Trampolines {
   m.add(b, b, a);
   m.load(b, at(b), 8);
   m.jumpRegister(b);
-  return { bytes: m.finish().bytes, offsets: [0, 0] };
 }
 
 /** The function of ops that do `work`, made with a fresh machine. */
@@ -69,7 +74,11 @@ function listedFunction(m: Machine, work: Work, bit: number, plan: ThunkPlan): U
 /** What word back ends have in common; the windows are each one's own. */
 export const wordCallOps = (
   fresh: () => Machine,
-): Pick<CallOpsBackEnd, "makeTrampolines" | "opsFunction" | "walkFunction" | "listedFunction"> => ({
+): Pick<
+  CallOpsBackEnd,
+  "designs" | "makeTrampolines" | "opsFunction" | "walkFunction" | "listedFunction"
+> => ({
+  designs: ["call-ops"],
   makeTrampolines: (functions) => makeTrampolines(fresh(), functions),
   opsFunction: (work, plan) => opsFunction(fresh(), work, plan),
   walkFunction: (_plan, list) => {

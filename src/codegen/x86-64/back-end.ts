@@ -80,6 +80,7 @@ export const x8664: BackEnd = {
   loaderGate,
   execGate,
   callOps: {
+    designs: ["call-ops"],
     makeTrampolines,
     opsFunction,
     walkFunction,

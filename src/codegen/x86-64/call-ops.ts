@@ -55,6 +55,18 @@ export type Trampolines = {
   readonly bytes: Uint8Array;
   /** Offset of the one for each of `literalDistances`. */
   readonly offsets: readonly number[];
+  /** What sites call in their place, if they do. */
+  readonly stubs?: StubTable;
+};
+
+/** Stubs from offset 0 on that go on where a word of data says. All in bytes. */
+export type StubTable = {
+  readonly count: number;
+  readonly stride: number;
+  /** Offset of the words, a u64 for each stub, in a page of their own. */
+  readonly words: number;
+  /** Offset of what they lead to at first. */
+  readonly target: number;
 };
 
 /** @param functions address of the ops' functions by their numbers: 8 bytes each. */
@@ -121,9 +133,15 @@ export function listedFunction(work: Work, bit: number, plan: ThunkPlan): Uint8A
   return a.finish().bytes;
 }
 
-/** Where the trampoline for a site's literal stands. */
-export const trampolineFor = (
-  { offsets }: Trampolines,
+/** What the site at `at` calls, whose literal stands `distance` bytes before it. */
+export function trampolineFor(
+  { offsets, stubs }: Trampolines,
   start: CodeAddr,
-  distance: number,
-): CodeAddr => codeAddr(start + BigInt(offsets[literalDistances.indexOf(distance)] ?? 0));
+  { at, distance }: { readonly at: number; readonly distance: number },
+): CodeAddr {
+  const offset =
+    stubs === undefined
+      ? (offsets[literalDistances.indexOf(distance)] ?? 0)
+      : stubs.stride * ((at / literalBytes) % stubs.count);
+  return codeAddr(start + BigInt(offset));
+}
