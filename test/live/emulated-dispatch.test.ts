@@ -102,7 +102,7 @@ describe.each(machinesWithLiterals)("dispatch of a program for %s", (machine, en
   it("leaves all registers as they were, but for what a site that calls has lost", async () => {
     const program = buildProbe(machine, entry);
     const lost = machine === "aarch64" ? "9" : "-1";
-    for (const form of forms) {
+    for (const form of ["call-ops", "list"]) {
       const tracer = probe(program, lost, "--dispatch", form);
       expect(await tracer.numbers()).toEqual({ traced_probe: 300 });
       const { status, stdout } = await tracer.finish();
