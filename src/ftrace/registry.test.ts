@@ -68,6 +68,17 @@ describe("Registry", () => {
     expect([...registry.enabledSites()]).toEqual([]);
   });
 
+  it("goes back to what it was where a change could not be carried out", () => {
+    const registry = new Registry(siteCount);
+    registry.register(makeOps("a", recordHandler, { filter: select("f1", "f2") }));
+    const [before, enabled] = [registry.save(), [...registry.enabledSites()]];
+    const more = makeOps("b", recordHandler, { filter: select("f2", "f3") });
+    registry.exchange(registry.ops, [more]);
+    registry.restore(before);
+    expect([...registry.enabledSites()]).toEqual(enabled);
+    expect(registry.exchange([], [more]).ok).toBe(true);
+  });
+
   it("refuses to redirect every function there is", () => {
     const registry = new Registry(siteCount);
     expect(registry.register(makeOps("all", direct))).toEqual({

@@ -52,6 +52,12 @@ export type EnabledSite = {
   readonly ops: readonly string[];
 };
 
+/** What a registry knows at one moment; nobody changes it. */
+export type RegistryState = {
+  readonly ops: readonly Ops[];
+  readonly records: Int32Array<ArrayBuffer>;
+};
+
 export class Registry {
   #records: Int32Array<ArrayBuffer>;
   #ops: readonly Ops[] = [];
@@ -99,6 +105,16 @@ export class Registry {
     for (const site of sites) {
       this.#records[site] = (this.record(site) | flag.disabled) & ~flag.enabled;
     }
+  }
+
+  /** What it knows now; `restore` goes back to it. */
+  save(): RegistryState {
+    return { ops: this.#ops, records: this.#records.slice() };
+  }
+
+  restore({ ops, records }: RegistryState): void {
+    this.#ops = ops;
+    this.#records = records;
   }
 
   /** Registers `ops`: the sites that have to change, or why it can't be. */

@@ -213,8 +213,8 @@ export class Host {
     if (this.#seats.size === 0) return this.#takeOut();
     const { target } = this.#parts;
     try {
-      await seat.silence();
-      await target.call("silenceInstance", presence, instance);
+      // Whether or not they can be taken away, nothing comes into his rings any more.
+      await seat.silence().finally(() => target.call("silenceInstance", presence, instance));
     } catch (error) {
       if (!hasEnded(error)) throw error;
       return undefined;

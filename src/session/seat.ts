@@ -172,6 +172,8 @@ export class LocalSeat implements Seat {
   readonly #coming = new Set<Ops>();
   #isOn = true;
   #hasLeft = false;
+  /** His ops may still be there, and write to his rings: these are not given back then. */
+  #isStuck = false;
   #next = 1;
   /** Settles when what was asked for so far is done. */
   #last: Promise<unknown> = Promise.resolve();
@@ -216,8 +218,8 @@ export class LocalSeat implements Seat {
     const doing = `unregister ${name}`;
     return this.#inTurn(doing, async () => {
       const ops = this.#get(id, name);
-      this.#ops.delete(id);
       if (this.#isOn) await this.#parts.tracing.exchange(doing, [ops], []);
+      this.#ops.delete(id);
     });
   }
 
@@ -274,7 +276,9 @@ export class LocalSeat implements Seat {
       this.#hasLeft = true;
       return this.#parts.leave(isRunning);
     });
-    this.#last = turn.catch(() => undefined);
+    this.#last = turn.catch(() => {
+      this.#isStuck = true;
+    });
     return turn;
   }
 
@@ -283,8 +287,9 @@ export class LocalSeat implements Seat {
     return this.#switch(`take ${this.#parts.request.name} away`, false);
   }
 
-  release(): Promise<void> {
-    return this.#parts.release();
+  async release(): Promise<void> {
+    await this.#last;
+    if (!this.#isStuck) await this.#parts.release();
   }
 
   #inTurn<T>(doing: string, work: () => Promise<T>): Promise<T> {

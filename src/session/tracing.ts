@@ -3,7 +3,7 @@
  * Where events go is nothing that it knows.
  */
 import { PatchbayError } from "../base/error.ts";
-import { ok, type Result } from "../base/result.ts";
+import type { Result } from "../base/result.ts";
 import type { Dispatch, DispatchForm } from "../ftrace/dispatch.ts";
 import { type Ops, opsWants } from "../ftrace/ops.ts";
 import {
@@ -79,26 +79,28 @@ export class Tracing {
 
   /** Takes ops away and brings others. */
   exchange(doing: string, gone: readonly Ops[], come: readonly Ops[]): Promise<void> {
-    return this.#inTurn(doing, () => this.#registry.exchange(gone, come));
+    return this.#change(doing, () => this.#registry.exchange(gone, come));
   }
 
   /** Puts an ops in the place of another. */
   modify(doing: string, before: Ops, after: Ops): Promise<void> {
-    return this.#inTurn(doing, () => this.#registry.modify(before, after));
+    return this.#change(doing, () => this.#registry.modify(before, after));
   }
 
   /** Lets all functions reach their ops in another way, where that is possible. */
   setDispatch(form: DispatchForm | undefined): Promise<void> {
-    return this.#inTurn("change the dispatch", () => {
+    return this.#inTurn(async () => {
+      const before = this.#dispatch;
       this.#dispatch = form;
-      const enabled = [...this.#registry.enabledSites()];
-      return ok(
-        enabled.map(({ site }) => ({
-          site,
-          action: "modifyOps",
-          ops: this.#registry.opsAt(site),
-        })),
-      );
+      const update = [...this.#registry.enabledSites()].map(({ site }) => {
+        return { site, action: "modifyOps", ops: this.#registry.opsAt(site) } as const;
+      });
+      try {
+        await this.#apply(update);
+      } catch (error) {
+        this.#dispatch = before;
+        throw error;
+      }
     });
   }
 
@@ -107,10 +109,11 @@ export class Tracing {
    * @param isNew whether they come for the first time: their ids are the next ones.
    */
   arrive(functions: readonly CataloguedFunction[], isNew: boolean): Promise<void> {
-    return this.#inTurn("trace a library that has come", async () => {
+    return this.#inTurn(async () => {
       const ids = Uint32Array.from(functions, ({ id }) => id);
       await this.#parts.target.call("addSites", ids, toSiteTable(functions));
-      return ok(isNew ? this.#registry.addSites(ids.length) : this.#registry.enableSites(ids));
+      const registry = this.#registry;
+      await this.#apply(isNew ? registry.addSites(ids.length) : registry.enableSites(ids));
     });
   }
 
@@ -215,17 +218,28 @@ export class Tracing {
     return found?.demangled ?? found?.name ?? `site ${site}`;
   }
 
-  /** Decides on a change and carries it out, after those that came before. */
-  #inTurn(
-    doing: string,
-    decide: () => Result<Update, Conflict> | Promise<Result<Update, Conflict>>,
-  ): Promise<void> {
-    const turn = this.#last.then(async () => {
-      const result = await decide();
-      if (result.ok) return this.#apply(result.value);
-      const why = describeConflict(result.error, (site) => this.#nameOf(site));
-      throw new PatchbayError({ code: "unsupported", doing, why });
+  /** Decides on a change of the register and carries it out; what fails has changed nothing. */
+  #change(doing: string, decide: () => Result<Update, Conflict>): Promise<void> {
+    return this.#inTurn(async () => {
+      const before = this.#registry.save();
+      const result = decide();
+      if (!result.ok) {
+        const why = describeConflict(result.error, (site) => this.#nameOf(site));
+        throw new PatchbayError({ code: "unsupported", doing, why });
+      }
+      try {
+        await this.#apply(result.value);
+      } catch (error) {
+        this.#registry.restore(before);
+        this.#registry.disableSites([...this.#refused, ...this.#outOfReach]);
+        throw error;
+      }
     });
+  }
+
+  /** Does `work` after what came before. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(work);
     this.#last = turn.catch(() => undefined);
     return turn;
   }
@@ -237,9 +251,6 @@ export class Tracing {
     const { catalogue, target } = this.#parts;
     const dispatch = this.#dispatch;
     const dispatches = dispatchesOf(update, catalogue, dispatch);
-    for (const [index, site] of sites.entries()) {
-      this.#dispatches.set(site, dispatches[index] ?? noDispatch);
-    }
     // Forced to be idle, functions are left alone, whoever wants them.
     const isIdle = dispatch === "idle";
     const { works, work } = worksOf(
@@ -249,12 +260,17 @@ export class Tracing {
     const { ops, siteCount } = this.#registry;
     const forms = toSiteForms(dispatches, ops, siteCount, dispatch);
     const result = await target.call("change", { sites, works, work, ...forms });
+    for (const [index, site] of sites.entries()) {
+      this.#dispatches.set(site, dispatches[index] ?? noDispatch);
+    }
     const { refused, outOfReach } = result;
     for (const site of refused) this.#refused.add(site);
     for (const site of outOfReach) this.#outOfReach.add(site);
     this.#registry.disableSites([...refused, ...outOfReach]);
     this.#changes = addResults(this.#changes, result);
     if (refused.length + outOfReach.length < update.length) return;
+    // What takes ops away and finds other bytes has nothing left to take away.
+    if (update.every(({ action }) => action !== "makeCall")) return;
     if (refused.length === 0) throw outOfEveryReach(update.length);
     throw new PatchbayError({
       code: "bad-site",

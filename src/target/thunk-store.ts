@@ -17,6 +17,7 @@ import {
   type RegionCode,
   regionBytes,
 } from "./code-region.ts";
+import { CodeRoom, type Ends } from "./code-room.ts";
 import type { TargetProcess } from "./process.ts";
 import { copiesRoom, copyPrologues, findInCopy } from "./prologue-copies.ts";
 import type { SiteTable } from "./sites.ts";
@@ -40,7 +41,8 @@ export class ThunkStore {
   /** What was mapped for them. */
   readonly ranges: Range[] = [];
   readonly #parts: ThunkParts;
-  readonly #ranges: ThunkRanges;
+  /** Where thunks with hooked returns go. */
+  readonly #room: CodeRoom;
   readonly #works = new WorkList();
   /** By the number of the work. */
   readonly #codes = new Map<number, RegionCode>();
@@ -54,7 +56,14 @@ export class ThunkStore {
   constructor(parts: ThunkParts) {
     this.#parts = parts;
     this.#copies = new Float64Array(parts.sites.count);
-    this.#ranges = new ThunkRanges(parts.process.memory, parts.plan.ranges);
+    const ranges = new ThunkRanges(parts.process.memory, parts.plan.ranges);
+    this.#room = new CodeRoom({
+      reach: parts.process.backEnd.branchReach,
+      map: (piece) => {
+        this.#map(piece);
+        ranges.add(piece.start, piece.start + piece.bytes);
+      },
+    });
   }
 
   /** The number of `work`, by which the other methods know it; 0 is to do nothing. */
@@ -174,6 +183,19 @@ export class ThunkStore {
     return code;
   }
 
+  #map(range: Range): void {
+    this.#parts.map(range.start, Number(range.bytes));
+    this.ranges.push(range);
+  }
+
+  /** A place of its own, which can be given up. */
+  #takeAlone(maps: readonly Mapping[], bytes: number, ends: Ends): bigint | undefined {
+    const { branchReach } = this.#parts.process.backEnd;
+    const start = findRoomWithin(maps, bytes, ...ends, branchReach);
+    if (start !== undefined) this.#map({ start, bytes: BigInt(bytes) });
+    return start;
+  }
+
   /** False: there is no room that all of `sites` reach. */
   #addRegion(
     work: number,
@@ -181,19 +203,17 @@ export class ThunkStore {
     thunks: Float64Array,
     maps: readonly Mapping[],
   ): boolean {
-    const { process, sites: table, map, register } = this.#parts;
-    const { backEnd, memory } = process;
+    const { process, sites: table, register } = this.#parts;
     const code = this.#code(work);
     const count = sites.length;
     const bytes = regionBytes(code, count, copiesRoom(table, sites));
-    const ends = [sites[0], sites[count - 1]].map((site) => BigInt(table.at[site ?? 0] ?? 0));
-    const [first = 0n, last = 0n] = ends;
-    const start = findRoomWithin(maps, bytes, first, last, backEnd.branchReach);
+    const addressOf = (site = 0): bigint => BigInt(table.at[site] ?? 0);
+    const ends: Ends = [addressOf(sites[0]), addressOf(sites[count - 1])];
+    const stays = code.thunk.returnPoint !== undefined;
+    const start = stays ? this.#room.take(maps, bytes, ends) : this.#takeAlone(maps, bytes, ends);
     if (start === undefined) return false;
-    map(start, bytes);
-    this.ranges.push({ start, bytes: BigInt(bytes) });
     const copiesAt = start + BigInt(copiesOffset(code, count));
-    const copies = copyPrologues(backEnd, table, sites, copiesAt);
+    const copies = copyPrologues(process.backEnd, table, sites, copiesAt);
     const body = Float64Array.from(sites, (site, index) => {
       const copy = copies.at[index] ?? 0;
       if (copy !== 0) this.#copies[site] = copy;
@@ -201,9 +221,8 @@ export class ThunkStore {
     });
     const filled = { count, id: sites, body };
     const built = buildRegion(start, code, filled, copies.bytes);
-    memory.write(start, built.bytes);
-    if (built.region.returnOffset !== undefined) this.#ranges.add(start, start + BigInt(bytes));
-    else if (copies.bytes.length === 0) this.#noteFreeable(work, built.region);
+    process.memory.write(start, built.bytes);
+    if (!stays && copies.bytes.length === 0) this.#noteFreeable(work, built.region);
     this.regions.push(built.region);
     register(built.region);
     sites.forEach((site, index) => {

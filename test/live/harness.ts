@@ -128,15 +128,15 @@ export class Running {
   }
 
   /** The next line that matches; lines before it are dropped. Fails when there won't be any. */
-  async line(pattern: RegExp): Promise<string> {
-    const deadline = performance.now() + patienceMs;
+  async line(pattern: RegExp, waitMs: number = patienceMs): Promise<string> {
+    const deadline = performance.now() + waitMs;
     for (;;) {
       for (let next = this.rest.shift(); next !== undefined; next = this.rest.shift()) {
         if (pattern.test(next)) return next;
       }
       const left = deadline - performance.now();
       if (this.#isOver || left <= 0) {
-        const how = this.#isOver ? "it ended" : `waited ${patienceMs} ms`;
+        const how = this.#isOver ? "it ended" : `waited ${waitMs} ms`;
         throw new Error(`no line ${pattern} from process ${this.pid}: ${how}; ${this.stderr}`);
       }
       await this.#changed(left);
@@ -164,8 +164,8 @@ export class Running {
   }
 
   /** The next line that is a JSON object, of numbers. */
-  async numbers(): Promise<Readonly<Record<string, number>>> {
-    return JSON.parse(await this.line(/^\{/));
+  async numbers(waitMs?: number): Promise<Readonly<Record<string, number>>> {
+    return JSON.parse(await this.line(/^\{/, waitMs));
   }
 
   /** Writes a line to its standard input. */
