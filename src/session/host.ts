@@ -213,8 +213,12 @@ export class Host {
     if (this.#seats.size === 0) return this.#takeOut();
     const { target } = this.#parts;
     try {
-      // Whether or not they can be taken away, nothing comes into his rings any more.
-      await seat.silence().finally(() => target.call("silenceInstance", presence, instance));
+      try {
+        await seat.silence();
+      } finally {
+        // Whether or not his ops could be taken away: nothing comes into his rings any more.
+        await target.call("silenceInstance", presence, instance);
+      }
     } catch (error) {
       if (!hasEnded(error)) throw error;
       return undefined;
