@@ -5,58 +5,42 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { PatchbayError } from "../index.ts";
-import { registerAttach } from "./verbs/attach.ts";
-import { registerBuildFix } from "./verbs/build-fix.ts";
-import { registerCtl } from "./verbs/ctl.ts";
-import { registerDemo } from "./verbs/demo.ts";
-import { registerDiff } from "./verbs/diff.ts";
-import { registerDirect } from "./verbs/direct.ts";
-import { registerDoctor } from "./verbs/doctor.ts";
-import { registerExport } from "./verbs/export.ts";
-import { registerGraph } from "./verbs/graph.ts";
-import { registerInfo } from "./verbs/info.ts";
-import { registerLitmus } from "./verbs/litmus.ts";
-import { registerPatch } from "./verbs/patch.ts";
-import { registerPatches } from "./verbs/patches.ts";
-import { registerQuery } from "./verbs/query.ts";
-import { registerRecord } from "./verbs/record.ts";
-import { registerReport } from "./verbs/report.ts";
-import { registerRevert } from "./verbs/revert.ts";
-import { registerSites } from "./verbs/sites.ts";
-import { registerStat } from "./verbs/stat.ts";
-import { registerUi } from "./verbs/ui.ts";
-import { registerVerify } from "./verbs/verify.ts";
 
-const verbs: readonly ((program: Command) => void)[] = [
-  registerAttach,
-  registerBuildFix,
-  registerCtl,
-  registerDemo,
-  registerDirect,
-  registerDoctor,
-  registerDiff,
-  registerExport,
-  registerGraph,
-  registerInfo,
-  registerLitmus,
-  registerQuery,
-  registerPatch,
-  registerPatches,
-  registerRecord,
-  registerReport,
-  registerRevert,
-  registerSites,
-  registerStat,
-  registerUi,
-  registerVerify,
-];
+/** Adds a verb. */
+type Register = (program: Command) => void;
+
+/** By name; each is loaded when it is asked for. */
+const verbs: Readonly<Record<string, () => Promise<Register>>> = {
+  attach: async () => (await import("./verbs/attach.ts")).registerAttach,
+  "build-fix": async () => (await import("./verbs/build-fix.ts")).registerBuildFix,
+  ctl: async () => (await import("./verbs/ctl.ts")).registerCtl,
+  demo: async () => (await import("./verbs/demo.ts")).registerDemo,
+  direct: async () => (await import("./verbs/direct.ts")).registerDirect,
+  doctor: async () => (await import("./verbs/doctor.ts")).registerDoctor,
+  diff: async () => (await import("./verbs/diff.ts")).registerDiff,
+  export: async () => (await import("./verbs/export.ts")).registerExport,
+  graph: async () => (await import("./verbs/graph.ts")).registerGraph,
+  info: async () => (await import("./verbs/info.ts")).registerInfo,
+  litmus: async () => (await import("./verbs/litmus.ts")).registerLitmus,
+  query: async () => (await import("./verbs/query.ts")).registerQuery,
+  patch: async () => (await import("./verbs/patch.ts")).registerPatch,
+  patches: async () => (await import("./verbs/patches.ts")).registerPatches,
+  record: async () => (await import("./verbs/record.ts")).registerRecord,
+  report: async () => (await import("./verbs/report.ts")).registerReport,
+  revert: async () => (await import("./verbs/revert.ts")).registerRevert,
+  sites: async () => (await import("./verbs/sites.ts")).registerSites,
+  stat: async () => (await import("./verbs/stat.ts")).registerStat,
+  ui: async () => (await import("./verbs/ui.ts")).registerUi,
+  verify: async () => (await import("./verbs/verify.ts")).registerVerify,
+};
 
 /** The package's version, from the manifest that stands beside `dist/`. */
 function version(): string {
   const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return JSON.parse(manifest).version;
 }
+
+const isVersion = ([, , word]: readonly string[]): boolean => word === "-V" || word === "--version";
 
 async function main(argv: readonly string[]): Promise<number> {
   const program = new Command("patchbay")
@@ -69,12 +53,17 @@ async function main(argv: readonly string[]): Promise<number> {
       outputError: (text, write) =>
         write(text.replace(/^error: /, "patchbay: ").replace(/\n(?=\()/, " ")),
     });
-  for (const register of verbs) register(program);
+  // Help and suggestions are about all of them.
+  const name = argv[2] ?? "";
+  const wanted = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+  const loads = wanted === undefined && !isVersion(argv) ? Object.values(verbs) : [wanted];
+  for (const load of loads) (await load?.())?.(program);
   try {
     await program.parseAsync(argv);
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const { PatchbayError } = await import("../reading.ts");
     if (error instanceof PatchbayError) {
       process.stderr.write(`patchbay: ${error.message}\n`);
       return error.code === "bad-usage" ? 2 : 1;

@@ -1,7 +1,7 @@
 /** Standard output: text as it comes, colours for people, and a quiet end when nobody reads on. */
 import { writeSync } from "node:fs";
 import { styleText } from "node:util";
-import type { Ink, Paint } from "../index.ts";
+import type { Ink, Paint } from "../reading.ts";
 
 const looks: Readonly<Record<Ink, Parameters<typeof styleText>[0]>> = {
   heading: "bold",

@@ -1,6 +1,6 @@
 /** Options that the verbs which read traces have in common. */
 import { type Command, InvalidArgumentError } from "commander";
-import { parseDurationNs } from "../index.ts";
+import { parseDurationNs } from "../reading.ts";
 
 /** For options that can be given more than once. */
 export const collect = (value: string, before: readonly string[] | undefined): string[] => [

@@ -1,6 +1,6 @@
 /** `patchbay diff`: which functions take longer in one trace than in another. */
 import type { Command } from "commander";
-import { diffTraces, formatDiff, openTrace } from "../../index.ts";
+import { diffTraces, formatDiff, openTrace } from "../../reading.ts";
 import { paintFor, writeJson, writeLines } from "../output.ts";
 import { addSelection, type SelectionFlags, selectionOf } from "../trace-options.ts";
 

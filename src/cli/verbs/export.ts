@@ -1,7 +1,13 @@
 /** `patchbay export`: a trace in other tools' formats. */
 import { closeSync, openSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { exporters, openTrace, PatchbayError, type Selection, writeParquet } from "../../index.ts";
+import {
+  exporters,
+  openTrace,
+  PatchbayError,
+  type Selection,
+  writeParquet,
+} from "../../reading.ts";
 import { writeAll, writePiece } from "../output.ts";
 import { addSelection, type SelectionFlags, selectionOf } from "../trace-options.ts";
 

@@ -6,7 +6,7 @@ import {
   formatTree,
   formatTreeJson,
   openTrace,
-} from "../../index.ts";
+} from "../../reading.ts";
 import { paintFor, writeAll } from "../output.ts";
 import {
   addSelection,

@@ -1,6 +1,6 @@
 /** `patchbay info`: what a trace holds. */
 import type { Command } from "commander";
-import { formatInfo, formatOpenCalls, openTrace, readInfo, readOpenCalls } from "../../index.ts";
+import { formatInfo, formatOpenCalls, openTrace, readInfo, readOpenCalls } from "../../reading.ts";
 import { paintFor, writeJson, writeLines } from "../output.ts";
 
 type Flags = { readonly open: boolean; readonly json: boolean };

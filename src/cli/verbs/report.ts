@@ -6,7 +6,7 @@ import {
   type ReportOrder,
   reportOrders,
   reportTrace,
-} from "../../index.ts";
+} from "../../reading.ts";
 import { paintFor, writeJson, writeLines } from "../output.ts";
 import { addSelection, count, type SelectionFlags, selectionOf } from "../trace-options.ts";
 
