@@ -3,6 +3,7 @@
  * another thing at its entry, called from the same loops in one process.
  *
  *     plain            no patch site
+ *     text             `both`, called with a pointer to a text (leaf alone)
  *     idle             a patch site that stays as the compiler left it
  *     entry, both      patch sites for the tracer; nothing else in the program tells them apart
  *     literal, other   the same with room for a pointer before them
@@ -213,6 +214,12 @@ THUNK(leaf_floor_both_coarse); THUNK(fib_floor_both_coarse); THUNK(deep_floor_bo
 THUNK(leaf_floor_hijack_8); THUNK(fib_floor_hijack_8); THUNK(deep_floor_hijack_8);
 #endif
 
+/* The same calls as loop_both's, with a text for whoever reads it. */
+__attribute__((noipa, noinline, aligned(64), unpatched)) static long loop_text(long calls) {
+  for (long i = 0; i < calls; i++) leaf_both((long)"some text");
+  return calls;
+}
+
 typedef struct {
   const char *name;
   long (*loop)(long);
@@ -222,7 +229,7 @@ typedef struct {
 
 static const kind kinds[] = {
 #define ROW(name) {#name, loop_##name, fib_##name, down_##name}
-  ROW(plain), ROW(both),
+  ROW(plain), ROW(both), {"text", loop_text, fib_both, down_both},
 #ifndef PEER
   ROW(idle), ROW(entry), ROW(literal), ROW(other), ROW(floor_entry_8), ROW(floor_entry_16),
     ROW(floor_both_8), ROW(floor_both_16), ROW(floor_hijack_8), ROW(floor_both_coarse),

@@ -1,6 +1,7 @@
 /**
  * `info`: what a trace holds: what was recorded, where, how recording ended, and what was lost in
- * each thread. Only the packets' heads are read, so it takes no time even for large traces.
+ * each thread. Only the packets' heads are read, so it takes no time even for large traces; all of
+ * it where long events can be in it, because packets do not say how many events they have then.
  */
 import { wallNsAt } from "../trace/clock.ts";
 import type { JsonObject } from "../trace/json.ts";
@@ -8,6 +9,7 @@ import { type PacketFields, packetHeaderBytes } from "../trace/packet.ts";
 import { PacketReader } from "../trace/packet-reader.ts";
 import { formatUuid, sessionClock } from "../trace/session.ts";
 import type { Trace, TraceStream } from "../trace/trace.ts";
+import { TraceReader } from "../trace/trace-reader.ts";
 import {
   clockSteps,
   formatCaveats,
@@ -48,7 +50,8 @@ export function readInfo(trace: Trace): TraceInfo {
   const scans = trace.streams.map((stream) => scanStream(trace, stream));
   const firsts = scans.map((scan) => scan.first?.begin).filter((begin) => begin !== undefined);
   const origin = firsts.reduce((least, begin) => (begin < least ? begin : least), firsts[0] ?? 0n);
-  const threads = scans.map((scan) => threadSummary(trace, scan, origin));
+  const extra = session.longEvents === false ? new Map<string, number>() : countExtraSlots(trace);
+  const threads = scans.map((scan) => threadSummary(trace, scan, origin, extra));
   const seen = threads.filter((thread) => thread.packets > 0);
   const { ringlessEntries = 0, ringlessExits = 0 } = session.end ?? {};
   const beganNs = wallNsAt(sessionClock(session), origin);
@@ -118,7 +121,23 @@ function scanStream(trace: Trace, stream: TraceStream): StreamScan {
   }
 }
 
-function threadSummary(trace: Trace, scan: StreamScan, origin: bigint): ThreadSummary {
+/** Slots that are no events of their own, by the name of the stream. */
+function countExtraSlots(trace: Trace): ReadonlyMap<string, number> {
+  const nobody = { enter: ignore, leave: ignore, point: ignore, orphan: ignore, gap: ignore };
+  using reader = new TraceReader(trace, () => nobody);
+  reader.readAll();
+  const threads = reader.readers.filter((thread) => thread !== undefined);
+  return new Map(threads.map(({ stream, totals }) => [stream.name, totals.extraSlots]));
+}
+
+const ignore = (): void => undefined;
+
+function threadSummary(
+  trace: Trace,
+  scan: StreamScan,
+  origin: bigint,
+  extra: ReadonlyMap<string, number>,
+): ThreadSummary {
   const ns = tickNs(trace);
   const { first, last } = scan;
   return {
@@ -127,7 +146,7 @@ function threadSummary(trace: Trace, scan: StreamScan, origin: bigint): ThreadSu
     name: last?.threadName ?? "",
     file: scan.stream.name,
     packets: scan.packets,
-    events: scan.slots,
+    events: scan.slots - (extra.get(scan.stream.name) ?? 0),
     beginNs: first === undefined ? 0 : Number(first.begin - origin) * ns,
     endNs: last === undefined ? 0 : Number(last.end - origin) * ns,
     lost: last?.lost ?? 0,

@@ -75,11 +75,26 @@ export function planCalls(
   const values = [...(options.values ?? []), ...known].map((one) =>
     typeof one === "string" ? parseValues(one) : one,
   );
-  const isHeld = when !== undefined && needsExit(when);
-  const isTested = Object.keys(tests).length > 0;
-  const stackWords = stack === undefined && !hasStacks ? 0 : 1;
-  const frameWords = isHeld ? heldWords(values) + stackWords : isTested ? 1 : 0;
-  return { details, values, frameWords };
+  const entries = Math.max(0, ...values.map((one) => one.values.entry.length));
+  return {
+    details,
+    values,
+    frameWords: wordsFor(tests, entries, stack !== undefined || hasStacks),
+  };
+}
+
+/** Words of frames beside their return address that what is recorded so needs. */
+export const frameWordsOf = ({ values, stack, ...tests }: RecordDetails): number =>
+  wordsFor(tests, values?.entry.length ?? 0, stack !== undefined);
+
+function wordsFor(
+  { when, sample, threads }: RecordDetails,
+  entryValues: number,
+  hasStack: boolean,
+): number {
+  // Of calls that are held back: `codegen/x86-64/held.ts`.
+  if (when !== undefined && needsExit(when)) return 4 + entryValues + (hasStack ? 1 : 0);
+  return (when ?? sample ?? threads) === undefined ? 0 : 1;
 }
 
 function checkNumber(doing: string, what: string, value: number | undefined, max: number): void {
@@ -104,10 +119,6 @@ export async function registerCalls(
   }
   return ops;
 }
-
-/** Of calls that are held back: `codegen/x86-64/held.ts`. */
-const heldWords = (values: readonly ValueRequest[]): number =>
-  4 + values.reduce((sum, one) => Math.max(sum, one.values.entry.length), 0);
 
 function parseWhen(text: string | undefined): Condition | undefined {
   if (text === undefined) return undefined;

@@ -1,11 +1,18 @@
 /** What a recording needs to know before anything in the process is touched. */
 import type { Pid } from "../base/brand.ts";
+import { PatchbayError } from "../base/error.ts";
 import type { Handler } from "../ftrace/ops.ts";
 import { filtersSyscalls } from "../os/proc.ts";
 import { type AutoValues, autoValuesFor } from "./auto-values.ts";
 import type { CataloguedFunction, SiteFilter } from "./catalogue.ts";
 import type { RecordOptions } from "./options.ts";
-import { type CallPlan, hasTexts, planCalls, refuseReading } from "./record-details.ts";
+import {
+  type CallPlan,
+  frameWordsOf,
+  hasTexts,
+  planCalls,
+  refuseReading,
+} from "./record-details.ts";
 import { canSwitch, parseTriggers, type Trigger, wantStacks } from "./triggers.ts";
 
 export type RecordPlan = Pick<CallPlan, "values" | "frameWords"> & {
@@ -18,6 +25,30 @@ export type RecordPlan = Pick<CallPlan, "values" | "frameWords"> & {
   /** What the trace says of functions' values, by site. */
   readonly valueFacts: AutoValues["facts"] | undefined;
 };
+
+/**
+ * Fails where a recording has begun without what a handler needs that comes to it later: its
+ * reader does not expect long events then, or frames have no words.
+ */
+export function refuseLater(plan: RecordPlan, handler: Handler): void {
+  if (handler.kind !== "record") return;
+  const { values, stack, threads } = handler;
+  const isLong = values !== undefined && values.entry.length + values.exit.length > 0;
+  const needs = [
+    ["values", isLong && !plan.hasLong],
+    ["stacks", stack !== undefined && !plan.hasStacks],
+    ["a choice of threads", threads !== undefined && plan.handler.threads === undefined],
+    ["a choice of calls", frameWordsOf(handler) > plan.frameWords],
+  ] as const;
+  const missing = needs.find(([, isMissing]) => isMissing);
+  if (missing === undefined) return;
+  throw new PatchbayError({
+    code: "bad-usage",
+    doing: "add to a recording",
+    why: `it has begun without ${missing[0]}`,
+    hint: "begin it with them, or another one beside it",
+  });
+}
 
 /**
  * The plan of what `options` ask for; fails in one line where they make no sense.

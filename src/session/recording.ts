@@ -7,7 +7,6 @@ import type { DispatchForm } from "../ftrace/dispatch.ts";
 import type { Handler } from "../ftrace/ops.ts";
 import type { ChangeResult } from "../target/injection.ts";
 import type { TracedFunction } from "../trace/functions.ts";
-import type { AutoValues } from "./auto-values.ts";
 import type { SiteFilter } from "./catalogue.ts";
 import type { SessionClock } from "./clock.ts";
 import type { CoarseClock } from "./coarse-clock.ts";
@@ -16,6 +15,7 @@ import type { DrainLink } from "./drain-link.ts";
 import type { ExecFollower, Unfollowed } from "./exec-follower.ts";
 import { type Cause, Lifetime } from "./lifetime.ts";
 import type { Module } from "./process-modules.ts";
+import { type RecordPlan, refuseLater } from "./record-plan.ts";
 import type { AnnouncedFunction, CallCount, RegisteredOps, Seat } from "./seat.ts";
 import type { ExitStatus } from "./target-worker.ts";
 import type { ThreadFilter } from "./thread-filter.ts";
@@ -72,8 +72,8 @@ type Parts = {
   /** What events are stamped with instead, where that was asked for. */
   readonly coarse: CoarseClock | undefined;
   readonly threadFilter: ThreadFilter | undefined;
-  /** What the trace says of functions' values, by site. */
-  readonly valueFacts: AutoValues["facts"] | undefined;
+  /** What it began with. */
+  readonly plan: RecordPlan;
   /** Goes on with the recording in the programs that the process becomes. */
   readonly follower: ExecFollower | undefined;
 };
@@ -109,11 +109,12 @@ export class Recording {
   }
 
   /** Registers an ops: see `Seat.register`. */
-  register(
+  async register(
     name: string,
     handler: Handler,
     filter: Partial<SiteFilter> = {},
   ): Promise<RegisteredOps> {
+    refuseLater(this.#parts.plan, handler);
     return this.#seat.register(name, handler, filter);
   }
 
@@ -128,7 +129,8 @@ export class Recording {
   }
 
   /** Gives an ops another handler. */
-  setHandler(ops: RegisteredOps, handler: Handler): Promise<RegisteredOps> {
+  async setHandler(ops: RegisteredOps, handler: Handler): Promise<RegisteredOps> {
+    refuseLater(this.#parts.plan, handler);
     return this.#seat.setHandler(ops, handler);
   }
 
@@ -247,7 +249,7 @@ export class Recording {
   }
 
   #describe(one: AnnouncedFunction): TracedFunction {
-    const facts = this.#parts.valueFacts?.get(one.site);
+    const facts = this.#parts.plan.valueFacts?.get(one.site);
     return { ...one, ...facts, entriesOnly: one.entriesOnly === true || !this.#parts.exits };
   }
 }

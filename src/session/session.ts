@@ -193,7 +193,7 @@ export class Session {
         clock: this.#clock,
         coarse: trace.coarse,
         threadFilter,
-        valueFacts: plan.valueFacts,
+        plan,
         follower: into === undefined ? trace.follower : undefined,
       },
       seat,

@@ -83,7 +83,7 @@ export async function newTrace(
   if (options.followExecs === true) {
     refuseWithoutGate(about.pid, rings.execFd, content.hasStacks || sleepNs !== undefined);
   }
-  const session = await describe(parts, options);
+  const session = await describe(parts, options, content.hasLong);
   const data: DrainWorkerData = {
     wake: new SharedArrayBuffer(4),
     start: { image: imageOf(parts, rings, content), path: options.directory, session },
@@ -122,6 +122,7 @@ const describeImage = ({ pid, modules }: About): TracedImage => ({
 async function describe(
   { about, clock, sleepNs }: Parts,
   options: RecordOptions,
+  longEvents: boolean,
 ): Promise<SessionStart> {
   const { directory: _, ...shown } = options;
   return {
@@ -130,6 +131,7 @@ async function describe(
     architecture: about.modules[0]?.program.elf.machine ?? "x86-64",
     host: hostname(),
     clock: sleepNs === undefined ? await clock.calibrate() : clock.measure(plannedSteps(sleepNs)),
+    longEvents,
     options: JSON.parse(JSON.stringify(shown)),
   };
 }

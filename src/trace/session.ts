@@ -8,6 +8,7 @@ import type { ClockSteps, TraceClock } from "./clock.ts";
 import {
   asArray,
   asBigint,
+  asBoolean,
   asCount,
   asObject,
   asString,
@@ -37,6 +38,8 @@ export type SessionStart = TracedImage & {
   readonly architecture: string;
   readonly host?: string | undefined;
   readonly clock: TraceClock;
+  /** Long events can be in it; absent where nobody has said so. */
+  readonly longEvents?: boolean | undefined;
   /** The options of the recording, for people to see; readers don't depend on them. */
   readonly options: JsonObject;
 };
@@ -126,6 +129,7 @@ export function parseSession(text: string): Result<Session, string> {
     clock,
     modules: parseModules(object["modules"]),
     images: asArray(object["images"])?.map(parseImage),
+    longEvents: asBoolean(object["longEvents"]),
     options: asObject(object["options"]) ?? {},
     end: parseEnd(object["end"]),
   });

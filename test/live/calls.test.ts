@@ -38,6 +38,7 @@ async function record(
   const recording = await session.record({ directory, filter: { include }, ...options });
   const own = await makeCalls(target);
   const summary = await recording.stop();
+  expect(api.readInfo(api.openTrace(directory)).summary.events).toBe(summary.events);
   const { stdout } = await patchbay("graph", directory, "--json");
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
   const calls = lines.map((line): Shown => JSON.parse(line));
@@ -137,6 +138,36 @@ describe("calls are chosen", () => {
     // Six standard deviations on either side.
     const spread = 6 * Math.sqrt(count * 0.1 * 0.9);
     expect(Math.abs(of("traced_call").length - count / 10)).toBeLessThan(spread);
+  });
+});
+
+describe("what a recording has begun without", () => {
+  it("can't come to it later", async () => {
+    const target = await Target.start(compile("calls.c"));
+    await using session = await api.attach(target.pid);
+    const filter = { include: ["traced_call"] };
+    const recording = await session.record({ directory: tracePath(), filter });
+    const parsed = api.parseValueRequest("traced_call@arg1/s,ret/d");
+    if (!parsed.ok) throw new Error("the request is one");
+    const plain = { kind: "record", exits: true } as const;
+    const { values } = parsed.value;
+    const when = { kind: "duration", how: ">=", ns: 1e6 } as const;
+    for (const [handler, what] of [
+      [{ ...plain, values }, "values"],
+      [{ ...plain, sample: 3 }, "a choice of calls"],
+      [{ ...plain, when }, "a choice of calls"],
+      [{ ...plain, threads: true }, "a choice of threads"],
+      [{ ...plain, stack: { depth: 4 } }, "stacks"],
+    ] as const) {
+      const coming = recording.register("later", handler, filter);
+      await expect(coming).rejects.toThrow(`it has begun without ${what} (begin it with them`);
+    }
+    const ops = await recording.register("later", plain, { include: ["traced_half"] });
+    await expect(recording.setHandler(ops, { ...plain, values })).rejects.toThrow("without values");
+    const own = await makeCalls(target);
+    const { events, lost } = await recording.stop();
+    expect(events).toBe(2 * (own.calls.length + 1000));
+    expect(lost).toBe(0);
   });
 });
 
