@@ -55,6 +55,7 @@ export const systemPackages: readonly SystemPackage[] = [
   },
   { probe: "objdump", debian: "binutils", neededFor: "x86-64 oracles" },
   { probe: "babeltrace2", debian: "babeltrace2", neededFor: "the trace format's oracle" },
+  { probe: "/usr/bin/jsonschema", debian: "python3-jsonschema", neededFor: "a JSON schema" },
   { probe: "gdb", debian: "gdb", neededFor: "unwinding through thunks" },
   { probe: "gdbserver", debian: "gdbserver", neededFor: "a second GDB stub" },
   { probe: "chromium", debian: "chromium", neededFor: "the view in the browser" },
