@@ -5,20 +5,27 @@
  */
 import { type CallEnd, callEnd } from "../trace/call-stack.ts";
 import type { Trace } from "../trace/trace.ts";
-import type { TraceThread } from "../trace/trace-reader.ts";
+import { type TraceThread, traceThreads } from "../trace/trace-reader.ts";
 import { ByteWriter, utf8 } from "./byte-writer.ts";
 import { type CallTexts, CallValues } from "./call-values.ts";
 import { type ExportOptions, type ExportVisitor, exportThreads, shownSites } from "./export.ts";
 import { endNames } from "./graph-json.ts";
+import { commandOf } from "./processes.ts";
 import { tickNs } from "./summary.ts";
 
 /** Pieces of the file. */
 export function* exportChrome(trace: Trace, options: ExportOptions): Generator<Uint8Array> {
   const out = new ByteWriter();
-  const program = trace.session.command[0] ?? "";
   out.text('{"displayTimeUnit":"ns","traceEvents":[\n');
-  const { pid } = trace.session;
-  out.text(JSON.stringify({ ph: "M", name: "process_name", pid, args: { name: program } }));
+  const programs = traceThreads(trace).map(
+    (thread) => [thread.first.pid, commandOf(trace.session, thread)[0] ?? ""] as const,
+  );
+  const { pid, command } = trace.session;
+  const named = new Map([[pid, command[0] ?? ""], ...programs]);
+  const names = [...named].map(([pid, name]) =>
+    JSON.stringify({ ph: "M", name: "process_name", pid, args: { name } }),
+  );
+  out.text(names.join(",\n"));
   const reader = yield* exportThreads(trace, options, out, (thread) =>
     chromeVisitor(trace, options, out, thread),
   );

@@ -1,8 +1,9 @@
 /**
  * Perfetto's protobuf format (protos/perfetto/trace/trace_packet.proto and track_event/*.proto of
- * its sources): a track for the process and one for each thread, slices that begin and end, names
- * interned once for each thread, and a counter of lost events. Times are nanoseconds of the wall
- * clock; a snapshot says that the trace's clock is the same.
+ * its sources): a track for each process and one for each thread, slices that begin and end, names
+ * interned once for each thread, a counter of lost events, and a flow from one program to the next
+ * where a process became another one (exec). Times are nanoseconds of the wall clock; a snapshot
+ * says that the trace's clock is the same.
  */
 import { type CallEnd, callEnd } from "../trace/call-stack.ts";
 import { wallNsAt } from "../trace/clock.ts";
@@ -14,6 +15,7 @@ import { ByteWriter } from "./byte-writer.ts";
 import { formatResults, namedArguments } from "./call-values.ts";
 import { type ExportOptions, type ExportVisitor, exportThreads, shownSites } from "./export.ts";
 import { endNames } from "./graph-json.ts";
+import { commandOf, type Exec, execsOf } from "./processes.ts";
 import { Message } from "./protobuf.ts";
 import { tickNs } from "./summary.ts";
 
@@ -39,6 +41,8 @@ const trackEvent = {
   name: 23,
   counterValue: 30,
   sourceLocationId: 34,
+  flowIds: 47,
+  terminatingFlowIds: 48,
 } as const;
 const internedData = { eventNames: 2, sourceLocations: 4 } as const;
 const internedName = { id: 1, name: 2 } as const;
@@ -54,7 +58,6 @@ const sequenceFlag = { cleared: 1, needsState: 2 } as const;
 /** Built-in clocks of clock_snapshot.proto; packets that name none are on the second one. */
 const realtime = 1;
 const boottime = 6;
-const processUuid = 1;
 /** Field 1 of the file's message `Trace`, length-delimited. */
 const packetTag = 0x0a;
 
@@ -65,10 +68,12 @@ export function* exportPerfetto(trace: Trace, options: ExportOptions): Generator
   const begin = traceOrigin(traceThreads(trace));
   const origin = splitNs(wallNsAt(sessionClock(trace.session), begin));
   writeClocks(writer, origin);
-  writeProcess(trace, writer);
-  yield* exportThreads(trace, options, out, (thread) =>
-    threadVisitor(trace, options, writer, origin, thread),
-  );
+  const processes = new ProcessTracks(trace, writer);
+  const execs = execsOf(trace);
+  yield* exportThreads(trace, options, out, (thread) => {
+    const track = new ThreadTrack(trace, writer, origin, thread, processes.of(thread));
+    return threadVisitor(trace, options, track, execs);
+  });
 }
 
 /** Frames packets with their lengths. */
@@ -111,30 +116,50 @@ function writeClocks(writer: PacketWriter, origin: SplitNs): void {
   writer.end();
 }
 
-function writeProcess(trace: Trace, writer: PacketWriter): void {
-  const { pid, command } = trace.session;
-  const { packet } = writer;
-  packet.number(tracePacket.sequenceId, 1);
-  packet.message(tracePacket.trackDescriptor, (track) => {
-    track.number(trackDescriptor.uuid, processUuid);
-    track.message(trackDescriptor.process, (described) => {
-      described.number(processDescriptor.pid, pid);
-      for (const word of command) described.text(processDescriptor.commandLine, word);
-      described.text(processDescriptor.name, command[0] ?? "");
+/** The tracks of processes: each is described before the first of its threads. */
+class ProcessTracks {
+  readonly #trace: Trace;
+  readonly #writer: PacketWriter;
+  /** By process id; threads have even uuids and the odd ones behind them. */
+  readonly #uuids = new Map<number, number>();
+  readonly #first: number;
+
+  constructor(trace: Trace, writer: PacketWriter) {
+    this.#trace = trace;
+    this.#writer = writer;
+    this.#first = 2 * trace.streams.length + 2;
+  }
+
+  /** The uuid of the track of the process that `thread` is of. */
+  of(thread: TraceThread): number {
+    const { pid } = thread.first;
+    const known = this.#uuids.get(pid);
+    if (known !== undefined) return known;
+    const uuid = this.#first + this.#uuids.size;
+    this.#uuids.set(pid, uuid);
+    const command = commandOf(this.#trace.session, thread);
+    const { packet } = this.#writer;
+    packet.number(tracePacket.sequenceId, 1);
+    packet.message(tracePacket.trackDescriptor, (track) => {
+      track.number(trackDescriptor.uuid, uuid);
+      track.message(trackDescriptor.process, (described) => {
+        described.number(processDescriptor.pid, pid);
+        for (const word of command) described.text(processDescriptor.commandLine, word);
+        described.text(processDescriptor.name, command[0] ?? "");
+      });
     });
-  });
-  writer.end();
+    this.#writer.end();
+    return uuid;
+  }
 }
 
 /** One thread's packets form a sequence: its track and its clock are stated once. */
 function threadVisitor(
   trace: Trace,
   options: ExportOptions,
-  writer: PacketWriter,
-  origin: SplitNs,
-  thread: TraceThread,
+  track: ThreadTrack,
+  execs: readonly Exec[],
 ): ExportVisitor {
-  const track = new ThreadTrack(trace, writer, origin, thread);
   const shows = shownSites(trace, options);
   let values: readonly string[] = [];
   const taken = (): readonly string[] => {
@@ -160,7 +185,13 @@ function threadVisitor(
     },
     orphan: () => undefined,
     gap: (lost, _from, to) => track.lost(lost, to),
-    finish: () => undefined,
+    finish: () => {
+      for (const [index, { from, to }] of execs.entries()) {
+        if (from === track.index) track.flow(index + 1, "exec", trackEvent.flowIds);
+        if (to === track.index)
+          track.flow(index + 1, "began by exec", trackEvent.terminatingFlowIds);
+      }
+    },
   };
 }
 
@@ -174,16 +205,28 @@ class ThreadTrack {
   readonly #sequence: number;
   readonly #uuid: number;
   readonly #ids = new Map<number, number>();
+  /** The thread's place among the trace's. */
+  readonly index: number;
   #lost = 0;
+  /** Of the first and the latest event. */
+  #begin: number | undefined;
+  #end = 0;
 
-  constructor(trace: Trace, writer: PacketWriter, origin: SplitNs, thread: TraceThread) {
+  constructor(
+    trace: Trace,
+    writer: PacketWriter,
+    origin: SplitNs,
+    thread: TraceThread,
+    processUuid: number,
+  ) {
+    this.index = thread.index;
     this.#trace = trace;
     this.#writer = writer;
     this.#origin = origin;
     this.#ns = tickNs(trace);
     this.#sequence = thread.index + 2;
     this.#uuid = 2 * thread.index + 2;
-    this.#describe(thread);
+    this.#describe(thread, processUuid);
   }
 
   get #counterUuid(): number {
@@ -223,6 +266,15 @@ class ThreadTrack {
     event.number(trackEvent.trackUuid, this.#counterUuid);
     event.number(trackEvent.counterValue, this.#lost);
     this.#finishEvent(time);
+  }
+
+  /** A mark at the thread's end where a flow begins, or at its beginning where that ends. */
+  flow(id: number, name: string, field: number): void {
+    const { event } = this.#writer;
+    event.number(trackEvent.type, eventType.instant);
+    event.text(trackEvent.name, name);
+    event.fixed64(field, id);
+    this.#finishEvent(field === trackEvent.flowIds ? this.#end : (this.#begin ?? 0));
   }
 
   #slice(type: number, site: number, time: number, values: readonly string[]): void {
@@ -268,6 +320,8 @@ class ThreadTrack {
   }
 
   #finishEvent(time: number): void {
+    this.#begin ??= time;
+    this.#end = time;
     const { packet, event } = this.#writer;
     const { high, low } = this.#origin;
     packet.long(tracePacket.timestamp, high, low + Math.round(time * this.#ns));
@@ -278,7 +332,7 @@ class ThreadTrack {
     this.#writer.end();
   }
 
-  #describe({ first }: TraceThread): void {
+  #describe({ first }: TraceThread, processUuid: number): void {
     const { packet } = this.#writer;
     packet.number(tracePacket.sequenceId, this.#sequence);
     packet.number(tracePacket.sequenceFlags, sequenceFlag.cleared);

@@ -6,6 +6,7 @@
 import { ByteWriter, utf8 } from "./byte-writer.ts";
 
 const wireVarint = 0;
+const wireFixed64 = 1;
 const wireBytes = 2;
 
 export class Message {
@@ -35,6 +36,13 @@ export class Message {
   long(field: number, high: number, low: number): void {
     this.#out.varint(field * 8 + wireVarint);
     this.#out.longVarint(high, low);
+  }
+
+  /** A field of 8 bytes: a whole number, not negative and below 2^32. */
+  fixed64(field: number, value: number): void {
+    this.#out.varint(field * 8 + wireFixed64);
+    for (let shift = 0; shift < 32; shift += 8) this.#out.byte((value >>> shift) & 0xff);
+    for (let index = 0; index < 4; index++) this.#out.byte(0);
   }
 
   text(field: number, text: string): void {

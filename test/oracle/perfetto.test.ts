@@ -58,6 +58,8 @@ message TrackEvent {
   optional string name = 23;
   optional int64 counter_value = 30;
   optional uint64 source_location_iid = 34;
+  repeated fixed64 flow_ids = 47;
+  repeated fixed64 terminating_flow_ids = 48;
 }
 message DebugAnnotation { optional string string_value = 6; optional string name = 10; }
 message TrackDescriptor {
@@ -95,6 +97,9 @@ type Packet = {
     readonly name_iid?: string;
     readonly track_uuid?: string;
     readonly counter_value?: string;
+    readonly name?: string;
+    readonly flow_ids?: readonly string[];
+    readonly terminating_flow_ids?: readonly string[];
     readonly debug_annotations?: readonly {
       readonly name: string;
       readonly string_value: string;
@@ -220,5 +225,40 @@ describe("the Perfetto export", () => {
       { track_uuid: tracks[2]?.uuid, counter_value: "4" },
     ]);
     expect(events.filter((event) => event.type === "TYPE_INSTANT")).toHaveLength(1);
+  });
+
+  it("has a track for each process, and a flow from a program to the one that it became", () => {
+    const call = (time: number, site: number) =>
+      packetOf([
+        { kind: eventKind.entry, time, site },
+        { kind: eventKind.exit, time: time + 3, site },
+      ]);
+    const { session, ...rest } = traceOf(
+      [
+        { tid: 100, packets: [call(5, 0)] },
+        { tid: 7, pid: 7, packets: [call(20, 0)] },
+        { tid: 100, image: 1, packets: [call(30, 0)] },
+      ],
+      [functionNamed(0, "f"), functionNamed(0, "g", { image: 1 })],
+    );
+    const images = [{ pid: 100, command: ["./other"], modules: [] }];
+    const list = packets({ ...rest, session: { ...session, images } });
+    const tracks = list.flatMap((packet) => packet.track_descriptor ?? []);
+    const [own, child] = tracks.filter((track) => track.process !== undefined);
+    expect([own?.process, child?.process]).toMatchObject([
+      { pid: 100, cmdline: ["./other"] },
+      { pid: 7, cmdline: ["./program", "--with", "arguments"] },
+    ]);
+    const threads = tracks.filter((track) => track.thread !== undefined);
+    expect(threads.map((track) => track.parent_uuid)).toEqual([own?.uuid, child?.uuid, own?.uuid]);
+    expect(new Set(tracks.map((track) => track.uuid)).size).toBe(tracks.length);
+    const marks = list.filter(({ track_event: event }) => event?.type === "TYPE_INSTANT");
+    expect(marks).toMatchObject([
+      { timestamp: String(wall + 8n), track_event: { flow_ids: ["1"] } },
+      { timestamp: String(wall + 30n), track_event: { terminating_flow_ids: ["1"] } },
+    ]);
+    expect(marks.map((mark) => mark.trusted_packet_sequence_id)).toEqual([2, 4]);
+    const names = list.flatMap((packet) => packet.interned_data?.event_names ?? []);
+    expect(names.map(({ name }) => name)).toEqual(["f", "f", "g"]);
   });
 });

@@ -48,6 +48,9 @@ export type TestPacket = {
 export type TestThread = {
   readonly tid: number;
   readonly name?: string;
+  /** 100 and 0 without them. */
+  readonly pid?: number;
+  readonly image?: number;
   readonly packets: readonly TestPacket[];
 };
 
@@ -90,8 +93,8 @@ export function encodeStream(thread: TestThread, uuid: Uint8Array = testUuid): U
       lostExits: packet.lost?.exits ?? 0,
       lossPlace: packet.place ?? lossPlace.none,
       tid: thread.tid,
-      pid: 100,
-      image: 0,
+      pid: thread.pid ?? 100,
+      image: thread.image ?? 0,
       threadName: thread.name ?? `thread ${thread.tid}`,
     };
     const payload = new Uint8Array(new BigUint64Array(packet.slots).buffer);
