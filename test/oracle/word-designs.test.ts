@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { makeWork, type Work } from "../../src/codegen/work.ts";
 import { eventKind } from "../../src/ring/layout.ts";
 import { hasTool } from "../support/compile.ts";
-import { wordDesigns } from "../support/word-designs.ts";
+import { listDesign, wordDesigns } from "../support/word-designs.ts";
 import {
   compileHarness,
   countInstructions,
@@ -26,6 +26,12 @@ const works: readonly (readonly [string, Work])[] = [
   ["2 events at the entry", events(2)],
   ["10 events at the entry", events(10)],
   ["events at entry and exit", makeWork([{ kind: "record", instance: 0, exits: true }])],
+];
+
+/** Tracers that want the function, and tracers that want others. */
+const mixes = [
+  ...([0, 1, 2, 10, 100] as const).map((irrelevant) => [1, irrelevant] as const),
+  ...([2, 10, 100] as const).map((relevant) => [relevant, 0] as const),
 ];
 
 const work = makeWork([{ kind: "record", instance: 0, exits: false }]);
@@ -71,6 +77,34 @@ for (const isa of wordIsas) {
         rows.push(`| ${isa.name} | ${design.name} | ${countInstructions(isa, own, run)} |`);
       }
       expect(page).toContain(rows.join("\n"));
+    });
+
+    it("costs by its tracers what docs/dispatch.md says", { timeout: 300_000 }, () => {
+      const page = readFileSync(new URL("../../docs/dispatch.md", import.meta.url), "utf8");
+      const path = compileHarness(isa, designs[0]?.flags);
+      const counter = { instances: 1, work: counters(1) };
+      const thunk = countInstructions(isa, path, counter);
+      const callOps = designs.find(({ name }) => name === "call-ops");
+      if (callOps === undefined) throw new Error("there is one");
+      const fused = countInstructions(isa, path, { ...counter, design: callOps });
+      const rows = mixes.map(([relevant, irrelevant]) => {
+        const design = listDesign(isa.name, relevant, irrelevant);
+        const list = countInstructions(isa, path, { ...counter, design });
+        const straight = relevant === 1 ? fused : list;
+        const costs = [list, straight, fused, thunk].join(" | ");
+        return `| ${isa.name} | ${relevant} | ${irrelevant} | ${costs} |`;
+      });
+      expect(page).toContain(rows.join("\n"));
+    });
+
+    it("walks a list for each tracer that wants the site, and does alike work once", () => {
+      const path = compileHarness(isa, designs[0]?.flags);
+      const design = listDesign(isa.name, 3, 2);
+      const run = { work: counters(1), design, test: ["results", "100"] };
+      const { calls, counters: seen } = runHarness(isa, path, run);
+      expect(seen).toMatchObject(calls);
+      const nobody = { ...run, design: listDesign(isa.name, 0, 5) };
+      expect(new Set(Object.values(runHarness(isa, path, nobody).counters))).toEqual(new Set([0]));
     });
   });
 }

@@ -7,11 +7,15 @@
  * (`src/patch/literal.ts`). The trampoline finds it at a negative offset from the return address,
  * masked on AArch64, because a landing pad may be between.
  */
-import { codeAddr, type DataAddr } from "../../src/base/brand.ts";
+import { codeAddr, type DataAddr, dataAddr } from "../../src/base/brand.ts";
 import { aarch64Machine } from "../../src/codegen/aarch64/machine.ts";
 import { riscv64Machine } from "../../src/codegen/riscv/machine.ts";
 import { riscvTrampolines } from "../../src/codegen/riscv/stubs.ts";
-import { makeTrampolines, opsFunction as opsFunctionOf } from "../../src/codegen/word/call-ops.ts";
+import {
+  makeTrampolines,
+  opsFunction as opsFunctionOf,
+  wordCallOps,
+} from "../../src/codegen/word/call-ops.ts";
 import { at, type Machine } from "../../src/codegen/word/machine.ts";
 import { emitCold, type Routine } from "../../src/codegen/word/record.ts";
 import { rolesOf } from "../../src/codegen/word/roles.ts";
@@ -262,3 +266,46 @@ export const wordDesigns: readonly WordDesign[] = [
     summary: "auipc t0; nop <-> jalr t0 a native function",
   },
 ];
+
+/**
+ * All tracers there are in one list, as many as are relevant, which want each site, and irrelevant
+ * ones, which do not. They do the same work, which is done for the first of them.
+ */
+export function listDesign(
+  isa: WordDesign["isa"],
+  relevant: number,
+  irrelevant: number,
+): WordDesign {
+  const isArm = isa === "aarch64";
+  const fresh = (): Machine => (isArm ? freshArm() : riscv64Machine(codeAddr(0n)));
+  const backEnd = wordCallOps(fresh);
+  return {
+    ...(isArm ? arm : riscv),
+    name: `a list of ${relevant} and ${irrelevant}`,
+    records: false,
+    summary: "literal; a call; the common trampoline; a walk through all ops",
+    patches: (parts) => {
+      const { code, data, sites } = parts;
+      const [walkAt, listedAt] = [code + 0x1800n, code + 0x1a00n];
+      const [word, list, yes] = [data + 32n, data + 64n, data + 0x1000n];
+      const no = yes + 256n;
+      const entries = Array.from({ length: relevant + irrelevant }, (_, index) =>
+        index < relevant ? [listedAt, yes] : [listedAt, no],
+      );
+      const window = (site: bigint): Uint8Array =>
+        isArm ? armWindow(site, code) : riscvWindow(site, code, throughT0);
+      return [
+        { at: code, bytes: makeTrampolines(fresh(), data).bytes },
+        { at: walkAt, bytes: backEnd.walkFunction(parts.plan, dataAddr(word)) },
+        { at: listedAt, bytes: backEnd.listedFunction(parts.work, 0, parts.plan) },
+        { at: data + BigInt(8 * ops), bytes: u64(walkAt) },
+        { at: word, bytes: u64(list) },
+        { at: list, bytes: concat(...[...entries.flat(), 0n, 0n].map(u64)) },
+        { at: yes, bytes: new Uint8Array(sites.length).fill(1) },
+        { at: no, bytes: new Uint8Array(sites.length) },
+        ...literals(parts),
+        ...sites.map((at) => ({ at, bytes: window(at) })),
+      ];
+    },
+  };
+}
