@@ -4,7 +4,9 @@
  */
 import type { LongPayload } from "../trace/call-stack.ts";
 import type { FunctionTable, TracedFunction } from "../trace/functions.ts";
-import { formatValues } from "../trace/values.ts";
+import { formatStack } from "../trace/stack-frames.ts";
+import type { Trace } from "../trace/trace.ts";
+import { formatValues, stackOf } from "../trace/values.ts";
 
 /** Arguments as people write them: `fd=3, "a text"`; `values` as `formatValues` gives them. */
 export const formatArguments = (
@@ -63,53 +65,71 @@ function typedValue(
   return target === undefined ? value : `${target}@${value}`;
 }
 
-/** What a call was called with, and what came of it. */
+/** What a call was called with and from where, and what came of it. */
 export type CallTexts = {
+  readonly stack?: string | undefined;
   readonly arguments: string | undefined;
   readonly result: string | undefined;
 };
 
+/** What an entry came with. */
+type Entered = Pick<CallTexts, "arguments" | "stack">;
+const nothing: Entered = { arguments: undefined, stack: undefined };
+
 /** Keeps the values of a thread's open calls for exporters that write a call when it ends. */
 export class CallValues {
-  readonly #functions: FunctionTable;
+  readonly #trace: Pick<Trace, "functions" | "nameStack">;
   /** Of the event that comes next. */
   #pending: readonly string[] | undefined;
-  /** Arguments of the open calls, by their place in the stack. */
-  readonly #open: (string | undefined)[] = [];
+  #stack: readonly bigint[] | undefined;
+  /** Of the open calls, by their place in the stack. */
+  readonly #open: Entered[] = [];
 
-  constructor(functions: FunctionTable) {
-    this.#functions = functions;
+  constructor(trace: Pick<Trace, "functions" | "nameStack">) {
+    this.#trace = trace;
   }
 
   /** To be told by the visitor's `values`. */
   announce(payload: LongPayload): void {
-    this.#pending = formatValues(payload);
+    const values = formatValues(payload);
+    this.#stack = stackOf(payload);
+    // A stack alone brings no arguments.
+    this.#pending = values.length === 0 && this.#stack !== undefined ? undefined : values;
   }
 
   /** A call begins. */
   enter(site: number, index: number): void {
-    if (this.#pending === undefined && this.#open.length <= index) return;
-    this.#open[index] = this.#takeArguments(site);
+    const isBare = this.#pending === undefined && this.#stack === undefined;
+    if (isBare && this.#open.length <= index) return;
+    this.#open[index] = this.#takeEntered(site);
   }
 
-  /** The arguments of a call that is told of as a point. */
-  point(site: number): string | undefined {
-    return this.#takeArguments(site);
+  /** Of a call that is told of as a point. */
+  point(site: number): CallTexts {
+    return { ...this.#takeEntered(site), result: undefined };
   }
 
   /** A call ends. */
   leave(site: number, index: number): CallTexts {
     const values = this.#pending;
     this.#pending = undefined;
-    const result = values === undefined ? undefined : formatResults(this.#functions, site, values);
-    const args = this.#open[index];
+    const { functions } = this.#trace;
+    const result = values === undefined ? undefined : formatResults(functions, site, values);
+    const entered = this.#open[index] ?? nothing;
     if (this.#open.length > index) this.#open.length = index;
-    return { arguments: args, result };
+    return { ...entered, result };
   }
 
-  #takeArguments(site: number): string | undefined {
+  #takeEntered(site: number): Entered {
     const values = this.#pending;
+    const stack = this.#stack;
     this.#pending = undefined;
-    return values === undefined ? undefined : formatArguments(this.#functions, site, values);
+    this.#stack = undefined;
+    if (values === undefined && stack === undefined) return nothing;
+    const { functions, nameStack } = this.#trace;
+    return {
+      arguments: values === undefined ? undefined : formatArguments(functions, site, values),
+      stack: stack === undefined ? undefined : formatStack(nameStack, stack),
+    };
   }
 }

@@ -42,7 +42,8 @@ export function* exportChrome(trace: Trace, options: ExportOptions): Generator<U
 /** What is said of a call beside its name and times: how it ended, if it did not return; values. */
 function argsOf(how: CallEnd, texts: CallTexts): string {
   const end = how === callEnd.returned ? undefined : endNames[how];
-  if (end === undefined && texts.arguments === undefined && texts.result === undefined) return "";
+  const { arguments: values, result, stack } = texts;
+  if ((end ?? values ?? result ?? stack) === undefined) return "";
   return `,"args":${JSON.stringify({ end, ...texts })}`;
 }
 
@@ -54,7 +55,7 @@ function chromeVisitor(
 ): ExportVisitor {
   const us = tickNs(trace) / 1000;
   const shows = shownSites(trace, options);
-  const values = new CallValues(trace.functions);
+  const values = new CallValues(trace);
   const names = new Map<number, Uint8Array>();
   const prefix = `,\n{"ph":"X","pid":${first.pid},"tid":${first.tid},"name":`;
   const head = (site: number): Uint8Array => {
@@ -86,8 +87,8 @@ function chromeVisitor(
       out.byte(0x7d);
     },
     point: (site, time) => {
-      const args = values.point(site);
-      if (shows(site)) instant(trace.functions.name(site), time, { arguments: args });
+      const texts = values.point(site);
+      if (shows(site)) instant(trace.functions.name(site), time, texts);
     },
     orphan: (site, _time, index) => void values.leave(site, index),
     gap: (lost, from) => instant("events lost", from, { count: lost }),

@@ -57,7 +57,7 @@ function tableVisitor(
   const unit = tickNs(trace);
   const ns = (ticks: number): number => Math.round(ticks * unit);
   const thread = { index, tid: first.tid };
-  const values = new CallValues(trace.functions);
+  const values = new CallValues(trace);
   const bare = { startNs: undefined, endNs: undefined, selfNs: undefined };
   return {
     values: (payload) => values.announce(payload),
@@ -70,7 +70,7 @@ function tableVisitor(
       calls.add(thread, { site, depth, ...times, isComplete: isKnown, ending: how, texts });
     },
     point: (site, time, depth) => {
-      const texts = { arguments: values.point(site), result: undefined };
+      const texts = values.point(site);
       if (!shows(site)) return;
       const call = { ...bare, site, depth, startNs: ns(time), isComplete: false, texts };
       calls.add(thread, { ...call, ending: unrecorded });

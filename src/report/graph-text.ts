@@ -1,6 +1,6 @@
 /** Lines of a graph for people: duration, thread, and the calls indented. */
 import { callEnd } from "../trace/call-stack.ts";
-import { frameName } from "../trace/stack-frames.ts";
+import { formatStack } from "../trace/stack-frames.ts";
 import type { Trace } from "../trace/trace.ts";
 import { traceThreads } from "../trace/trace-reader.ts";
 import { formatArguments, formatResults } from "./call-values.ts";
@@ -64,7 +64,9 @@ export class TextGraph {
       this.#line(duration, time, threadOf().tid, level, text);
     };
     const called = ({ stack, start, level }: GraphCall): void => {
-      if (stack !== undefined) line("", start, level, this.#dim(`/* ${this.#stack(stack)} */`));
+      if (stack === undefined) return;
+      const text = formatStack(this.#trace.nameStack, stack);
+      line("", start, level, this.#dim(`/* from ${text} */`));
     };
     const end = (ending: GraphEnd, start: number): string => this.#duration(ending, start);
     return {
@@ -106,13 +108,6 @@ export class TextGraph {
   #call(call: GraphCall): string {
     const values = formatArguments(this.#trace.functions, call.site, call.values ?? []);
     return `${this.#options.paint("name", this.#name(call.site))}(${values})`;
-  }
-
-  /** `from` the innermost outwards. */
-  #stack(addresses: readonly bigint[]): string {
-    const frames = this.#trace.nameStack(addresses);
-    const rest = frames.length < addresses.length || frames.length === 0 ? ["..."] : [];
-    return `from ${[...frames.map(frameName), ...rest].join(" < ")}`;
   }
 
   #closing(call: GraphCall, ending: GraphEnd): string {

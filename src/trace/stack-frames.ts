@@ -21,6 +21,13 @@ export type NameStack = (addresses: readonly bigint[]) => readonly StackFrame[];
 export const bareFrames: NameStack = (addresses) =>
   addresses.map((address) => ({ address, name: undefined, module: undefined }));
 
+/** A recorded stack in one line: `inner < middle < main`, and `...` where it goes on unseen. */
+export function formatStack(nameStack: NameStack, addresses: readonly bigint[]): string {
+  const frames = nameStack(addresses);
+  const goesOn = frames.length < addresses.length || frames.length === 0;
+  return [...frames.map(frameName), ...(goesOn ? ["..."] : [])].join(" < ");
+}
+
 /** What a frame is called: `parse`, or `libfoo.so+0x1234` where its function has no name. */
 export function frameName({ name, module, address }: StackFrame): string {
   if (name !== undefined) return name;

@@ -48,7 +48,7 @@ export function emitStack(
 ): void {
   const { a, plan } = routine;
   const [frame, plain, readable, look] = [a.label(), a.label(), a.label(), a.label()];
-  const [mirrored, end] = [a.label(), a.label()];
+  const [looked, mirrored, end] = [a.label(), a.label(), a.label()];
   a.i("lea", rdi, mem(rbx, { disp: 8 }));
   if (word !== undefined) emitTake(routine, instance, word, { none: end });
   loadFrame();
@@ -94,12 +94,14 @@ export function emitStack(
     emitOriginal(routine);
     a.i("jmp", plain);
     a.bind(look);
+    emitLook(routine, 0, end);
+    a.i("mov", r32.eax, r32.r10d);
+    a.i("and", r32.eax, pageMask);
     // Its two words may lie in two pages.
-    for (const disp of [0, 8]) {
-      emitLook(routine, disp);
-      a.i("cmp", r32.eax, -errnoFault);
-      a.i("je", end);
-    }
+    a.i("cmp", r32.eax, pageMask - 7);
+    a.i("jne", looked);
+    emitLook(routine, 8, end);
+    a.bind(looked);
     a.i("lea", r11, mem(r10, { disp: 8 }));
     a.i("or", r11, pageMask);
     a.i("jmp", readable);
@@ -146,8 +148,8 @@ function emitOriginal({ a, plan }: Routine): void {
   a.bind(done);
 }
 
-/** Lets the kernel read the word at r10 + `disp`; eax = -EFAULT where it can't. */
-function emitLook({ a }: Routine, disp: number): void {
+/** Lets the kernel read the word at r10 + `disp`; to `end` where it can't. */
+function emitLook({ a }: Routine, disp: number, end: Label): void {
   for (const register of kept) a.i("push", register);
   a.i("lea", rsi, mem(r10, { disp }));
   a.i("mov", rdi, noSuchWay);
@@ -156,4 +158,6 @@ function emitLook({ a }: Routine, disp: number): void {
   a.i("mov", r32.eax, sysRtSigprocmask);
   a.i("syscall");
   for (const register of kept.toReversed()) a.i("pop", register);
+  a.i("cmp", r32.eax, -errnoFault);
+  a.i("je", end);
 }

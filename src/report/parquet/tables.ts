@@ -87,6 +87,7 @@ export class CallTable {
   readonly #ending: ChoiceColumn;
   readonly #arguments = new TextColumn(groupRows);
   readonly #result = new TextColumn(groupRows);
+  readonly #stack = new TextColumn(groupRows);
 
   constructor(nameOf: (site: number) => string, endings: readonly string[]) {
     this.#function = new ChoiceColumn(groupRows, nameOf);
@@ -104,6 +105,7 @@ export class CallTable {
       ending: this.#ending,
       arguments: this.#arguments,
       result: this.#result,
+      stack: this.#stack,
     });
   }
 
@@ -121,6 +123,7 @@ export class CallTable {
     this.#ending.add(call.ending);
     this.#arguments.add(texts?.arguments);
     this.#result.add(texts?.result);
+    this.#stack.add(texts?.stack);
     this.table.endRow();
   }
 }
