@@ -21,8 +21,8 @@ import type {
 } from "./live-api.ts";
 import { PerSecond } from "./live-rates.ts";
 
-/** What a call costs, in nanoseconds, about: measured on one machine (`bench/cost.ts`). */
-const costNs = { count: 3, times: 35, event: 9 };
+/** What a call costs, in nanoseconds, about: measured on one machine (`bench/handlers.ts`). */
+const costNs = { count: 1.7, times: 26, event: 9 };
 /** Rows in a sample: more are no table that a person reads. */
 const rowsMax = 500;
 
