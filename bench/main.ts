@@ -9,6 +9,7 @@ import { run as runHandlers } from "./handlers.ts";
 import { describeMachine, machineLine } from "./machine.ts";
 import { run as runPeers } from "./peers.ts";
 import { run as runReading } from "./reading.ts";
+import { run as runServers } from "./servers.ts";
 import { format, type Table } from "./table.ts";
 import { run as runTracers } from "./tracers.ts";
 import { run as runUi } from "./ui.ts";
@@ -20,6 +21,7 @@ const benchmarks: Readonly<Record<string, () => Promise<readonly Table[]>>> = {
   drain: runDrain,
   reading: runReading,
   peers: runPeers,
+  servers: runServers,
   tracers: runTracers,
   ui: runUi,
 };

@@ -59,12 +59,19 @@ async function runUprobes(program: string, samples: Samples): Promise<void> {
   }
 }
 
-async function runPatchbay(program: string, directory: string, samples: Samples): Promise<number> {
+/** @param name `moved` where the program has no sites. */
+async function runPatchbay(
+  program: string,
+  directory: string,
+  name: "patchbay" | "moved",
+  samples: Samples,
+): Promise<number> {
   const driver = await Driven.start([program]);
   try {
     await using session = await patchbay.attach(driver.pid);
-    const recording = await session.record({ directory, filter: { include: ["*_both"] } });
-    await measure(driver, "patchbay", samples);
+    const filter = { include: ["*_both"] };
+    const recording = await session.record({ directory, filter, prologues: name === "moved" });
+    await measure(driver, name, samples);
     const { lost, events } = await recording.stop();
     return lost / (lost + events);
   } finally {
@@ -92,9 +99,11 @@ export async function run(): Promise<readonly Table[]> {
       [...flags, "-fpatchable-function-entry=5", "-pthread", "-Wno-unknown-attributes"],
       "clang",
     );
+    const unprepared = await compile("cost.c", "peer-plain", [...flags, "-pthread"]);
     const profiled = await compile("cost.c", "peer-pg", [...flags, "-pg", "-pthread"]);
     for (let round = 0; round < rounds; round++) {
-      lost = Math.max(lost, await runPatchbay(sites, directory, samples));
+      lost = Math.max(lost, await runPatchbay(sites, directory, "patchbay", samples));
+      lost = Math.max(lost, await runPatchbay(unprepared, directory, "moved", samples));
       if (noUprobes === undefined) await runUprobes(oneNop, samples);
       if (uftrace === undefined) continue;
       await runUftrace(sites, ["-P", "_both$"], directory, "uftrace -P", samples);
@@ -105,6 +114,7 @@ export async function run(): Promise<readonly Table[]> {
   }
   const names = [
     ["patchbay", "patchbay, attached"],
+    ["moved", "patchbay --prologues, attached (no sites)"],
     ["uftrace -P", "uftrace -P (-fpatchable-function-entry)"],
     ["uftrace -pg", "uftrace (-pg)"],
     ["uprobes", "uprobe and uretprobe, ring in the kernel"],

@@ -67,6 +67,8 @@ export const systemPackages: readonly SystemPackage[] = [
 /** What only `npm run bench` compares with; `npm test` does without. */
 export const benchPackages: readonly SystemPackage[] = [
   { probe: "uftrace", debian: "uftrace", neededFor: "the tracer beside ours" },
+  { probe: "redis-benchmark", debian: "redis-tools", neededFor: "loading redis-server" },
+  { probe: "ab", debian: "apache2-utils", neededFor: "loading nginx" },
   { probe: "spin", debian: "spin", neededFor: "the model checker beside ours" },
 ];
 

@@ -54,6 +54,10 @@ export const mprotect: (addr: bigint, length: bigint, prot: number) => number = 
   "int mprotect(uintptr_t addr, size_t length, int prot)",
 );
 export const kill: (pid: number, signal: number) => number = declare("int kill(int pid, int sig)");
+/** fcntl(2) with a number as its third argument. */
+export const fcntl: (fd: number, operation: number, value: number) => number = declare(
+  "int fcntl(int fd, int operation, long value)",
+);
 export const flock: (fd: number, operation: number) => number = declare(
   "int flock(int fd, int operation)",
 );

@@ -1,6 +1,7 @@
 /** Starting a program that is to be traced: on this machine's processors, or under an emulator. */
 import type { Pid } from "../base/brand.ts";
 import type { SpawnOptions } from "../os/spawn.ts";
+import { shareStreams } from "../os/standard-streams.ts";
 import type { EmulatorOptions } from "../target/gdb/launch-emulated.ts";
 import { checkCommand, findProgram } from "./command.ts";
 import { listEmulatedModules } from "./emulated-modules.ts";
@@ -42,6 +43,7 @@ export async function startProgram(
   options: LaunchOptions,
 ): Promise<HeldProgram> {
   const { emulated, ...spawn } = options;
+  shareStreams();
   if (emulated === undefined) {
     const pid = await worker.call("launch", command, spawn);
     return { pid, list: listModules(pid) };

@@ -57,6 +57,7 @@ it.each(programs.filter(isInstalled))(
       return { status, stdout, stderr, file: readIfThere(join(directory, "out")) };
     };
     const { stderr: _, ...untraced } = await runBy([]);
+    expect(untraced.status).toBe(0);
     const rings = ["--flight-recorder", "--ring-size", "64K"];
     const record = ["record", "--prologues", ...rings, "-q", "-o", tracePath(), "--"];
     const { stderr, ...traced } = await runBy([...startCommand, ...record]);

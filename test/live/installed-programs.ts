@@ -186,11 +186,6 @@ export const morePrograms: readonly InstalledProgram[] = [
       ...["--load", "@FILES/programs/lisp.lisp", "--eval", "(gc :full t)", "--eval", "(exit)"],
     ],
   },
-  {
-    name: "clisp",
-    debian: "clisp",
-    command: ["clisp", "-norc", "-q", "-q", "@FILES/programs/lisp.lisp"],
-  },
   { name: "ecl", debian: "ecl", command: ["ecl", "-norc", "--shell", "@FILES/programs/lisp.lisp"] },
   {
     name: "emacs",
@@ -217,7 +212,18 @@ export const morePrograms: readonly InstalledProgram[] = [
     debian: "erlang-base",
     command: [
       ...(["/usr/lib/erlang/erts-13.1.5/bin/beam.smp", "--", "-root", "/usr/lib/erlang"] as const),
-      ...["-progname", "erl", "--", "-home", "/", "--", "-noshell", "-eval"],
+      ...[
+        "-bindir",
+        "/usr/lib/erlang/erts-13.1.5/bin",
+        "-progname",
+        "erl",
+        "--",
+        "-home",
+        "/",
+        "--",
+        "-noshell",
+        "-eval",
+      ],
       "S=self(), [spawn(fun() -> S ! I*I end) || I <- lists:seq(1,100)], " +
         "R=[receive V -> V end || _ <- lists:seq(1,100)], " +
         "io:format('~p~n',[lists:sum(R)]), catch throw(x), init:stop().",

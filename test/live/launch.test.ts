@@ -41,6 +41,15 @@ describe("a program that is started", () => {
     expect(functions.get("traced_end")).toEqual({ entries: 1, exits: 1, unwound: 0 });
   });
 
+  it.each([1, 2])("waits for who reads its stream %i slowly, as ever", (fd) => {
+    const bytes = 1_000_000;
+    const program = `head -c ${bytes} /dev/zero >&${fd}`;
+    const record = `"$0" "$1" record --prologues -F wmemcpy -q -o "$2" -- sh -c '${program}'`;
+    const only = fd === 1 ? "2>/dev/null" : "2>&1 >/dev/null";
+    const script = `${record} ${only} | (sleep 2; tr -cd '\\0' | wc -c)`;
+    expect(run("sh", ["-c", script, ...startCommand, tracePath()]).trim()).toBe(String(bytes));
+  });
+
   it("is found as a shell finds it, and gets options of its own", async () => {
     const program = compile("echo.c");
     const env = { PATH: `${dirname(program)}:${process.env["PATH"]}` };
