@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { CallOptions } from "../../src/index.ts";
-import { api, compile, isSoak, patchbay, Target, tracePath } from "./harness.ts";
+import { api, compile, isSoak, patchbay, run, Target, tracePath } from "./harness.ts";
 import { changedTextBytes } from "./process-state.ts";
 
 /** `PATCHBAY_SEED=n` repeats a run. */
@@ -45,6 +45,7 @@ async function record(
   return {
     own,
     summary,
+    directory,
     calls,
     of: (name: string) => calls.filter((one) => one.function === name),
   };
@@ -60,7 +61,64 @@ const places = "arg1/s,arg2/d,fparg1,arg3/ld,arg4/u8,fparg2/f,arg5/p,arg6/ld";
 const values = [`traced_call@${places}`, "traced_call@ret/d", "traced_half@fparg1,fpret"];
 const named = `PATCHBAY_SEED=${seed}`;
 
+/** A line of babeltrace2's for a call of traced_call that brings values. */
+const longEvent = new RegExp(
+  [
+    ' long: .*function = \\( "traced_call" : ',
+    'base = \\( "(entry|exit)" : ',
+    'form = \\( "values" : ',
+    "words = (\\d+), types = (0x\\w+), values = \\[(.*)\\]",
+  ].join(".*"),
+);
+
+/** The arguments of traced_call as it says them, of the words of an event. */
+function decodeArguments(words: readonly bigint[]): readonly string[] {
+  const [number = 0n, weight = 0n, big = 0n, byte = 0n, half = 0n, pointer = 0n, seventh = 0n] =
+    words.slice(-7);
+  const float = (bits: bigint): number =>
+    new Float32Array(new BigUint64Array([bits]).buffer)[0] ?? 0;
+  const double = (bits: bigint): number =>
+    new Float64Array(new BigUint64Array([bits]).buffer)[0] ?? 0;
+  const long = (bits: bigint): string => String(BigInt.asIntN(64, bits));
+  return [
+    decodeText(words.slice(0, -7)),
+    String(BigInt.asIntN(32, number)),
+    String(double(weight)),
+    long(big),
+    String(byte & 0xffn),
+    String(float(half)),
+    `0x${pointer.toString(16)}`,
+    long(seventh),
+  ];
+}
+
+/** A text: how long it is and its flags, and the bytes. */
+function decodeText([head = 0n, ...words]: readonly bigint[]): string {
+  const [size, flags] = [Number(head & 0xffff_ffffn), Number(head >> 32n)];
+  if ((flags & 2) !== 0) return "<unreadable>";
+  if ((flags & 4) !== 0) return "NULL";
+  const bytes = new Uint8Array(new BigUint64Array(words).buffer).subarray(0, size);
+  return `"${new TextDecoder().decode(bytes)}"${(flags & 1) === 0 ? "" : "..."}`;
+}
+
 describe("the values of a call", () => {
+  it("are those that babeltrace2 reads, field by field", async () => {
+    const { own, directory } = await record({ values: values.slice(0, 2) });
+    const found: Call[] = [];
+    let entered: readonly string[] = [];
+    for (const line of run("babeltrace2", [directory]).split("\n")) {
+      const event = longEvent.exec(line);
+      if (event === null) continue;
+      const [, base, size, types, list = ""] = event;
+      const words = [...list.matchAll(/0x[0-9A-F]+/g)].map(([word]) => BigInt(word));
+      expect(words).toHaveLength(Number(size));
+      expect(types).toBe(base === "entry" ? "0x89A18B7E" : "0x7");
+      if (base === "entry") entered = decodeArguments(words);
+      else found.push({ arguments: entered, result: String(BigInt.asIntN(32, words[0] ?? 0n)) });
+    }
+    expect([named, found]).toEqual([named, own.calls]);
+  });
+
   it.each([
     ["are those that the program used", {}],
     ["are there where rings overwrite", { flightRecorder: true }],
