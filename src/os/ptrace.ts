@@ -19,7 +19,6 @@ import {
 
 /** Requests of include/uapi/linux/ptrace.h and arch/x86/include/uapi/asm/ptrace-abi.h. */
 const request = {
-  pokeData: 5,
   cont: 7,
   singleStep: 9,
   getRegs: 12,
@@ -229,9 +228,6 @@ export function writeSignalMask(tid: Tid, mask: bigint): void {
 /** A thread's `struct rseq`, and what stands before code that the kernel may jump to. */
 export type RestartArea = { readonly address: bigint; readonly signature: number };
 
-/** In `struct rseq`: the address of the section that a thread is in, or 0. */
-const restartSection = 8n;
-
 /** The thread's area for sections that are restarted; undefined where it has registered none. */
 export function restartArea(tid: Tid): RestartArea | undefined {
   // struct ptrace_rseq_configuration; kernels before 5.13 do not know it.
@@ -241,14 +237,6 @@ export function restartArea(tid: Tid): RestartArea | undefined {
   if (ptraceBuffer(request.getRestartConfiguration, tid, size, bytes) <= 0) return undefined;
   const address = found.getBigUint64(0, true);
   return address === 0n ? undefined : { address, signature: found.getUint32(12, true) };
-}
-
-/** Lets a thread go on within a section that would begin anew. */
-export function forgetRestart(tid: Tid): void {
-  const area = restartArea(tid);
-  if (area === undefined) return;
-  const at = area.address + restartSection;
-  check(ptraceWord(request.pokeData, tid, at, 0n), `let thread ${tid} go on`);
 }
 
 const status = new Int32Array(1);

@@ -17,7 +17,7 @@ import {
 import type { Frame } from "./way-back.ts";
 
 /** Longest wait for a driven thread, in ms. */
-export const driveTimeoutMs = 3000;
+const driveTimeoutMs = 3000;
 const sysSigreturn = 15n;
 
 export type Driven = {

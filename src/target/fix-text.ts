@@ -5,12 +5,12 @@ import type { Mapping } from "../os/proc.ts";
 import { nap } from "../os/ptrace.ts";
 import { leaveWindows } from "./drain.ts";
 import { bytesOf, changedText, hexOf, parse, toWindow } from "./fix-description.ts";
+import { leaveCode } from "./leave-code.ts";
 import type { PatchedFunction } from "./patch-record.ts";
 import { stacksOf } from "./pointer-scan.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { findRestorers } from "./signal-frames.ts";
 import type { StackWalker } from "./stack-walk.ts";
-import { leaveCode } from "./step-out.ts";
 import type { TextRange } from "./unwinder-registration.ts";
 import { moveWindow } from "./version-region.ts";
 

@@ -1,7 +1,7 @@
 /**
  * Grace periods: after code, ops or lists have been taken out of use, and before they are freed,
  * every thread is seen outside of all generated code. It is a rolling look: one thread at a time is
- * held, for an instant; one that stands in generated code is stepped out of it.
+ * held, for an instant; one that stands in generated code is let run on until it is out of it.
  *
  * What a thread holds only while it is in generated code - a literal that it has loaded, an entry
  * of the list, an address of a routine - is not held any more by then. Return addresses on stacks
@@ -9,9 +9,9 @@
  */
 import type { Tid } from "../base/brand.ts";
 import { nap } from "../os/ptrace.ts";
+import { letOut } from "./leave-code.ts";
 import type { TargetProcess } from "./process.ts";
 import { findRestorers, findSignalFrames } from "./signal-frames.ts";
-import { stepOut } from "./step-out.ts";
 
 /** How often a thread is looked at whose signal handler has interrupted generated code. */
 const looksMax = 5;
@@ -34,7 +34,8 @@ export function passGrace(
   const isOutside = (tid: Tid): boolean => {
     using threads = process.hold(tid);
     if (threads === undefined) return true;
-    stepOut(threads, tid, pc, inside);
+    if (!letOut(threads, tid, pc, inside)) return false;
+    if (!threads.tids.includes(tid)) return true;
     const stack = threads.readRegisters(tid).get(sp);
     return !findSignalFrames(memory, maps, stack, restorers).some((frame) => inside(frame.pc));
   };

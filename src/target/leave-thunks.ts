@@ -1,10 +1,10 @@
 /** Gets every thread and every stack out of the thunks, so that these can be unmapped. */
 import type { Mirror } from "./address-space.ts";
 import type { CodeRegion } from "./code-region.ts";
+import { leaveCode } from "./leave-code.ts";
 import { repairStacks } from "./mirror-repair.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { findSignalFrames } from "./signal-frames.ts";
-import { leaveCode } from "./step-out.ts";
 
 export type Generated = {
   readonly mirror: Mirror | undefined;

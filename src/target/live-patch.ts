@@ -35,12 +35,12 @@ import {
   toRange,
 } from "./fix-description.ts";
 import { rewriteFunctions } from "./fix-text.ts";
+import { leaveCode } from "./leave-code.ts";
 import { type LibraryParts, type Loader, loadLibrary, unloadLibrary } from "./library.ts";
 import { type FoundPatch, type PatchRecord, readHolding } from "./patch-record.ts";
 import { findPointerInto } from "./pointer-scan.ts";
 import type { HeldThreads, RegisterFile, TargetMemory, TargetProcess } from "./process.ts";
 import { type HeldUp, StackWalker, type WalkModule } from "./stack-walk.ts";
-import { leaveCode } from "./step-out.ts";
 import { writeReport } from "./switch-report.ts";
 import type { TextRange } from "./unwinder-registration.ts";
 import {

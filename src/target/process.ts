@@ -44,10 +44,10 @@ export type HeldThreads = Disposable & {
   /** Where the thread has its `struct rseq`; undefined where it has none. */
   restartArea(tid: Tid): RestartArea | undefined;
   /**
-   * Executes one instruction of generated code, which is not restarted for it; false when the
-   * thread has ended. Signals are kept for later.
+   * Lets a thread run for a moment, with the signal that it was stopped by; false when it has ended
+   * and is not held any more.
    */
-  step(tid: Tid): boolean;
+  runOn(tid: Tid): boolean;
   /**
    * Lets a borrowed thread run from `registers` on: a system call and no further (`clone`, where
    * the child goes on in other code), until it has returned to where the stack pointer of `borrow`

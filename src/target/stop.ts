@@ -12,8 +12,8 @@ import { kill } from "../os/libc.ts";
 import { isZombie, listThreads, readStatus } from "../os/proc.ts";
 import {
   detach,
-  forgetRestart,
   interrupt,
+  nap,
   poll,
   ptraceOption,
   Registers,
@@ -24,19 +24,22 @@ import {
   restartArea,
   resume,
   seize,
-  signal,
   singleStep,
+  type WaitEvent,
   waitFor,
   writeRegisters,
   writeSignalInfo,
   writeSignalMask,
 } from "../os/ptrace.ts";
-import { type Driven, driveTimeoutMs, toRest, toReturn, toSyscall, toTrap } from "./drive.ts";
+import { type Driven, toRest, toReturn, toSyscall, toTrap } from "./drive.ts";
 import type { HeldThreads, RegisterFile, RunUntil } from "./process.ts";
 import type { Frame, WayBack } from "./way-back.ts";
 
 /** Longest wait for one thread to stop, in ms. */
 const stopTimeoutMs = 3000;
+
+/** Time that a thread is let run for, in ms. */
+const momentMs = 0.5;
 
 /** Threads that are held for nothing, at the most, before one is taken as it is. */
 const unfitMax = 4;
@@ -183,16 +186,17 @@ export class StoppedThreads implements HeldThreads {
     return restartArea(tid);
   }
 
-  step(tid: Tid): boolean {
-    this.blockSignals(tid);
-    forgetRestart(tid);
-    singleStep(tid);
-    const event = waitFor(tid, driveTimeoutMs);
-    if (event.kind === "exited" || event.kind === "killed") return false;
-    if (event.kind === "signal" && event.signal !== signal.trap) {
-      this.#keepSignal(tid, event.signal);
-    }
-    return true;
+  runOn(tid: Tid): boolean {
+    const held = ensure(this.#held.get(tid), "the thread is held");
+    resume(tid, held.signal?.number);
+    held.signal = undefined;
+    held.stopped = false;
+    nap(momentMs);
+    const event = poll(tid);
+    // One that has stopped by itself, at a signal, would stop once more.
+    if (event === undefined) interrupt(tid);
+    this.#take(held, event ?? waitFor(tid, stopTimeoutMs));
+    return held.stopped;
   }
 
   /**
@@ -297,7 +301,7 @@ export class StoppedThreads implements HeldThreads {
       fresh.push(held);
     }
     for (const held of fresh) interrupt(held.tid);
-    for (const held of fresh) this.#await(held);
+    for (const held of fresh) this.#take(held, waitFor(held.tid, stopTimeoutMs));
     return fresh.length > 0;
   }
 
@@ -313,8 +317,8 @@ export class StoppedThreads implements HeldThreads {
     }
   }
 
-  #await(held: Held): void {
-    const event = waitFor(held.tid, stopTimeoutMs);
+  /** What has become of a thread that was to stop. */
+  #take(held: Held, event: WaitEvent): void {
     switch (event.kind) {
       case "exited":
       case "killed":

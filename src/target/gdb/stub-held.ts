@@ -10,6 +10,8 @@ import type { StubProcess } from "./stub-process.ts";
 const trapSignal = 5;
 /** Longest wait for a driven thread, in ms. */
 const runTimeoutMs = 30_000;
+/** Instructions that a thread is let go on for at a time. */
+const momentInstructions = 500;
 
 /**
  * A thread that was interrupted in a system call on x86-64 would have that restarted, wherever
@@ -76,8 +78,12 @@ export class StubHeld implements HeldThreads {
     }
   }
 
-  step(tid: Tid): boolean {
-    return this.#go(tid, "step", "execute an instruction") !== undefined;
+  /** By single steps: no stub lets a thread run for a while and then stops it alone. */
+  runOn(tid: Tid): boolean {
+    for (let count = 0; count < momentInstructions; count++) {
+      if (this.#go(tid, "step", "execute an instruction") === undefined) return false;
+    }
+    return true;
   }
 
   /** Lets the thread alone go on until it traps. Undefined when the program has ended. */
