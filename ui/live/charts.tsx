@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { formatCount, formatDuration } from "../../src/report/units.ts";
+import { formatCount } from "../../src/report/units.ts";
 import type { LiveHistogram } from "../../src/server/live-api.ts";
 import { colours, theme } from "../theme.ts";
 
@@ -59,6 +59,26 @@ const axis = (): uPlot.Axis => ({
   ticks: { stroke: colours().line, width: 1 },
 });
 
+/** Steps between whole numbers: there are no halves of calls. */
+const wholeSteps: number[] = Array.from({ length: 13 }, (_, power) =>
+  [1, 2, 5].map((step) => step * 10 ** power),
+).flat();
+
+/** A scale of counts, from zero, and its axis. */
+const countScale: uPlot.Scale = { range: (_, __, most) => [0, Math.max(5, most * 1.1)] };
+const countAxis = (): uPlot.Axis => ({
+  ...axis(),
+  size: 64,
+  incrs: wholeSteps,
+  values: (_, ticks) => ticks.map(shortCount),
+});
+
+/** A power of ten of nanoseconds: `100 us`. */
+function decade(power: number): string {
+  const unit = Math.min(3, Math.max(0, Math.floor(power / 3)));
+  return `${10 ** (power - unit * 3)} ${["ns", "us", "ms", "s"][unit]}`;
+}
+
 /** Whole numbers as short as they can be told apart: 1.2 M. */
 export function shortCount(value: number): string {
   if (value >= 1e6) return `${(value / 1e6).toPrecision(3)} M`;
@@ -77,7 +97,7 @@ export function RateChart({
       title="Calls per second of all watched functions"
       data={data}
       options={() => ({
-        scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
+        scales: { x: { time: false }, y: countScale },
         series: [
           {},
           {
@@ -87,10 +107,7 @@ export function RateChart({
             points: { show: false },
           },
         ],
-        axes: [
-          { ...axis(), values: (_, ticks) => ticks.map((tick) => `${tick} s`) },
-          { ...axis(), size: 64, values: (_, ticks) => ticks.map(shortCount) },
-        ],
+        axes: [{ ...axis(), values: (_, ticks) => ticks.map((tick) => `${tick} s`) }, countAxis()],
       })}
     />
   );
@@ -102,7 +119,7 @@ type HistogramProps = { readonly histogram: LiveHistogram; readonly name: string
 export function HistogramChart({ histogram, name }: HistogramProps): JSX.Element {
   const { buckets } = histogram;
   const data: uPlot.AlignedData = [
-    buckets.map(({ fromNs, toNs }) => Math.log2((fromNs + toNs) / 2)),
+    buckets.map(({ fromNs, toNs }) => Math.log10((fromNs + toNs) / 2)),
     buckets.map(({ calls }) => calls),
   ];
   const bars = uPlot.paths.bars?.({ size: [0.9, 14, 1] });
@@ -111,7 +128,13 @@ export function HistogramChart({ histogram, name }: HistogramProps): JSX.Element
       title={`Durations of ${name}`}
       data={data}
       options={() => ({
-        scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
+        scales: {
+          x: {
+            time: false,
+            range: (_, least, most) => [Math.floor(least), Math.max(least + 1, Math.ceil(most))],
+          },
+          y: countScale,
+        },
         series: [
           {},
           {
@@ -124,11 +147,10 @@ export function HistogramChart({ histogram, name }: HistogramProps): JSX.Element
         axes: [
           {
             ...axis(),
-            space: 70,
-            values: (_, ticks) =>
-              ticks.map((tick) => (Number.isInteger(tick) ? formatDuration(2 ** tick) : "")),
+            incrs: [1, 2, 3],
+            values: (_, ticks) => ticks.map(decade),
           },
-          { ...axis(), size: 64, values: (_, ticks) => ticks.map(shortCount) },
+          countAxis(),
         ],
       })}
     />

@@ -35,6 +35,10 @@ export function LiveView(): JSX.Element {
   );
 }
 
+/** As the table of protocols names it: `cover-several`. */
+const idOf = (protocol: string): string =>
+  protocol.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
 function Facts({ model }: Props): JSX.Element {
   const { command, pid, names } = model.functions;
   const sample = model.sample.value;
@@ -57,7 +61,8 @@ function Facts({ model }: Props): JSX.Element {
       </span>
       {changes.length === 0 ? null : (
         <span title="Sites that were changed so far, by the protocol that changed them.">
-          changed by {changes.map(([name, count]) => `${name} ${formatCount(count)}`).join(", ")}
+          changes:{" "}
+          {changes.map(([name, count]) => `${formatCount(count)} by ${idOf(name)}`).join(", ")}
           {(sample?.pauseMs ?? 0) > 0 ? `; paused ${sample?.pauseMs.toFixed(2)} ms` : ""}
         </span>
       )}
