@@ -17,10 +17,6 @@ export type StackFrame = {
  */
 export type NameStack = (addresses: readonly bigint[]) => readonly StackFrame[];
 
-/** For traces that say nothing of the process' memory. */
-export const bareFrames: NameStack = (addresses) =>
-  addresses.map((address) => ({ address, name: undefined, module: undefined }));
-
 /** A recorded stack in one line: `inner < middle < main`, and `...` where it goes on unseen. */
 export function formatStack(nameStack: NameStack, addresses: readonly bigint[]): string {
   const frames = nameStack(addresses);

@@ -9,7 +9,6 @@ import {
   type PacketFields,
 } from "../../src/trace/packet.ts";
 import type { Session } from "../../src/trace/session.ts";
-import { bareFrames } from "../../src/trace/stack-frames.ts";
 import { memorySource, type Trace } from "../../src/trace/trace.ts";
 
 export const testUuid: Uint8Array = Uint8Array.from({ length: 16 }, (_, i) => 0xa0 + i);
@@ -121,7 +120,8 @@ export const traceOfBytes = (
   session: testSession,
   functions: functionTable(functions),
   streams: streams.map((bytes, i) => ({ name: `thread-${i}`, open: () => memorySource(bytes) })),
-  nameStack: bareFrames,
+  nameStack: (addresses) =>
+    addresses.map((address) => ({ address, name: undefined, module: undefined })),
 });
 
 export const traceOf = (
