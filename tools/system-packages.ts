@@ -60,6 +60,7 @@ export const systemPackages: readonly SystemPackage[] = [
   { probe: "gdbserver", debian: "gdbserver", neededFor: "a second GDB stub" },
   { probe: "chromium", debian: "chromium", neededFor: "the view in the browser" },
   { probe: "qemu-riscv64", debian: "qemu-user", neededFor: "running AArch64 and RISC-V" },
+  { probe: "qemu-system-aarch64", debian: "qemu-system-arm", neededFor: "a machine's GDB stub" },
   ...cross("aarch64-linux-gnu", "arm64"),
   ...cross("riscv64-linux-gnu", "riscv64"),
 ];

@@ -1,7 +1,14 @@
 /** The client of the GDB remote protocol, held against stubs that we did not write. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { ensure } from "../../src/base/assert.ts";
+import { codeAddr } from "../../src/base/brand.ts";
+import { aarch64 } from "../../src/codegen/aarch64/back-end.ts";
+import { aarch64 as isa } from "../../src/isa/aarch64/isa.ts";
+import { x } from "../../src/isa/aarch64/registers.ts";
+import type { Arg } from "../../src/isa/aarch64/slots.ts";
+import { Assembler } from "../../src/isa/assembler.ts";
 import type * as Sockets from "../../src/os/stream-socket.ts";
 import type * as Clients from "../../src/target/gdb/client.ts";
 import { StubRegisters } from "../../src/target/gdb/registers.ts";
@@ -88,6 +95,65 @@ describe("the client of the GDB remote protocol", () => {
     // A stub that does not need the one connection keeps the program for the next.
     client.reconnect();
     expectGoodStub(client, "rip", 1);
+  });
+
+  it("reads and patches the memory of a machine, whose processors are its threads", async () => {
+    const [folder, start] = [tempDir(), 0x4010_0000];
+    const [loop, body, handler] = [start, start + 8, start + 16];
+    const code = new Assembler<Arg>(isa, codeAddr(BigInt(start)));
+    const [again, behind] = [code.bindNew(), code.label()];
+    code.i("nop").i("nop").bind(behind).i("add", x(0), x(0), 1).i("b", again);
+    code.i("add", x(1), x(1), 1).i("b", behind);
+    const { bytes } = code.finish();
+    writeFileSync(join(folder, "program"), bytes);
+    const place = join(folder, "stub");
+    const loaders = [`file=${join(folder, "program")},addr=${start},force-raw=on`];
+    loaders.push(`addr=${start},cpu-num=0`);
+    const machine = [
+      "-M",
+      "virt",
+      "-cpu",
+      "cortex-a57",
+      "-smp",
+      "2",
+      "-nodefaults",
+      "-display",
+      "none",
+    ];
+    const stub = ["-S", "-gdb", `unix:${place},server=on,wait=off`];
+    const devices = loaders.flatMap((loader) => ["-device", `loader,${loader}`]);
+    const args = [...machine, ...stub, ...devices];
+    const emulator = new Running("qemu-system-aarch64", args);
+    await until("qemu listens", () => existsSync(place));
+    using client = new GdbClient(() => new StreamSocket(place));
+    expect(client.threads()).toHaveLength(2);
+    const thread = ensure(client.threads()[0], "a processor");
+    const read = (name: string): bigint =>
+      new StubRegisters(client.description, client.readRegisters(thread)).get(name);
+    expect(client.readMemory(BigInt(loop), bytes.length)).toEqual(bytes);
+    expect(read("pc")).toBe(BigInt(loop));
+
+    const rounds = (count: number): void => {
+      client.insertBreakpoint(BigInt(body), 4);
+      for (let i = 0; i < count; i++) {
+        client.resume({ action: "continue" });
+        expect(client.waitStop(waitMs)).toMatchObject({ kind: "stopped", signal: 5 });
+        client.resume({ action: "step", thread });
+        client.waitStop(waitMs);
+      }
+      client.removeBreakpoint(BigInt(body), 4);
+    };
+    rounds(2);
+    expect([read("x0"), read("x1")]).toEqual([2n, 0n]);
+    const window = new Uint8Array(8);
+    aarch64.fillJump(loop, 8, handler, window, 0);
+    client.writeMemory(BigInt(loop), window);
+    rounds(3);
+    expect([read("x0"), read("x1")]).toEqual([5n, 3n]);
+    client.writeMemory(BigInt(loop), bytes.slice(0, 8));
+    rounds(2);
+    expect([read("x0"), read("x1")]).toEqual([7n, 3n]);
+    emulator.child.kill("SIGKILL");
   });
 
   it("takes over a program that waits under qemu's stub", async () => {
