@@ -127,6 +127,29 @@ describe("a recording by the coarse clock", () => {
     expect(coarse.stdout).toMatch(/^times go in steps of .*: the clock was coarse$/m);
   });
 
+  it.each([
+    ["restarts", "1"],
+    ["does not restart", "0"],
+  ])("has every call of threads that the kernel %s", async (_, rseq) => {
+    const tunables = `GLIBC_TUNABLES=glibc.pthread.rseq=${rseq}`;
+    const program = [compile("count.c"), "threads=4", "calls=50000", "depth=6", "signals=1"];
+    const target = await Target.start("env", tunables, ...program, "pace=2000");
+    const directory = tracePath();
+    await using session = await api.attach(target.pid);
+    const filter = { include: ["traced_*"] };
+    const recording = await session.record({ directory, filter, clock: "coarse" });
+    target.send("begin");
+    const own = await target.numbers();
+    const { lost } = await recording.stop();
+    expect(lost).toBe(0);
+    const counts = countTrace(directory);
+    expect(counts).toMatchObject({ lost: 0, backwards: 0, damages: 0 });
+    for (const [name, calls] of Object.entries(own)) {
+      const expected = { entries: calls, exits: calls, unwound: 0 };
+      expect([name, counts.functions.get(name)]).toEqual([name, expected]);
+    }
+  });
+
   it("comes and goes under load, and the program's results stay right", async () => {
     const program = ["threads=4", "calls=0", "depth=6", "signals=1"];
     const target = await Target.start(compile("count.c"), ...program);

@@ -98,6 +98,7 @@ describe("a function's caller and the function itself", () => {
     ["long calls alone", { minNs: 1e9 }],
     ["one call in three", { sample: 3 }],
     ["calls of no thread", { threads: { tids: [1] } }],
+    ["calls by the coarse clock", { clock: "coarse" }],
   ])("agree on all registers while %s are recorded", async (_, options) => {
     const target = await start();
     const filter = { include: ["traced_*"] };
