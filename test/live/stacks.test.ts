@@ -3,9 +3,10 @@
  * the first function of a library; without, no more than that.
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { RecordOptions } from "../../src/index.ts";
 import {
   api,
@@ -142,6 +143,7 @@ describe("stacks of calls", { timeout: 240_000 }, () => {
     // Functions are compiled before they are called, and none into another one.
     const flags = ["--perf-basic-prof", "--always-sparkplug", "--no-opt"];
     const target = await Target.start(process.execPath, ...flags, script);
+    onTestFinished(() => rmSync(join("/tmp", `perf-${target.pid}.map`), { force: true }));
     const directory = tracePath();
     const recorder = await startRecording(
       ...["-p", String(target.pid), "-o", directory, "--prologues", "--stack=64"],
