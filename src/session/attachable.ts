@@ -2,7 +2,7 @@
 import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { Machine } from "../elf/elf-file.ts";
-import { isAlive, readStat, readStatus } from "../os/proc.ts";
+import { innerPid, isAlive, readStat, readStatus } from "../os/proc.ts";
 import type { RecordOptions } from "./options.ts";
 
 /** Fails where `pid` is no process that could be traced. */
@@ -62,6 +62,10 @@ export function refuseFollowingExecs(
       why: `patchbay process ${joined} had attached first, and this one has joined it`,
       hint: "that is for the one that attached first",
     });
+  }
+  if (innerPid(pid) !== pid) {
+    const why = "it is in a container that numbers its processes by itself";
+    throw new PatchbayError({ code: "unsupported", doing, why });
   }
   if (triggers.length > 0 || startsOff || threads !== undefined) {
     const why = "triggers and a choice of threads are for one program";

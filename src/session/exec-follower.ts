@@ -182,7 +182,7 @@ export class ExecFollower {
   async #end(image: Image): Promise<void> {
     const missed = image.execs?.end() ?? 0;
     if (missed > 0) {
-      const why = `${missed} execs were waited for too long, or too many came at a time`;
+      const why = `${missed} execs waited for too long, or came from where they can't be found`;
       this.#unfollowed.push({ pid: image.session.pid, why });
     }
     // The first session is its user's.

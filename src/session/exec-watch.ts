@@ -2,9 +2,11 @@
  * Watches the gate of execs (`codegen/x86-64/exec-gate.ts`) of one program image: threads of its
  * process, and of children that are followed, wait there until they are told to pass.
  */
+import { fstatSync } from "node:fs";
 import { type Pid, type Tid, pid as toPid, tid as toTid } from "../base/brand.ts";
 import { wake } from "../os/futex.ts";
 import { MappedFile } from "../os/mapped-file.ts";
+import { mapsFile } from "../os/proc.ts";
 import { control, execPlace, execPlaces, execState, pageBytes } from "../ring/arena.ts";
 
 /** How often there is a look, in ms: execs are rare, and a look is one word. */
@@ -34,12 +36,16 @@ export class ExecWatch {
   #seen: number;
   /** The threads that have been told of, by their places. */
   readonly #told = new Map<number, Tid>();
+  /** The arena's file: whoever waits has it mapped. */
+  readonly #inode: number;
+  #strangers = 0;
   #isOver = false;
 
   /** Threads wait from now on. */
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#page = new MappedFile(parts.arenaFd, 0, pageBytes);
+    this.#inode = fstatSync(parts.arenaFd).ino;
     this.#words = new Uint32Array(this.#page.buffer);
     this.#seen = Atomics.load(this.#words, control.execEvents / 4);
     Atomics.store(this.#words, control.execPid / 4, parts.only ?? 0);
@@ -57,6 +63,12 @@ export class ExecWatch {
       if (load(execPlace.state) !== execState.waiting) continue;
       const [pid, tid] = [toPid(load(execPlace.pid)), toTid(load(execPlace.tid))];
       if (this.#told.get(index) === tid) continue;
+      // A child in a namespace of its own has given the number of some other process.
+      if (!mapsFile(pid, this.#inode)) {
+        this.#strangers++;
+        this.#pass(index);
+        continue;
+      }
       this.#told.set(index, tid);
       let hasPassed = false;
       const pass = (): void => {
@@ -78,7 +90,7 @@ export class ExecWatch {
 
   /**
    * Nobody waits any more, and nothing is told. Gives the number of threads that went on untold:
-   * too many waited, or they did so for too long.
+   * too many waited, or they did so for too long, or their numbers were not their own.
    */
   end(): number {
     if (this.#isOver) return 0;
@@ -90,6 +102,6 @@ export class ExecWatch {
     }
     this.#isOver = true;
     this.#page[Symbol.dispose]();
-    return missed;
+    return missed + this.#strangers;
   }
 }
