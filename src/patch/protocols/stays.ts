@@ -41,11 +41,18 @@ const rules: readonly Rule[] = [
       "the sync behind it implies it",
   },
   {
-    protocols: /^LIVE\/call-ops-link$/,
+    protocols: /^LIVE\/(call-ops-link|moved)$/,
     step: /^(clean|invalidate|full barrier|local sync|sync by membarrier)/,
     reason:
       "its safe checks are those of a machine whose fetches see every store at once, as an " +
       "emulator's do; on a processor the sync is what the drain and the call rely on",
+  },
+  {
+    protocols: /^LIVE\/moved-stopped$/,
+    step: /^sync by membarrier$/,
+    reason:
+      "threads that were stopped go on by an exception return, which synchronises them; " +
+      "with it, no way to stop a thread has to be trusted with that",
   },
   {
     protocols: /^P3\//,
