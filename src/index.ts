@@ -206,7 +206,7 @@ export {
   type ProgramFile,
 } from "./session/program-file.ts";
 export { type QueryResult, type QueryRow, type QueryValue, queryTrace } from "./session/query.ts";
-export type { CallOptions } from "./session/record-details.ts";
+export type { CallChoice, CallOptions } from "./session/record-details.ts";
 export type { Recording, RecordingProgress, RecordingSummary } from "./session/recording.ts";
 export type { CallCount, RegisteredOps } from "./session/seat.ts";
 export type { Session } from "./session/session.ts";

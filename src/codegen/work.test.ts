@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { hooksReturn, makeWork, noWork, WorkList, withoutExits, workKey } from "./work.ts";
+import {
+  hooksReturn,
+  makeWork,
+  noWork,
+  WorkList,
+  withoutExits,
+  withoutFrameWords,
+  workKey,
+} from "./work.ts";
 
 const record = { kind: "record", instance: 0, exits: true } as const;
 const entries = { kind: "record", instance: 0, exits: false } as const;
@@ -21,6 +29,19 @@ describe("a work", () => {
     expect(withoutExits(makeWork([count, record]))).toEqual(makeWork([count, entries]));
     expect(withoutExits(makeWork([entries, record]))).toEqual([entries]);
     expect([record, entries, count].map(hooksReturn)).toEqual([true, false, false]);
+  });
+});
+
+describe("statistics of some calls", () => {
+  const all = { kind: "statistics", instance: 1, exits: true } as const;
+  const some = { ...all, sample: 3 } as const;
+
+  it("are another action than those of all", () => {
+    expect(makeWork([all, some, { ...some, exits: false }])).toEqual(makeWork([some, all]));
+  });
+
+  it("keep their choice where frames have no words", () => {
+    expect(withoutFrameWords([some], () => false)).toEqual([{ ...some, exits: false }]);
   });
 });
 

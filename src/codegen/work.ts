@@ -3,13 +3,20 @@
  * sites whose ops want the same share a thunk template and routines, whoever asked for it first.
  */
 import { assert } from "../base/assert.ts";
-import type { RecordDetails, StackWish } from "../ftrace/ops.ts";
+import type { CallTests, RecordDetails, StackWish } from "../ftrace/ops.ts";
 import { type ValueSpec, valuesMax } from "../ftrace/value-spec.ts";
 
 /** An event of each call that the details want. */
 export type RecordAction = RecordDetails & {
   readonly kind: "record";
   /** Whose rings: an index of `ThunkPlan.instances`. */
+  readonly instance: number;
+  readonly exits: boolean;
+};
+
+/** Calls, and with exits times, of those that the tests let pass: `ring/statistics.ts`. */
+export type StatisticsAction = CallTests & {
+  readonly kind: "statistics";
   readonly instance: number;
   readonly exits: boolean;
 };
@@ -30,8 +37,8 @@ export type Action =
     }
   /** Adds 1 to the function's counter in the instance's arena. */
   | { readonly kind: "count"; readonly instance: number }
-  /** Adds calls, and with exits times, to the thread's own tables: `ring/statistics.ts`. */
-  | { readonly kind: "statistics"; readonly instance: number; readonly exits: boolean }
+  /** Adds to the thread's own tables. */
+  | StatisticsAction
   /** Calls a native function with the function's own arguments: `x86-64/direct.ts`. */
   | { readonly kind: "direct"; readonly target: bigint }
   /** The 128 bytes below the stack pointer stay as they are: the site is inside of a function. */

@@ -20,20 +20,24 @@ export type StackWish = {
 export const stackDepthMax = 64;
 export const stackDepthDefault = 32;
 
+/** Which calls are meant; all without any of it. */
+export type CallTests = {
+  /** Calls of which this holds. */
+  readonly when?: Condition;
+  /** One call in so many, on average. */
+  readonly sample?: number;
+  /** Calls of the threads alone that the user's filter of threads lets pass. */
+  readonly threads?: true;
+};
+
 /** Of which calls there are events, and what they bring along. */
-export type RecordDetails = {
+export type RecordDetails = CallTests & {
   /** Values that the events bring along. */
   readonly values?: FunctionValues;
   /** The return addresses of the calls around it. */
   readonly stack?: StackWish;
   /** Of static probes, the values that they name. */
   readonly operands?: true;
-  /** Calls that are recorded; all without it. */
-  readonly when?: Condition;
-  /** One call in so many, on average. */
-  readonly sample?: number;
-  /** Calls of the threads alone that the user's filter of threads lets pass. */
-  readonly threads?: true;
   /** Not while a trigger has switched the recording off. */
   readonly switched?: boolean;
 };
@@ -53,8 +57,8 @@ export type Handler =
     }
   /** A count per function. */
   | { readonly kind: "count" }
-  /** Calls, total and self time and a histogram of durations per function. */
-  | { readonly kind: "statistics" }
+  /** Calls per function; with exits, which is so unless said otherwise, what they take. */
+  | ({ readonly kind: "statistics"; readonly exits?: boolean } & CallTests)
   /** A native function is called instead of the trampoline: a direct call. */
   | { readonly kind: "direct"; readonly target: CodeAddr }
   /** The function is replaced: control goes to `target` and not to its body. */

@@ -14,6 +14,7 @@ import type { SiteFilter } from "./catalogue.ts";
 import { type Cause, Lifetime } from "./lifetime.ts";
 import type { AnnouncedFunction, CallCount, RegisteredOps, Seat, SeatState } from "./seat.ts";
 import type { ExitStatus } from "./target-worker.ts";
+import type { ThreadFilter } from "./thread-filter.ts";
 import type { EnabledFunction } from "./tracing.ts";
 
 /**
@@ -62,11 +63,16 @@ export type ObservationSummary = Cause & {
   readonly left?: string;
 };
 
+/** How calls are counted: in a counter that all threads share, or in tables of theirs. */
+export type CountingHandler = Extract<Handler, { readonly kind: "count" | "statistics" }>;
+
 type Parts = {
   readonly pid: Pid;
   readonly seat: Seat;
-  /** Whether times are wanted. */
-  readonly times: boolean;
+  /** What happens at the functions. */
+  readonly handler: CountingHandler;
+  /** Where calls of some threads alone count. */
+  readonly threadFilter: ThreadFilter | undefined;
   readonly status: () => Promise<ExitStatus>;
   readonly failure: () => Promise<string | undefined>;
   /** Nanoseconds in a tick of the target's clock. */
@@ -87,9 +93,11 @@ export class Observation {
   /** @internal use `Session.observe`. */
   constructor(parts: Parts) {
     this.#parts = parts;
-    const { times, seat, status, failure } = parts;
-    this.times = times && seat.rings.exits && seat.rings.hasFrameWords;
-    this.#reader = times ? new StatisticsReader(seat.rings) : undefined;
+    const { handler, seat, status, failure } = parts;
+    const hasTables = handler.kind === "statistics";
+    const wantsTimes = hasTables && handler.exits !== false;
+    this.times = wantsTimes && seat.rings.exits && seat.rings.hasFrameWords;
+    this.#reader = hasTables ? new StatisticsReader(seat.rings) : undefined;
     this.#memory = new ProcessMemory(parts.pid);
     const finish = (cause: Cause): Promise<ObservationSummary> => this.#finish(cause);
     this.#lifetime = new Lifetime({ status, failure, finish });
@@ -102,8 +110,7 @@ export class Observation {
 
   /** @internal */
   async begin(name: string, filter: Partial<SiteFilter>): Promise<RegisteredOps> {
-    const kind = this.#parts.times ? "statistics" : "count";
-    this.#ops = await this.#parts.seat.register(name, { kind }, filter);
+    this.#ops = await this.#parts.seat.register(name, this.#parts.handler, filter);
     return this.#ops;
   }
 
@@ -122,13 +129,21 @@ export class Observation {
     return (await this.#parts.seat.state()).functions;
   }
 
-  /** Watches other functions from now on; what was counted of the others stays. */
   /** Registers an ops beside those that count: see `Seat.register`. */
-  register(
+  async register(
     name: string,
     handler: Handler,
     filter: Partial<SiteFilter> = {},
   ): Promise<RegisteredOps> {
+    const choosesThreads = "threads" in handler && handler.threads;
+    if (choosesThreads && this.#parts.threadFilter === undefined) {
+      throw new PatchbayError({
+        code: "bad-usage",
+        doing: "add to an observation",
+        why: "it has begun without a choice of threads",
+        hint: "begin it with one, or another one beside it",
+      });
+    }
     return this.#parts.seat.register(name, handler, filter);
   }
 
@@ -137,6 +152,7 @@ export class Observation {
     return this.#parts.seat.unregister(ops);
   }
 
+  /** Watches other functions from now on; what was counted of the others stays. */
   async setFilter(filter: Partial<SiteFilter>): Promise<void> {
     const ops = ensure(this.#ops, "it has begun");
     this.#ops = await this.#parts.seat.setFilter(ops, filter);
@@ -219,6 +235,7 @@ export class Observation {
     this.#final = await this.#read();
     const { functions: statistics, missed } = this.#final;
     this.#reader?.[Symbol.dispose]();
+    this.#parts.threadFilter?.[Symbol.dispose]();
     this.#memory[Symbol.dispose]();
     await seat.release();
     const left = removed?.left;

@@ -48,7 +48,7 @@ export function actionOf({ handler, name, instance }: Ops): Action {
     case "count":
       return { kind: "count", instance };
     case "statistics":
-      return { kind: "statistics", instance, exits: true };
+      return { ...handler, instance, exits: handler.exits ?? true };
     case "direct":
       return { kind: "direct", target: handler.target };
     case "replace":

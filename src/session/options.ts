@@ -5,7 +5,7 @@ import { pageBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import type { SiteFilter } from "./catalogue.ts";
 import type { MoreSites } from "./more-sites.ts";
-import type { CallOptions } from "./record-details.ts";
+import type { CallChoice, CallOptions } from "./record-details.ts";
 import type { SeatRequest } from "./seat.ts";
 
 /** What is recorded, and how. */
@@ -48,6 +48,7 @@ export type RecordOptions = MoreSites &
 
 /** What is counted without a recording. */
 export type ObserveOptions = MoreSites &
+  CallChoice &
   Pick<RecordOptions, "filter" | "vendorRules" | "dispatch" | "siteDesign"> & {
     /** Measure what calls take; without it they are only counted, which is cheaper. */
     readonly times?: boolean;
@@ -70,7 +71,7 @@ export const requestOf = (
   rings,
   overwrite: false,
   frameWords: 0,
-  threadFilter: false,
+  threadFilter: more.threads !== undefined,
   more: {
     prologues: more.prologues === true,
     libcalls: more.libcalls === true,
@@ -105,6 +106,5 @@ export const recordRequestOf = (
   followForks: options.followForks ?? false,
   mayBeEmpty: options.followExecs ?? false,
   frameWords,
-  threadFilter: options.threads !== undefined,
   coarse,
 });

@@ -9,7 +9,7 @@ import {
   parseCondition,
   usesArguments,
 } from "../ftrace/condition.ts";
-import { type Handler, type RecordDetails, stackDepthMax } from "../ftrace/ops.ts";
+import { type CallTests, type Handler, type RecordDetails, stackDepthMax } from "../ftrace/ops.ts";
 import {
   parseValueRequest,
   pointAt,
@@ -39,6 +39,9 @@ export type CallOptions = {
   readonly threads?: ThreadChoice;
 };
 
+/** Which calls are meant, of those options. */
+export type CallChoice = Pick<CallOptions, "when" | "minNs" | "sample" | "threads">;
+
 export type CallPlan = {
   /** Of every op of the recording. */
   readonly details: RecordDetails;
@@ -50,6 +53,19 @@ export type CallPlan = {
 /** Highest of `sample`. */
 const sampleMax = 2 ** 30;
 
+/** The tests that calls have to pass; fails in one line where they make no sense. */
+export function planTests({ minNs, sample, threads, ...options }: CallChoice): CallTests {
+  const min: Condition | undefined =
+    minNs === undefined ? undefined : { kind: "duration", how: ">=", ns: minNs };
+  const when = bothOf(parseWhen(options.when), min);
+  checkNumber("choose one call in so many", "calls", sample, sampleMax);
+  return {
+    ...(when === undefined ? {} : { when }),
+    ...(sample === undefined || sample === 1 ? {} : { sample }),
+    ...(threads === undefined ? {} : { threads: true }),
+  };
+}
+
 /**
  * What `options` ask for; fails in one line where they make no sense.
  * @param known values that are recorded besides.
@@ -60,17 +76,9 @@ export function planCalls(
   known: readonly ValueRequest[] = [],
   hasStacks = false,
 ): CallPlan {
-  const { minNs, sample, threads, stack } = options;
-  const min: Condition | undefined =
-    minNs === undefined ? undefined : { kind: "duration", how: ">=", ns: minNs };
-  const when = bothOf(parseWhen(options.when), min);
-  checkNumber("record one call in so many", "calls", sample, sampleMax);
+  const { stack } = options;
+  const tests = planTests(options);
   checkNumber("record stacks", `calls, from 1 to ${stackDepthMax}`, stack, stackDepthMax);
-  const tests: RecordDetails = {
-    ...(when === undefined ? {} : { when }),
-    ...(sample === undefined || sample === 1 ? {} : { sample }),
-    ...(threads === undefined ? {} : { threads: true }),
-  };
   const details = { ...tests, ...(stack === undefined ? {} : { stack: { depth: stack } }) };
   const values = [...(options.values ?? []), ...known].map((one) =>
     typeof one === "string" ? parseValues(one) : one,
@@ -123,12 +131,12 @@ export async function registerCalls(
 function parseWhen(text: string | undefined): Condition | undefined {
   if (text === undefined) return undefined;
   const parsed = parseCondition(text);
-  if (!parsed.ok) throw problemOf("record calls by a condition", text, parsed.error);
+  if (!parsed.ok) throw problemOf("choose calls by a condition", text, parsed.error);
   for (const condition of conjuncts(parsed.value)) {
     if (!needsExit(condition) || !usesArguments(condition)) continue;
     throw new PatchbayError({
       code: "bad-usage",
-      doing: "record calls by a condition",
+      doing: "choose calls by a condition",
       why: "arguments go together with the result or the duration by && alone",
       hint: "they are looked at when the call begins, the others when it ends",
     });
@@ -164,10 +172,10 @@ export function refuseReading(pid: Pid, what: "texts" | "stacks"): void {
   });
 }
 
-export const noFrameWords = (pid: Pid): PatchbayError =>
+export const noFrameWords = (pid: Pid, hint: string): PatchbayError =>
   new PatchbayError({
     code: "unsupported",
-    doing: `record some calls alone in process ${pid}`,
+    doing: `choose among the calls of process ${pid}`,
     why: "its address space has no room for what that needs",
-    hint: "record all calls, and choose when reading the trace",
+    hint,
   });

@@ -26,13 +26,13 @@ import { own } from "./meet.ts";
 import type { MoreSites } from "./more-sites.ts";
 import type { NativeLibrary } from "./native-library.ts";
 import { Observation } from "./observation.ts";
+import { planObservation } from "./observe-plan.ts";
 import {
   noRings,
   type ObserveOptions,
   type RecordOptions,
   recordRequestOf,
   requestOf,
-  statisticsWords,
 } from "./options.ts";
 import { orElse } from "./or-else.ts";
 import { Owner } from "./owner.ts";
@@ -128,18 +128,24 @@ export class Session {
   /** Starts counting calls, beside whatever else goes on. A launched program starts to run. */
   async observe(options: ObserveOptions = {}): Promise<Observation> {
     this.#check(options);
-    const { times = true } = options;
+    const { times = true, threads } = options;
+    const { handler, frameWords, needsEnds } = planObservation(options);
     const name = reserveName(times ? "stat" : "count", this.#users);
-    const request = requestOf(name, times ? "statistics" : noRings, options);
+    const request = requestOf(name, handler.kind === "count" ? noRings : "statistics", options);
     let observation: Observation | undefined;
-    const seat = await this.#sit(
-      { ...request, frameWords: times ? statisticsWords : 0 },
-      async (functions) => observation?.announce(functions),
+    const seat = await this.#sit({ ...request, frameWords }, async (functions) =>
+      observation?.announce(functions),
     );
+    if (needsEnds && !(seat.rings.hasFrameWords && seat.rings.exits)) {
+      await vacate(seat);
+      throw noFrameWords(this.pid, "choose them by arguments, threads or --sample");
+    }
     observation = new Observation({
       pid: this.pid,
       seat,
-      times,
+      handler,
+      threadFilter:
+        threads === undefined ? undefined : new ThreadFilter(this.pid, seat.rings, threads),
       status: () => this.status(),
       failure: async () => this.#host.failure,
       tickNs: async () => nsPerTick(await this.#clock.calibrate()),
@@ -174,7 +180,9 @@ export class Session {
     const trace = await orElse(
       () => vacate(seat),
       async () => {
-        if (plan.frameWords > 0 && !seat.rings.hasFrameWords) throw noFrameWords(this.pid);
+        if (plan.frameWords > 0 && !seat.rings.hasFrameWords) {
+          throw noFrameWords(this.pid, "record all calls, and choose when reading the trace");
+        }
         const parts = { about: this.#about, clock: this.#clock, sleepNs };
         if (into !== undefined) return joinTrace(parts, seat.rings, plan, into);
         return newTrace(parts, seat.rings, options, plan, (...held) => Session.#adopt(...held));

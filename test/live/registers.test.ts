@@ -87,6 +87,27 @@ describe("a function's caller and the function itself", () => {
     ]);
   });
 
+  it.each([
+    ["by their arguments", { when: "arg1/u8 > 100 || !(arg4 & 3) && arg8 != arg2" }],
+    ["by their results", { when: "ret & 1 && arg2 > 5" }],
+    ["by their duration", { minNs: 1e9 }],
+    ["now and then", { sample: 3, times: false }],
+  ])("agree on all registers while calls are counted %s", async (_, choice) => {
+    const target = await start();
+    const filter = { include: ["traced_*"] };
+    await using session = await api.attach(target.pid);
+    const observation = await session.observe({ filter, ...choice });
+    // Where returns are hooked for somebody else, too, what is counted takes another way.
+    for (const beside of [false, true]) {
+      const other = beside ? await session.observe({ filter }) : undefined;
+      for (const how of ["plain", "tail", "stale"]) await expectRight(target, how, rounds / 4);
+      await expectRight(target, "threads", threadRounds / 4);
+      await other?.stop();
+    }
+    expect((await observation.stop()).missed).toBe(0);
+    await expectRight(target, "plain", 1000);
+  });
+
   const values = "traced_*@arg1/s,arg2/p,arg6/u8,fparg1,fparg8/f,arg7/ld,arg22/s,ret/s,fpret";
   it.each([
     ["values", { values: [values] }],

@@ -23,6 +23,7 @@ import {
   pressKey,
   sortLive,
 } from "../../index.ts";
+import { addChoiceOptions, type ChoiceFlags, callChoice } from "../call-options.ts";
 import { dispatchOption } from "../dispatch-option.ts";
 import { describeLeftAlone } from "../left-alone.ts";
 import { LiveScreen } from "../live-screen.ts";
@@ -32,21 +33,22 @@ import { stayForGuests, untilTold } from "../stay.ts";
 import { collect } from "../trace-options.ts";
 import { parseDuration, parsePid } from "../units.ts";
 
-type Options = Required<MoreSites> & {
-  readonly filter?: readonly string[];
-  readonly notrace?: readonly string[];
-  readonly pid?: string;
-  readonly interval: number;
-  readonly duration?: number;
-  readonly once: boolean;
-  readonly dispatch?: DispatchForm;
-  readonly times: boolean;
-  readonly sort?: LiveOrder;
-  readonly json: boolean;
-};
+type Options = Required<MoreSites> &
+  ChoiceFlags & {
+    readonly filter?: readonly string[];
+    readonly notrace?: readonly string[];
+    readonly pid?: string;
+    readonly interval: number;
+    readonly duration?: number;
+    readonly once: boolean;
+    readonly dispatch?: DispatchForm;
+    readonly times: boolean;
+    readonly sort?: LiveOrder;
+    readonly json: boolean;
+  };
 
 export function registerStat(program: Command): void {
-  addSiteOptions(program.command("stat"))
+  addChoiceOptions(addSiteOptions(program.command("stat")))
     .description("calls and times of functions of a process, live; nothing is recorded")
     .argument("[command...]", "program to start, with its arguments")
     .option("-F, --filter <glob>", "count functions that match (repeatable)", collect)
@@ -88,6 +90,7 @@ async function run(command: readonly string[], options: Options): Promise<void> 
       filter: { include, exclude },
       times: options.times,
       ...moreSites(options),
+      ...callChoice(options),
       ...(options.dispatch === undefined ? {} : { dispatch: options.dispatch }),
     });
     return watch(observation, options, stop);

@@ -1,6 +1,5 @@
 /** What each kind of action does at a function's entry and exit. */
 
-import { ensure } from "../../base/assert.ts";
 import { dataAddr } from "../../base/brand.ts";
 import type { Mem } from "../../isa/x86-64/operands.ts";
 import { mem64 } from "../../isa/x86-64/operands.ts";
@@ -8,15 +7,9 @@ import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { counterOffset } from "../../ring/arena.ts";
 import { type Action, hooksReturn, type Work } from "../work.ts";
 import { emitDirect } from "./direct.ts";
-import { isHeld } from "./held.ts";
 import { type InstancePlan, instanceOf, type Routine, record } from "./record.ts";
-import {
-  emitRecordAlone,
-  emitRecordEntry,
-  emitRecordExit,
-  gateOf,
-  isFlagged,
-} from "./record-action.ts";
+import { emitRecordAlone, emitRecordEntry, emitRecordExit, isFlagged } from "./record-action.ts";
+import { gateOf, isHeld } from "./record-tests.ts";
 import { emitStatisticsEntry, emitStatisticsExit } from "./statistics.ts";
 import { emitTrigger } from "./trigger.ts";
 import { emitWalk } from "./walk.ts";
@@ -41,7 +34,6 @@ export type Place = {
 };
 
 function emitEntry(routine: Routine, work: Work, action: Action, place: Place): void {
-  const { site, slot } = place;
   // The thunk's own concern.
   if (action.kind === "redZone") return;
   switch (action.kind) {
@@ -52,7 +44,7 @@ function emitEntry(routine: Routine, work: Work, action: Action, place: Place): 
       emitTrigger(routine, action);
       break;
     case "count":
-      emitCount(routine, instanceOf(routine, action.instance), site);
+      emitCount(routine, instanceOf(routine, action.instance), place.site);
       break;
     case "direct":
       emitDirect(routine, action.target);
@@ -61,12 +53,7 @@ function emitEntry(routine: Routine, work: Work, action: Action, place: Place): 
       emitWalk(routine, dataAddr(action.at));
       break;
     case "statistics":
-      emitStatisticsEntry(
-        routine,
-        instanceOf(routine, action.instance),
-        site,
-        action.exits ? slot : undefined,
-      );
+      emitStatisticsEntry(routine, work, action, place);
       break;
     default:
       action satisfies never;
@@ -75,9 +62,8 @@ function emitEntry(routine: Routine, work: Work, action: Action, place: Place): 
 
 function emitExit(routine: Routine, work: Work, action: Action, place: Place): void {
   if (!hooksReturn(action)) return;
-  const instance = instanceOf(routine, action.instance);
   if (action.kind === "record") emitRecordExit(routine, work, action, place);
-  else emitStatisticsExit(routine, instance, place.site, ensure(place.slot, "a hooked return"));
+  else emitStatisticsExit(routine, action, place);
 }
 
 /** What switches on comes first, what switches off last: their own functions are recorded. */

@@ -14,13 +14,11 @@
  * into the ring, a handler must not put its own between them: its calls are counted as lost.
  */
 import { ensure } from "../../base/assert.ts";
-import { conjuncts, needsExit } from "../../ftrace/condition.ts";
 import { type Label, type Mem, mem, mem64 } from "../../isa/x86-64/operands.ts";
 import { type Gpr, r32, r64 } from "../../isa/x86-64/registers.ts";
 import { ringHeader } from "../../ring/layout.ts";
 import type { RecordAction } from "../work.ts";
 import type { Place } from "./actions.ts";
-import { jumpIf } from "./condition.ts";
 import {
   finishGather,
   isEmpty,
@@ -31,6 +29,7 @@ import {
 } from "./long-record.ts";
 import { emitPut } from "./put-event.ts";
 import { claimOf, findRing, type InstancePlan, type Routine, readClock } from "./record.ts";
+import { emitEndTests } from "./record-tests.ts";
 import { emitStack } from "./stack.ts";
 import { frameMem } from "./statistics.ts";
 import { loadPlace } from "./values.ts";
@@ -51,9 +50,6 @@ const word = {
   values: 4,
 } as const;
 const state = { ignored: 0, held: 1, written: 2 } as const;
-
-/** Whether a record's calls are told by their ends. */
-export const isHeld = ({ when }: RecordAction): boolean => when !== undefined && needsExit(when);
 
 /** A word of the frame at `frame`; uses rsi. */
 function wordAt({ a }: Routine, { frameDeltas }: InstancePlan, frame: Gpr<64>, index: number): Mem {
@@ -169,20 +165,11 @@ export function emitHeldExit(
 
   cold.push(() => {
     a.bind(decide);
-    const ticksPerNs = instance.coarse ? 1 : routine.plan.ticksPerNs;
     const loadDuration = (): void => {
       readClock(routine, instance);
       a.i("sub", rax, frameMem(routine, instance, word.entered, slot));
     };
-    for (const condition of action.when === undefined ? [] : conjuncts(action.when)) {
-      if (!needsExit(condition)) continue;
-      // What a function that has jumped to another one returns is not known.
-      if (place.saved === undefined && condition.kind !== "duration") a.i("jmp", drop);
-      else {
-        const at = { saved: place.saved ?? 0, loadDuration, ticksPerNs };
-        jumpIf(routine, condition, false, at, drop);
-      }
-    }
+    emitEndTests(routine, instance, action, { saved: place.saved, loadDuration }, drop);
     findRing(routine, instance, noRing);
     a.bind(haveRing);
     emitFlush(routine, instance, slot, drop);

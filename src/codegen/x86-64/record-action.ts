@@ -3,12 +3,12 @@ import { ensure } from "../../base/assert.ts";
 import { mem32 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { aloneBit } from "../../ring/layout.ts";
-import { hooksReturn, keepsRedZone, type RecordAction, type Work } from "../work.ts";
+import { keepsRedZone, type RecordAction, type Work } from "../work.ts";
 import type { Place } from "./actions.ts";
-import { emitHeldEntry, emitHeldExit, ignore, isHeld } from "./held.ts";
+import { emitHeldEntry, emitHeldExit, ignore } from "./held.ts";
 import { type Payload, recordLong } from "./long-record.ts";
 import { instanceOf, type Routine, record } from "./record.ts";
-import { emitTests, hasTests } from "./record-tests.ts";
+import { emitTests, gateOf, hasTests, isHeld } from "./record-tests.ts";
 import { frameMem } from "./statistics.ts";
 import { emitSwitchCheck } from "./trigger.ts";
 
@@ -16,16 +16,6 @@ const { rax, rsp } = r64;
 
 /** The words that frames have for a record with tests. */
 const stateWord = 0;
-
-/**
- * The record whose tests decide whether returns are hooked at all: that of a work in which nobody
- * else wants them.
- */
-export function gateOf(work: Work): RecordAction | undefined {
-  const [only, ...others] = work.filter(hooksReturn);
-  if (only?.kind !== "record" || others.length > 0 || !hasTests(only)) return undefined;
-  return only;
-}
 
 /** Whether a word of the frame says if the entry was recorded. */
 export const isFlagged = (work: Work, action: RecordAction): boolean =>

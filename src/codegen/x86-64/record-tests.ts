@@ -1,25 +1,42 @@
-/** Which calls are recorded: the tests that a thunk makes before it records an entry. */
+/**
+ * Which calls are meant: the tests that a thunk makes before it does anything about an entry, and
+ * those that show at the end alone.
+ */
+
 import { conjuncts, needsExit } from "../../ftrace/condition.ts";
+import type { CallTests } from "../../ftrace/ops.ts";
 import { type Label, mem8, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { threadBitsOffset } from "../../ring/arena.ts";
 import { ringHeader } from "../../ring/layout.ts";
-import type { RecordAction } from "../work.ts";
+import { type ExitAction, hooksReturn, type Work } from "../work.ts";
 import type { Place } from "./actions.ts";
-import { jumpIf } from "./condition.ts";
+import { type ConditionPlace, jumpIf } from "./condition.ts";
 import { claimOf, findRing, type InstancePlan, type Routine } from "./record.ts";
 
 const { rax, rcx, rdx } = r64;
 
 /** Whether an entry has to pass tests. */
-export const hasTests = ({ when, sample, threads }: RecordAction): boolean =>
+export const hasTests = ({ when, sample, threads }: CallTests): boolean =>
   when !== undefined || sample !== undefined || threads !== undefined;
 
-/** Jumps to `fails` where the call is none to record. Clobbers what `record` does. */
+/** Whether calls are told by their ends. */
+export const isHeld = ({ when }: CallTests): boolean => when !== undefined && needsExit(when);
+
+/**
+ * The action whose tests decide whether returns are hooked at all: that of a work in which nobody
+ * else wants them.
+ */
+export function gateOf(work: Work): ExitAction | undefined {
+  const [only, ...others] = work.filter(hooksReturn);
+  return only === undefined || others.length > 0 || !hasTests(only) ? undefined : only;
+}
+
+/** Jumps to `fails` where the call is none that is meant. Clobbers what `record` does. */
 export function emitTests(
   routine: Routine,
   instance: InstancePlan,
-  { when, sample, threads }: RecordAction,
+  { when, sample, threads }: CallTests,
   { saved }: Place,
   fails: Label,
 ): void {
@@ -30,6 +47,27 @@ export function emitTests(
     jumpIf(routine, condition, false, { saved, ticksPerNs }, fails);
   }
   if (sample !== undefined && sample > 1) emitSample(routine, instance, sample, fails);
+}
+
+/**
+ * Jumps to `fails` where a call that ends shows to be none. Clobbers rax, rdx, rsi, flags.
+ * @param place `saved` undefined where the function has jumped to another one: what it returns is
+ * not known.
+ */
+export function emitEndTests(
+  routine: Routine,
+  instance: InstancePlan,
+  { when }: CallTests,
+  place: { readonly saved: number | undefined } & Pick<ConditionPlace, "loadDuration">,
+  fails: Label,
+): void {
+  const ticksPerNs = instance.coarse ? 1 : routine.plan.ticksPerNs;
+  for (const condition of when === undefined ? [] : conjuncts(when)) {
+    if (!needsExit(condition)) continue;
+    if (place.saved === undefined && condition.kind !== "duration") routine.a.i("jmp", fails);
+    else
+      jumpIf(routine, condition, false, { ...place, saved: place.saved ?? 0, ticksPerNs }, fails);
+  }
 }
 
 /** The thread's bit in the instance's filter of threads. */

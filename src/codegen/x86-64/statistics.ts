@@ -5,21 +5,26 @@
  *
  * When a function was entered, and what self time its thread had spent until then, stands beside
  * the mirrored return address (`frameWord`): a function of the stack pointer, so whatever leaves
- * frames without a return leaves nothing wrong behind.
+ * frames without a return leaves nothing wrong behind. A call that the tests leave out was entered
+ * at 0, and its time is its callers' own.
  */
 import { ensure } from "../../base/assert.ts";
 import { type Mem, mem, mem64 } from "../../isa/x86-64/operands.ts";
 import { r8, r32, r64 } from "../../isa/x86-64/registers.ts";
 import { bucketCount, subBits } from "../../ring/histogram.ts";
 import { callsOffset, rowsOffset, selfTicksOffset, statisticsRow } from "../../ring/statistics.ts";
+import type { StatisticsAction, Work } from "../work.ts";
+import type { Place } from "./actions.ts";
 import {
   claimOf,
   findRing,
   frameWord,
   type InstancePlan,
+  instanceOf,
   type Routine,
   readClock,
 } from "./record.ts";
+import { emitEndTests, emitTests, gateOf, hasTests, isHeld } from "./record-tests.ts";
 
 const { rax, rbx, rcx, rdx, rsi, rsp } = r64;
 
@@ -34,22 +39,35 @@ export function frameMem(
   return mem64(rsp, { index: rsi, disp: slot });
 }
 
+/** Adds 1 to the calls of `site` in the tables at rcx. Clobbers rax and the flags. */
+function emitCall({ a }: Routine, site: Mem): void {
+  a.i("mov", r32.eax, site);
+  a.i("inc", mem64(rcx, { index: rax, scale: 8, disp: callsOffset }));
+}
+
 /**
- * Counts a call. Clobbers rax, rbx, rcx, rdx, rsi and the flags.
- * @param slot where the return address is, if the exit will come by: see `frameMem`.
+ * Counts a call, unless its end has to say whether it counts. Clobbers rax, rbx, rcx, rdx, rsi and
+ * the flags. A gate's tests have been made already.
  */
 export function emitStatisticsEntry(
   routine: Routine,
-  instance: InstancePlan,
-  site: Mem,
-  slot: number | undefined,
+  work: Work,
+  action: StatisticsAction,
+  place: Place,
 ): void {
   const { a, cold } = routine;
-  const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
+  const instance = instanceOf(routine, action.instance);
+  const slot = action.exits ? place.slot : undefined;
+  const held = isHeld(action);
+  // Where no exit comes by, what a call comes to is never known.
+  if (held && slot === undefined) return;
+  const [noRing, haveRing, fails, done] = [a.label(), a.label(), a.label(), a.label()];
+  if (hasTests(action) && gateOf(work) !== action) {
+    emitTests(routine, instance, action, place, fails);
+  }
   findRing(routine, instance, noRing);
   a.bind(haveRing);
-  a.i("mov", r32.eax, site);
-  a.i("inc", mem64(rcx, { index: rax, scale: 8, disp: callsOffset }));
+  if (!held) emitCall(routine, place.site);
   if (slot !== undefined) {
     a.i("mov", rbx, mem64(rcx, { disp: selfTicksOffset }));
     a.i("mov", frameMem(routine, instance, frameWord.selfBefore, slot), rbx);
@@ -63,19 +81,21 @@ export function emitStatisticsEntry(
     a.i("call", claimOf(routine, instance));
     a.i("test", rcx, rcx);
     a.i("jne", haveRing);
+    a.bind(fails);
     if (slot !== undefined) a.i("mov", frameMem(routine, instance, frameWord.entered, slot), 0);
     a.i("jmp", done);
   });
 }
 
-/** Adds a call that returns. Clobbers rax, rbx, rcx, rdx, rsi and the flags. */
+/** Adds a call that returns, if it counts. Clobbers rax, rbx, rcx, rdx, rsi and the flags. */
 export function emitStatisticsExit(
   routine: Routine,
-  instance: InstancePlan,
-  site: Mem,
-  slot: number,
+  action: StatisticsAction,
+  { site, slot: hooked, saved }: Place,
 ): void {
   const { a, cold } = routine;
+  const instance = instanceOf(routine, action.instance);
+  const slot = ensure(hooked, "a hooked return");
   const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
   readClock(routine, instance);
   a.i("mov", rbx, frameMem(routine, instance, frameWord.entered, slot));
@@ -85,8 +105,11 @@ export function emitStatisticsExit(
   a.i("sub", rax, rbx);
   a.i("mov", r32.ebx, 0);
   a.i("cmovns", rbx, rax);
+  const loadDuration = (): void => void a.i("mov", rax, rbx);
+  emitEndTests(routine, instance, action, { saved, loadDuration }, done);
   findRing(routine, instance, noRing);
   a.bind(haveRing);
+  if (isHeld(action)) emitCall(routine, site);
   // Self time: what passed, less what this thread has spent in functions that returned meanwhile.
   a.i("mov", rax, mem64(rcx, { disp: selfTicksOffset }));
   a.i("sub", rax, frameMem(routine, instance, frameWord.selfBefore, slot));

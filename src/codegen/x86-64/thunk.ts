@@ -60,8 +60,7 @@ import {
   save,
   type ThunkPlan,
 } from "./record.ts";
-import { gateOf } from "./record-action.ts";
-import { emitTests } from "./record-tests.ts";
+import { emitTests, gateOf } from "./record-tests.ts";
 import { emitTail } from "./tail.ts";
 import { emitSwitchCheck } from "./trigger.ts";
 
