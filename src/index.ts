@@ -224,6 +224,7 @@ export type { LaunchOptions } from "./session/start-program.ts";
 export type { ExitStatus } from "./session/target-worker.ts";
 export type { ThreadChoice } from "./session/thread-filter.ts";
 export type { DispatchCounts, EnabledFunction } from "./session/tracing.ts";
+export { writeUftrace } from "./session/uftrace-directory.ts";
 export type { SourceLine } from "./symbols/dwarf/line-table.ts";
 export type { HeldUp } from "./target/stack-walk.ts";
 export { type CallEnd, type CallVisitor, callEnd, type LongPayload } from "./trace/call-stack.ts";

@@ -55,6 +55,7 @@ export const systemPackages: readonly SystemPackage[] = [
   },
   { probe: "objdump", debian: "binutils", neededFor: "x86-64 oracles" },
   { probe: "babeltrace2", debian: "babeltrace2", neededFor: "the trace format's oracle" },
+  { probe: "uftrace", debian: "uftrace", neededFor: "reading what is exported for it" },
   { probe: "/usr/bin/jsonschema", debian: "python3-jsonschema", neededFor: "a JSON schema" },
   { probe: "gdb", debian: "gdb", neededFor: "unwinding through thunks" },
   { probe: "gdbserver", debian: "gdbserver", neededFor: "a second GDB stub" },
@@ -67,7 +68,6 @@ export const systemPackages: readonly SystemPackage[] = [
 
 /** What only `npm run bench` compares with; `npm test` does without. */
 export const benchPackages: readonly SystemPackage[] = [
-  { probe: "uftrace", debian: "uftrace", neededFor: "the tracer beside ours" },
   { probe: "redis-benchmark", debian: "redis-tools", neededFor: "loading redis-server" },
   { probe: "ab", debian: "apache2-utils", neededFor: "loading nginx" },
   { probe: "spin", debian: "spin", neededFor: "the model checker beside ours" },

@@ -8,9 +8,9 @@ import { sessionClock } from "../trace/session.ts";
 import type { Trace } from "../trace/trace.ts";
 import { TraceReader, type TraceThread } from "../trace/trace-reader.ts";
 import { CallValues } from "./call-values.ts";
-import { type ExportOptions, type ExportVisitor, shownSites } from "./export.ts";
+import { type ExportOptions, type ExportVisitor, type FilePiece, shownSites } from "./export.ts";
 import { endNames } from "./graph-json.ts";
-import { CallTable, LossTable, smallTable, type TablePiece } from "./parquet/tables.ts";
+import { CallTable, LossTable, smallTable } from "./parquet/tables.ts";
 import { checkSelection, wantsThread } from "./selection.ts";
 import { summarize, tickNs } from "./summary.ts";
 
@@ -22,7 +22,7 @@ const endings: readonly string[] = [...Object.values(endNames), "unrecorded"];
 const unrecorded: number = endings.length - 1;
 
 /** Pieces of the files, which take a few MiB of memory however many there are. */
-export function* exportParquet(trace: Trace, options: ExportOptions): Generator<TablePiece> {
+export function* exportParquet(trace: Trace, options: ExportOptions): Generator<FilePiece> {
   checkSelection(trace, options);
   const calls = new CallTable((site) => trace.functions.name(site), endings);
   const losses = new LossTable();
@@ -89,7 +89,7 @@ function tableVisitor(
   };
 }
 
-const functionTable = (trace: Trace): TablePiece =>
+const functionTable = (trace: Trace): FilePiece =>
   smallTable(
     "functions",
     ["site", "name", "symbol", "demangled", "module", "address", "file", "line"],
@@ -106,7 +106,7 @@ const functionTable = (trace: Trace): TablePiece =>
     })),
   );
 
-function threadTable(trace: Trace, reader: TraceReader): TablePiece {
+function threadTable(trace: Trace, reader: TraceReader): FilePiece {
   const unit = tickNs(trace);
   return smallTable(
     "threads",
@@ -122,7 +122,7 @@ function threadTable(trace: Trace, reader: TraceReader): TablePiece {
   );
 }
 
-function traceTable(trace: Trace, reader: TraceReader): TablePiece {
+function traceTable(trace: Trace, reader: TraceReader): FilePiece {
   const { session } = trace;
   const { threads, ...summary } = summarize(trace, reader);
   const row = {

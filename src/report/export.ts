@@ -12,6 +12,9 @@ import { checkSelection, matchSites, type Selection, wantsThread } from "./selec
 /** Pieces are about so long. */
 const pieceBytes = 1 << 18;
 
+/** Bytes for the file of that name, in the order in which they are to be appended to it. */
+export type FilePiece = { readonly file: string; readonly bytes: readonly Uint8Array[] };
+
 /** Functions and threads to export; `include` and `exclude` take calls out of their callers. */
 export type ExportOptions = Selection;
 

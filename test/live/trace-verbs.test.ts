@@ -72,10 +72,23 @@ describe("verbs that read traces", () => {
     const wrong = await patchbay("query", tables, "SELECT nothing");
     expect(wrong).toMatchObject({ status: 2, stdout: "" });
     expect(wrong.stderr).toMatch(/^patchbay: run the query: [^\n]+\n$/);
-    const bare = await patchbay("export", trace, "--to", "parquet");
-    expect(bare).toMatchObject({ status: 2, stdout: "" });
-    expect(bare.stderr).toMatch(/^patchbay: export to Parquet: [^\n]+ -o DIR\)\n$/);
   });
+
+  it.each(["parquet", "uftrace"])(
+    "export --to %s wants a directory, and no other's",
+    async (to) => {
+      const bare = await patchbay("export", trace, "--to", to);
+      expect(bare).toMatchObject({ status: 2, stdout: "" });
+      expect(bare.stderr).toMatch(
+        /^patchbay: export to \w+: it makes several files [^\n]+ -o DIR\)\n$/,
+      );
+      const others = await patchbay("export", trace, "--to", to, "-o", trace);
+      expect(others).toMatchObject({ status: 2, stdout: "" });
+      expect(others.stderr).toMatch(
+        /^patchbay: write .*: metadata is there.* \(name a new directory\)\n$/,
+      );
+    },
+  );
 
   it("export writes files and standard output alike", async () => {
     for (const format of ["chrome", "perfetto", "speedscope", "folded", "svg", "dot", "mermaid"]) {

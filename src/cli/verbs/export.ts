@@ -1,13 +1,7 @@
 /** `patchbay export`: a trace in other tools' formats. */
 import { closeSync, openSync } from "node:fs";
 import { type Command, Option } from "commander";
-import {
-  exporters,
-  openTrace,
-  PatchbayError,
-  type Selection,
-  writeParquet,
-} from "../../reading.ts";
+import { exporters, openTrace, PatchbayError, writeParquet, writeUftrace } from "../../reading.ts";
 import { writeAll, writePiece } from "../output.ts";
 import { addSelection, type SelectionFlags, selectionOf } from "../trace-options.ts";
 
@@ -18,6 +12,12 @@ type Flags = SelectionFlags & {
   readonly stacks: boolean;
 };
 
+/** The formats that are directories of files. */
+const directories = new Map([
+  ["parquet", writeParquet],
+  ["uftrace", writeUftrace],
+]);
+
 export function registerExport(program: Command): void {
   const command = program
     .command("export")
@@ -25,12 +25,12 @@ export function registerExport(program: Command): void {
     .argument("<dir>", "a trace")
     .addOption(
       new Option("-t, --to <format>", "the format")
-        .choices([...exporters.keys(), "parquet"])
+        .choices([...exporters.keys(), ...directories.keys()])
         .makeOptionMandatory(),
     )
     .option(
       "-o, --output <file>",
-      "write to this file instead of standard output; parquet: directory",
+      "write to this file instead of standard output; parquet, uftrace: directory",
     );
   addSelection(command)
     .option("--per-thread", "folded, svg: keep threads apart", false)
@@ -48,8 +48,9 @@ function run(dir: string, flags: Flags): void {
       hint: "--to folded --stacks",
     });
   }
-  if (flags.to === "parquet") {
-    writeTables(dir, flags.output, options);
+  const write = directories.get(flags.to);
+  if (write !== undefined) {
+    write(openTrace(dir), wantsDirectory(flags), options);
     return;
   }
   const exporter = exporters.get(flags.to);
@@ -59,16 +60,14 @@ function run(dir: string, flags: Flags): void {
   else writeFile(flags.output, pieces);
 }
 
-function writeTables(dir: string, output: string | undefined, options: Selection): void {
-  if (output === undefined) {
-    throw new PatchbayError({
-      code: "bad-usage",
-      doing: "export to Parquet",
-      why: "it makes several files",
-      hint: "name a directory for them: -o DIR",
-    });
-  }
-  writeParquet(openTrace(dir), output, options);
+function wantsDirectory({ to, output }: Flags): string {
+  if (output !== undefined) return output;
+  throw new PatchbayError({
+    code: "bad-usage",
+    doing: `export to ${to}`,
+    why: "it makes several files",
+    hint: "name a directory for them: -o DIR",
+  });
 }
 
 function writeFile(path: string, pieces: Iterable<Uint8Array>): void {

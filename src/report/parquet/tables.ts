@@ -3,15 +3,13 @@
  * gets rows, and gives bytes of its file as groups of rows fill up.
  */
 import type { CallTexts } from "../call-values.ts";
+import type { FilePiece } from "../export.ts";
 import { ChoiceColumn, type Column, Int32Column, Int64Column, TextColumn } from "./columns.ts";
 import { ParquetFile } from "./file.ts";
 
 /** Rows of a group: engines skip or read these as a whole. */
 const groupRows = 1 << 17;
 const smallGroupRows = 1 << 12;
-
-/** Bytes for the file of that name, in the order in which they are to be appended to it. */
-export type TablePiece = { readonly file: string; readonly bytes: readonly Uint8Array[] };
 
 /** A table in the making: its columns get a value each, then `endRow` is called. */
 class Table {
@@ -34,12 +32,12 @@ class Table {
   }
 
   /** What is there by now; the caller's own. */
-  take(): TablePiece | undefined {
+  take(): FilePiece | undefined {
     if (this.#out.length === 0) return undefined;
     return { file: this.file, bytes: this.#out.splice(0) };
   }
 
-  finish(): TablePiece {
+  finish(): FilePiece {
     if (this.#rows > 0) this.#endGroup();
     return { file: this.file, bytes: [...this.#out.splice(0), ...this.#parquet.end()] };
   }
@@ -172,7 +170,7 @@ export function smallTable(
   columns: readonly string[],
   numbers: ReadonlySet<string>,
   rows: Iterable<SmallRow>,
-): TablePiece {
+): FilePiece {
   const made = columns.map((column) => {
     const kept = numbers.has(column)
       ? new Int64Column(smallGroupRows)
