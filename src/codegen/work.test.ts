@@ -40,6 +40,16 @@ describe("statistics of some calls", () => {
     expect(makeWork([all, some, { ...some, exits: false }])).toEqual(makeWork([some, all]));
   });
 
+  it("are of each value where somebody wants that, and not of all besides", () => {
+    const place = { kind: "argument", index: 1 } as const;
+    const by = { place, type: "i32", table: { keys: 0, firstRow: 100 } } as const;
+    const apart = { ...all, by };
+    expect(makeWork([all, apart])).toEqual([apart]);
+    expect(withoutExits(makeWork([all, apart]))).toEqual([{ ...apart, exits: false }]);
+    expect(makeWork([{ ...all, instance: 2 }, apart])).toHaveLength(2);
+    expect(makeWork([some, apart])).toHaveLength(2);
+  });
+
   it("keep their choice where frames have no words", () => {
     expect(withoutFrameWords([some], () => false)).toEqual([{ ...some, exits: false }]);
   });

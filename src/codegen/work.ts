@@ -3,7 +3,7 @@
  * sites whose ops want the same share a thunk template and routines, whoever asked for it first.
  */
 import { assert } from "../base/assert.ts";
-import type { CallTests, RecordDetails, StackWish } from "../ftrace/ops.ts";
+import type { CallTests, CountedValue, RecordDetails, StackWish } from "../ftrace/ops.ts";
 import { type ValueSpec, valuesMax } from "../ftrace/value-spec.ts";
 
 /** An event of each call that the details want. */
@@ -19,6 +19,8 @@ export type StatisticsAction = CallTests & {
   readonly kind: "statistics";
   readonly instance: number;
   readonly exits: boolean;
+  /** Each value has its row. */
+  readonly by?: CountedValue | undefined;
 };
 
 /** One thing that happens at a function. Each kind has its emitter: `x86-64/actions.ts`. */
@@ -80,13 +82,20 @@ const actionKey = (action: Action): string =>
 export function makeWork(actions: readonly Action[]): Work {
   const byKey = new Map<string, Action>();
   for (const action of mergeRecords(actions)) byKey.set(actionKey(action), action);
+  const apart = new Set([...byKey.values()].filter(isApart).map(keyTogether));
   const isCovered = (action: Action): boolean =>
-    "exits" in action && !action.exits && byKey.has(actionKey({ ...action, exits: true }));
+    ("exits" in action && !action.exits && byKey.has(actionKey({ ...action, exits: true }))) ||
+    (!isApart(action) && apart.has(actionKey(action)));
   return [...byKey]
     .filter(([, action]) => !isCovered(action))
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, action]) => action);
 }
+
+/** Calls that are counted by a value need no row for all of them. */
+const isApart = (action: Action): action is StatisticsAction & { readonly by: CountedValue } =>
+  action.kind === "statistics" && action.by !== undefined;
+const keyTogether = (action: StatisticsAction): string => actionKey({ ...action, by: undefined });
 
 /** Records of one instance that differ in what they bring along alone are one, with all of it. */
 function mergeRecords(actions: readonly Action[]): readonly Action[] {

@@ -6,7 +6,7 @@ import type { CodeAddr } from "../base/brand.ts";
 import type { Condition } from "./condition.ts";
 import { emptyHash, type FtraceHash, wants } from "./hash.ts";
 import type { Wish } from "./record.ts";
-import type { FunctionValues } from "./value-spec.ts";
+import type { FunctionValues, ValueSpec } from "./value-spec.ts";
 
 /** How much of its stack an entry brings along. */
 export type StackWish = {
@@ -42,6 +42,12 @@ export type RecordDetails = CallTests & {
   readonly switched?: boolean;
 };
 
+/** Where a user has rows for values: offset of their keys in his arena, and the first row. */
+export type ValueTable = { readonly keys: number; readonly firstRow: number };
+
+/** A value by which the calls of a function are counted apart: integers, addresses. */
+export type CountedValue = ValueSpec & { readonly table: ValueTable };
+
 /** What happens at a function that an ops wants. */
 export type Handler =
   /** An event in the ring, at the entry or at entry and exit. */
@@ -58,7 +64,12 @@ export type Handler =
   /** A count per function. */
   | { readonly kind: "count" }
   /** Calls per function; with exits, which is so unless said otherwise, what they take. */
-  | ({ readonly kind: "statistics"; readonly exits?: boolean } & CallTests)
+  | ({
+      readonly kind: "statistics";
+      readonly exits?: boolean;
+      /** With a row for each value, instead of the function's. */
+      readonly by?: CountedValue;
+    } & CallTests)
   /** A native function is called instead of the trampoline: a direct call. */
   | { readonly kind: "direct"; readonly target: CodeAddr }
   /** The function is replaced: control goes to `target` and not to its body. */

@@ -68,6 +68,16 @@ describe("live statistics", () => {
     expect(press(second, "a", "a").off.size).toBe(0);
   });
 
+  it("switch no values", () => {
+    const [first, ...others] = rows;
+    const some = [{ ...(first ?? row(0, "", 0, 0)), by: {} }, ...others];
+    const off = pressKey(firstView(true), "a", some, true).off;
+    expect([...off]).toEqual(others.map(({ site }) => site));
+    const at = { ...firstView(true), at: first?.site };
+    const view = pressKey(at, " ", some, true);
+    expect([view.off.size, view.message]).toEqual([0, "functions are switched, not their values"]);
+  });
+
   it("end at q and at Ctrl-C, while a pattern is typed at Ctrl-C alone", () => {
     expect(press(firstView(true), "q").quit).toBe(true);
     expect(press(firstView(true), "/", "q")).toMatchObject({ quit: false, pattern: "q" });

@@ -7,6 +7,8 @@ import { formatCount, formatDuration } from "./units.ts";
 export type LiveRow = {
   readonly site: number;
   readonly name: string;
+  /** Set where it is one value's of a function: these are not switched one by one. */
+  readonly by?: object;
   readonly calls: number;
   /** In the last interval. */
   readonly perSecond: number;
@@ -171,10 +173,14 @@ function moveOrSwitch(view: LiveView, key: string, shown: readonly LiveRow[]): L
     const to = place < 0 ? 0 : Math.max(0, Math.min(shown.length - 1, place + step));
     return { ...view, at: shown[to]?.site };
   }
-  const sites = shown.map(({ site }) => site);
-  if (key === "a") return { ...view, off: toggled(view.off, sites) };
-  const site = sites[Math.max(0, place)];
-  if (key !== " " || site === undefined) return view;
+  const functions = shown.filter(({ by }) => by === undefined).map(({ site }) => site);
+  if (key === "a") return { ...view, off: toggled(view.off, functions) };
+  const chosen = shown[Math.max(0, place)];
+  if (key !== " " || chosen === undefined) return view;
+  const { site } = chosen;
+  if (chosen.by !== undefined) {
+    return { ...view, at: site, message: "functions are switched, not their values" };
+  }
   return { ...view, at: site, off: toggled(view.off, [site]) };
 }
 

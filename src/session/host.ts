@@ -10,6 +10,7 @@ import { makeOps } from "../ftrace/ops.ts";
 import { type ArenaShape, pageBytes, threadBitsBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import { statisticsSlots } from "../ring/statistics.ts";
+import { keysBytes, rowsPerTable } from "../ring/value-rows.ts";
 import type { RemoveResult } from "../target/injection.ts";
 import { nsPerTick } from "../trace/clock.ts";
 import { type Catalogue, type CatalogueOf, toSiteTable } from "./catalogue.ts";
@@ -56,9 +57,9 @@ const programBytes = 16 << 20;
 const statisticsBytesMax = 2 ** 34;
 const statisticsThreadsMin = 128;
 
-/** Rings whose slots hold each thread's statistics of all functions. */
-function statisticsRings(siteCount: number): Pick<ArenaShape, "ringCount" | "slotCount"> {
-  const slotCount = statisticsSlots(siteCount);
+/** Rings whose slots hold each thread's statistics: a row for each function and value. */
+function statisticsRings(rowCount: number): Pick<ArenaShape, "ringCount" | "slotCount"> {
+  const slotCount = statisticsSlots(rowCount);
   const threads = Math.floor(statisticsBytesMax / (slotCount * eventBytes));
   return { slotCount, ringCount: Math.max(statisticsThreadsMin, Math.min(4096, threads)) };
 }
@@ -169,8 +170,11 @@ export class Host {
     // Functions that later libraries have brought are among the first ones then, to be sure.
     const siteCount = catalogue.functions.length + laterFunctionsMax;
     const counterPages = pageBytes * Math.ceil((siteCount * 8) / pageBytes);
-    const counterBytes = counterPages + (request.threadFilter ? threadBitsBytes : 0);
-    const rings = request.rings === "statistics" ? statisticsRings(siteCount) : request.rings;
+    const { threadFilter, valueTables = 0 } = request;
+    const counterBytes =
+      counterPages + valueTables * keysBytes + (threadFilter ? threadBitsBytes : 0);
+    const rowCount = siteCount + valueTables * rowsPerTable;
+    const rings = request.rings === "statistics" ? statisticsRings(rowCount) : request.rings;
     const shape = { ...rings, programBytes: 0, counterBytes };
     const { overwrite, frameWords } = request;
     const added = await target.call("addInstance", {

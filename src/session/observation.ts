@@ -16,12 +16,15 @@ import type { AnnouncedFunction, CallCount, RegisteredOps, Seat, SeatState } fro
 import type { ExitStatus } from "./target-worker.ts";
 import type { ThreadFilter } from "./thread-filter.ts";
 import type { EnabledFunction } from "./tracing.ts";
+import { type CountedBy, type FunctionValue, ValueTables } from "./value-tables.ts";
 
 /**
  * A function and what its calls took, in nanoseconds. A call within a call of the same function
- * counts as another one, with its own time.
+ * counts as another one, with its own time. Of a function whose calls are counted by a value, there
+ * is one of these for each value; its `site` is a number of its own.
  */
 export type FunctionStatistics = CallCount & {
+  readonly by?: CountedBy;
   /** Calls that have returned; what follows is of these, and absent where there are none. */
   readonly returned: number;
   readonly totalNs: number;
@@ -71,6 +74,8 @@ type Parts = {
   readonly seat: Seat;
   /** What happens at the functions. */
   readonly handler: CountingHandler;
+  /** Values by which calls are counted apart. */
+  readonly values: readonly FunctionValue[];
   /** Where calls of some threads alone count. */
   readonly threadFilter: ThreadFilter | undefined;
   readonly status: () => Promise<ExitStatus>;
@@ -86,6 +91,7 @@ export class Observation {
   readonly #lifetime: Lifetime<ObservationSummary>;
   readonly #names = new Map<number, string>();
   readonly #reader: StatisticsReader | undefined;
+  readonly #tables: ValueTables | undefined;
   readonly #memory: ProcessMemory;
   #ops: RegisteredOps | undefined;
   #final: ProcessStatistics | undefined;
@@ -93,11 +99,15 @@ export class Observation {
   /** @internal use `Session.observe`. */
   constructor(parts: Parts) {
     this.#parts = parts;
-    const { handler, seat, status, failure } = parts;
+    const { handler, values, seat, status, failure } = parts;
     const hasTables = handler.kind === "statistics";
     const wantsTimes = hasTables && handler.exits !== false;
     this.times = wantsTimes && seat.rings.exits && seat.rings.hasFrameWords;
     this.#reader = hasTables ? new StatisticsReader(seat.rings) : undefined;
+    this.#tables =
+      values.length === 0
+        ? undefined
+        : new ValueTables(seat.rings, values, parts.threadFilter !== undefined);
     this.#memory = new ProcessMemory(parts.pid);
     const finish = (cause: Cause): Promise<ObservationSummary> => this.#finish(cause);
     this.#lifetime = new Lifetime({ status, failure, finish });
@@ -110,7 +120,15 @@ export class Observation {
 
   /** @internal */
   async begin(name: string, filter: Partial<SiteFilter>): Promise<RegisteredOps> {
-    this.#ops = await this.#parts.seat.register(name, this.#parts.handler, filter);
+    const { seat, handler } = this.#parts;
+    this.#ops = await seat.register(name, handler, filter);
+    for (const by of this.#tables?.values ?? []) {
+      // Words of a filter count functions from 1.
+      const include = [String(by.site + 1)];
+      const { place, type, table } = by;
+      const one = { ...handler, by: { place, type, table } };
+      await seat.register(`values of ${by.function}`, one, { include });
+    }
     return this.#ops;
   }
 
@@ -204,8 +222,11 @@ export class Observation {
     this.#reap(reader);
     const found = reader.read();
     const functions = Array.from(found.sites, (site, index): FunctionStatistics => {
+      const numbers = numbersOf(found, index, ns);
+      const by = this.#tables?.at(site);
+      if (by !== undefined) return { site: siteId(site), ...by, ...numbers };
       const name = this.#names.get(site) ?? `site ${site}`;
-      return { site: siteId(site), name, ...numbersOf(found, index, ns) };
+      return { site: siteId(site), name, ...numbers };
     });
     functions.sort((a, b) => b.calls - a.calls);
     return { functions, missed: found.missed };
@@ -235,6 +256,7 @@ export class Observation {
     this.#final = await this.#read();
     const { functions: statistics, missed } = this.#final;
     this.#reader?.[Symbol.dispose]();
+    this.#tables?.[Symbol.dispose]();
     this.#parts.threadFilter?.[Symbol.dispose]();
     this.#memory[Symbol.dispose]();
     await seat.release();

@@ -50,6 +50,8 @@ export type RecordOptions = MoreSites &
 export type ObserveOptions = MoreSites &
   CallChoice &
   Pick<RecordOptions, "filter" | "vendorRules" | "dispatch" | "siteDesign"> & {
+    /** Count calls of a function by what an argument or their result is: `open@arg2/x`. */
+    readonly by?: readonly string[];
     /** Measure what calls take; without it they are only counted, which is cheaper. */
     readonly times?: boolean;
   };
@@ -57,7 +59,7 @@ export type ObserveOptions = MoreSites &
 /** Of each thread's ring, in bytes. */
 const ringBytesDefault: number = 4 << 20;
 /** Words of frames for statistics: `codegen/x86-64/statistics.ts`. */
-export const statisticsWords = 2;
+export const statisticsWords = { all: 2, byValue: 3 } as const;
 const threadsDefault = 1024;
 /** Nothing is recorded: the smallest ring that there can be. */
 export const noRings: SeatRequest["rings"] = { ringCount: 1, slotCount: pageBytes / eventBytes };

@@ -144,9 +144,10 @@ function parseWhen(text: string | undefined): Condition | undefined {
   return parsed.value;
 }
 
-function parseValues(text: string): ValueRequest {
+/** A request for values, as people write it. @param doing what they are for. */
+export function parseValues(text: string, doing = "record values"): ValueRequest {
   const parsed = parseValueRequest(text);
-  if (!parsed.ok) throw problemOf("record values", text, parsed.error);
+  if (!parsed.ok) throw problemOf(doing, text, parsed.error);
   return parsed.value;
 }
 

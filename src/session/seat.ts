@@ -29,6 +29,8 @@ export type SeatRequest = {
   readonly name: string;
   /** Rings for events, or statistics of each function in their place. */
   readonly rings: Pick<ArenaShape, "ringCount" | "slotCount"> | "statistics";
+  /** Tables of values that he wants statistics by. */
+  readonly valueTables?: number;
   /** Words of frames beside their return address that what he asks for wants. */
   readonly frameWords: number;
   /** Whether he filters threads. */

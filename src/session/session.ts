@@ -129,12 +129,15 @@ export class Session {
   async observe(options: ObserveOptions = {}): Promise<Observation> {
     this.#check(options);
     const { times = true, threads } = options;
-    const { handler, frameWords, needsEnds } = planObservation(options);
+    const { handler, frameWords, needsEnds, values } = planObservation(options, (glob) =>
+      this.select({ include: [glob] }),
+    );
     const name = reserveName(times ? "stat" : "count", this.#users);
     const request = requestOf(name, handler.kind === "count" ? noRings : "statistics", options);
     let observation: Observation | undefined;
-    const seat = await this.#sit({ ...request, frameWords }, async (functions) =>
-      observation?.announce(functions),
+    const seat = await this.#sit(
+      { ...request, frameWords, valueTables: values.length },
+      async (functions) => observation?.announce(functions),
     );
     if (needsEnds && !(seat.rings.hasFrameWords && seat.rings.exits)) {
       await vacate(seat);
@@ -144,6 +147,7 @@ export class Session {
       pid: this.pid,
       seat,
       handler,
+      values,
       threadFilter:
         threads === undefined ? undefined : new ThreadFilter(this.pid, seat.rings, threads),
       status: () => this.status(),

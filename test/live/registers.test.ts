@@ -92,6 +92,9 @@ describe("a function's caller and the function itself", () => {
     ["by their results", { when: "ret & 1 && arg2 > 5" }],
     ["by their duration", { minNs: 1e9 }],
     ["now and then", { sample: 3, times: false }],
+    ["by a value", { by: ["traced_*@arg2/x"] }],
+    ["by a value and no times", { by: ["traced_*@arg22/d"], times: false }],
+    ["by what they return", { by: ["traced_*@ret/lu"], when: "arg1/u8 > 20" }],
   ])("agree on all registers while calls are counted %s", async (_, choice) => {
     const target = await start();
     const filter = { include: ["traced_*"] };

@@ -111,7 +111,104 @@ describe.each([
   });
 });
 
+/** Calls of a function by value; the numbers are as the program prints them. */
+const valuesOf = (seen: Seen, name: string): Readonly<Record<string, number>> =>
+  Object.fromEntries(
+    Object.values(seen)
+      .filter(({ by }) => by?.function === name)
+      .map(({ by, calls }) => [by?.value ?? "other", calls]),
+  );
+
+/** The sums of both halves, without what was never called. */
+function sums(own: Own, wants: (key: number) => boolean = () => true): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const [key, n] of entriesOf(own)) {
+    if (n > 0 && wants(key)) counts[key] = (counts[key] ?? 0) + n;
+  }
+  return counts;
+}
+
+describe.each([
+  ["alone", false],
+  ["beside a recording", true],
+])("stat by values, %s, counts", (_, beside) => {
+  const by = ["traced_pick@arg1/ld"];
+
+  it.each([
+    ["each value of an argument", { by }, () => true],
+    ["without times", { by, times: false }, () => true],
+    ["those that pass", { by, when: "arg1/ld > 3" }, (key: number) => key > 3],
+    ["those that pass at the end", { by, when: "ret < 0" }, (key: number) => result(key) < 0],
+  ])("%s", async (_, options, wants) => {
+    const { own, seen } = await observe(options, beside);
+    expect(valuesOf(seen, "traced_pick")).toEqual(sums(own, wants));
+    expect(seen["traced_pick"]).toBe(undefined);
+    const rows = Object.values(seen).filter((one) => one.by !== undefined);
+    for (const one of rows) {
+      expect(one.returned).toBe("times" in options ? 0 : one.calls);
+      expect(one.selfNs).toBeLessThanOrEqual(one.totalNs);
+    }
+    const all = "when" in options ? [] : [own.even.slow + own.odd.slow];
+    if (all.length > 0) expect([of(seen, "traced_slow").calls]).toEqual(all);
+  });
+
+  it("each result, of calls that return", async () => {
+    const { own, seen } = await observe({ by: ["traced_*k@ret/ld", "traced_jump@ret"] }, beside);
+    const counts: Record<string, number> = {};
+    for (const [key, n] of entriesOf(own)) {
+      const value = key % 5 === 0 ? result(key) : Number(BigInt(key) & 7n);
+      if (n > 0) counts[value] = (counts[value] ?? 0) + n;
+    }
+    expect(valuesOf(seen, "traced_pick")).toEqual(counts);
+    expect(valuesOf(seen, "traced_jump")).toEqual({});
+  });
+
+  it("the values of some threads", async () => {
+    const { own, seen } = await observe({ by, threads: { names: ["odd"] } }, beside);
+    const odd = Object.entries(own.odd.keys).filter(([, n]) => n > 0);
+    expect(valuesOf(seen, "traced_pick")).toEqual(Object.fromEntries(odd));
+  });
+});
+
+describe("stat by values", () => {
+  it("has one row for all values that are too many", async () => {
+    const target = await Target.start(compile("count.c"), "threads=4", "calls=5000", "signals=1");
+    await using session = await api.attach(target.pid);
+    const filter = { include: ["traced_*"] };
+    const observation = await session.observe({ filter, by: ["traced_leaf@arg1/lu"] });
+    target.send("begin");
+    const own = await target.numbers();
+    const rows = (await observation.stop()).statistics.filter(({ by }) => by !== undefined);
+    expect(rows.reduce((sum, { calls }) => sum + calls, 0)).toBe(own["traced_leaf"]);
+    const { calls = 0 } = rows.find(({ name }) => name === "traced_leaf(arg1 = other)") ?? {};
+    expect(calls).toBeGreaterThan(1000);
+    expect(rows.length).toBeGreaterThan(500);
+    expect(rows.length).toBeLessThanOrEqual(1026);
+  });
+});
+
 describe("patchbay stat", () => {
+  it.each([
+    ["as a table", ["--no-times"]],
+    ["as JSON", ["--json"]],
+  ])("shows a row for each value, %s", async (_, how) => {
+    const program = [compile("count.c"), "wait=0", "threads=4", "depth=5", "signals=1"];
+    const by = ["-F", "traced_last", "--by", "traced_recurse@arg2/ld"];
+    const { status, stdout } = await patchbay("stat", ...by, ...how, "--", ...program);
+    expect(status).toBe(0);
+    const [first = ""] = stdout.split("\n").filter((line) => line.startsWith('{"traced'));
+    const calls: number = JSON.parse(first).traced_recurse / 5;
+    const table = /^ *([\d,]+) +[\d,]+ +traced_recurse\(arg2 = (\d+)\)$/gm;
+    const json =
+      /"name":"traced_recurse\(arg2 = \d+\)","by":{[^{}]*"value":"(\d+)"},"calls":(\d+)/g;
+    const last = stdout.trimEnd().split("\n").at(-1) ?? "";
+    const rows = how.includes("--json")
+      ? [...last.matchAll(json)].map(([, value, n]) => [value, n])
+      : [...stdout.matchAll(table)].map(([, n = "", value]) => [value, n.replaceAll(",", "")]);
+    rows.sort(([one = ""], [other = ""]) => (one < other ? -1 : 1));
+    expect(rows).toEqual(["1", "2", "3", "4", "5"].map((value) => [value, String(calls)]));
+  });
+
   it("has all of it, from the first call on", async () => {
     const target = await start();
     const args = ["--if", "arg1/ld > 3", "--thread-name", "even", "--min", "0ns", "--json"];
@@ -132,6 +229,9 @@ describe("patchbay stat", () => {
   it.each([
     ["a condition that is none", ["--if", "arg9x > 1"], "choose calls by a condition"],
     ["ends without times", ["--no-times", "--min", "1ms"], "without times nothing waits"],
+    ["a text as a value", ["--by", "traced_pick@arg1/s"], "is a text; its address is arg1/p"],
+    ["two values", ["--by", "traced_pick@arg1,arg2"], "names more than one value"],
+    ["two of a function", ["--by", "traced_pick@arg1", "--by", "*k@ret"], "by one of its values"],
     ["arguments or results", ["--if", "arg1 > 1 || ret < 0"], "go together with the result"],
   ])("refuses %s in one line", async (_, args, why) => {
     const target = await start();

@@ -37,6 +37,7 @@ type Options = Required<MoreSites> &
   ChoiceFlags & {
     readonly filter?: readonly string[];
     readonly notrace?: readonly string[];
+    readonly by?: readonly string[];
     readonly pid?: string;
     readonly interval: number;
     readonly duration?: number;
@@ -53,6 +54,11 @@ export function registerStat(program: Command): void {
     .argument("[command...]", "program to start, with its arguments")
     .option("-F, --filter <glob>", "count functions that match (repeatable)", collect)
     .option("-N, --notrace <glob>", "do not count functions that match (repeatable)", collect)
+    .option(
+      "--by <spec>",
+      "a row for each value: 'read@arg1/d', 'read@ret/ld' (repeatable)",
+      collect,
+    )
     .option("-p, --pid <pid>", "attach to this running process")
     .option("--interval <time>", "time between two tables: 500ms, 2s", parseDuration, 1000)
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
@@ -91,6 +97,7 @@ async function run(command: readonly string[], options: Options): Promise<void> 
       times: options.times,
       ...moreSites(options),
       ...callChoice(options),
+      ...(options.by === undefined ? {} : { by: options.by }),
       ...(options.dispatch === undefined ? {} : { dispatch: options.dispatch }),
     });
     return watch(observation, options, stop);

@@ -74,6 +74,8 @@ export const frameWord = {
   entered: 0,
   /** What `selfTicks` was then. */
   selfBefore: 1,
+  /** The row of its value, where calls are counted by one that is there when they begin. */
+  row: 2,
 } as const;
 
 /** Routines in the making: what their emitters share. */

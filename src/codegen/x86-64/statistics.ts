@@ -9,7 +9,8 @@
  * at 0, and its time is its callers' own.
  */
 import { ensure } from "../../base/assert.ts";
-import { type Mem, mem, mem64 } from "../../isa/x86-64/operands.ts";
+import { isResult } from "../../ftrace/value-spec.ts";
+import { type Mem, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r8, r32, r64 } from "../../isa/x86-64/registers.ts";
 import { bucketCount, subBits } from "../../ring/histogram.ts";
 import { callsOffset, rowsOffset, selfTicksOffset, statisticsRow } from "../../ring/statistics.ts";
@@ -25,6 +26,7 @@ import {
   readClock,
 } from "./record.ts";
 import { emitEndTests, emitTests, gateOf, hasTests, isHeld } from "./record-tests.ts";
+import { emitValueRow } from "./value-row.ts";
 
 const { rax, rbx, rcx, rdx, rsi, rsp } = r64;
 
@@ -45,6 +47,10 @@ function emitCall({ a }: Routine, site: Mem): void {
   a.i("inc", mem64(rcx, { index: rax, scale: 8, disp: callsOffset }));
 }
 
+/** Whether only the end of a call says whether it counts, or as what. */
+const countsLate = (action: StatisticsAction): boolean =>
+  isHeld(action) || (action.by !== undefined && isResult(action.by.place));
+
 /**
  * Counts a call, unless its end has to say whether it counts. Clobbers rax, rbx, rcx, rdx, rsi and
  * the flags. A gate's tests have been made already.
@@ -58,16 +64,52 @@ export function emitStatisticsEntry(
   const { a, cold } = routine;
   const instance = instanceOf(routine, action.instance);
   const slot = action.exits ? place.slot : undefined;
-  const held = isHeld(action);
   // Where no exit comes by, what a call comes to is never known.
-  if (held && slot === undefined) return;
-  const [noRing, haveRing, fails, done] = [a.label(), a.label(), a.label(), a.label()];
+  if (countsLate(action) && slot === undefined) return;
+  const [fails, done] = [a.label(), a.label()];
   if (hasTests(action) && gateOf(work) !== action) {
     emitTests(routine, instance, action, place, fails);
   }
+  if (action.by === undefined || isResult(action.by.place)) {
+    emitBegin(routine, action, place.site, slot);
+  } else {
+    emitValueRow(routine, instance, action.by, ensure(place.saved, "the call's registers"));
+    if (slot !== undefined) a.i("mov", frameMem(routine, instance, frameWord.row, slot), rax);
+    withRow(routine, () =>
+      emitBegin(routine, action, mem32(rsp), slot === undefined ? undefined : slot + rowBytes),
+    );
+  }
+  a.bind(done);
+  cold.push(() => {
+    a.bind(fails);
+    if (slot !== undefined) a.i("mov", frameMem(routine, instance, frameWord.entered, slot), 0);
+    a.i("jmp", done);
+  });
+}
+
+/** Bytes of a row's number on the stack. */
+const rowBytes = 8;
+
+/** Has the row in rax on top of the stack while `emit`'s code runs. */
+function withRow({ a }: Routine, emit: () => void): void {
+  a.i("push", rax);
+  emit();
+  a.i("pop", rax);
+}
+
+/** Counts the call in the row `site` as far as that is possible now, and notes when it began. */
+function emitBegin(
+  routine: Routine,
+  action: StatisticsAction,
+  site: Mem,
+  slot: number | undefined,
+): void {
+  const { a, cold } = routine;
+  const instance = instanceOf(routine, action.instance);
+  const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
   findRing(routine, instance, noRing);
   a.bind(haveRing);
-  if (!held) emitCall(routine, place.site);
+  if (!countsLate(action)) emitCall(routine, site);
   if (slot !== undefined) {
     a.i("mov", rbx, mem64(rcx, { disp: selfTicksOffset }));
     a.i("mov", frameMem(routine, instance, frameWord.selfBefore, slot), rbx);
@@ -81,7 +123,6 @@ export function emitStatisticsEntry(
     a.i("call", claimOf(routine, instance));
     a.i("test", rcx, rcx);
     a.i("jne", haveRing);
-    a.bind(fails);
     if (slot !== undefined) a.i("mov", frameMem(routine, instance, frameWord.entered, slot), 0);
     a.i("jmp", done);
   });
@@ -93,10 +134,11 @@ export function emitStatisticsExit(
   action: StatisticsAction,
   { site, slot: hooked, saved }: Place,
 ): void {
-  const { a, cold } = routine;
+  const { a } = routine;
+  const { by } = action;
   const instance = instanceOf(routine, action.instance);
   const slot = ensure(hooked, "a hooked return");
-  const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
+  const done = a.label();
   readClock(routine, instance);
   a.i("mov", rbx, frameMem(routine, instance, frameWord.entered, slot));
   a.i("test", rbx, rbx);
@@ -107,9 +149,25 @@ export function emitStatisticsExit(
   a.i("cmovns", rbx, rax);
   const loadDuration = (): void => void a.i("mov", rax, rbx);
   emitEndTests(routine, instance, action, { saved, loadDuration }, done);
+  if (by === undefined) emitEnd(routine, action, site, slot);
+  else {
+    if (!isResult(by.place)) a.i("mov", rax, frameMem(routine, instance, frameWord.row, slot));
+    // What a function that has jumped to another one returns is not known.
+    else if (saved === undefined) a.i("jmp", done);
+    else emitValueRow(routine, instance, by, saved);
+    withRow(routine, () => emitEnd(routine, action, mem32(rsp), slot + rowBytes));
+  }
+  a.bind(done);
+}
+
+/** Adds the call that has taken rbx to the row `site`. */
+function emitEnd(routine: Routine, action: StatisticsAction, site: Mem, slot: number): void {
+  const { a, cold } = routine;
+  const instance = instanceOf(routine, action.instance);
+  const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
   findRing(routine, instance, noRing);
   a.bind(haveRing);
-  if (isHeld(action)) emitCall(routine, site);
+  if (countsLate(action)) emitCall(routine, site);
   // Self time: what passed, less what this thread has spent in functions that returned meanwhile.
   a.i("mov", rax, mem64(rcx, { disp: selfTicksOffset }));
   a.i("sub", rax, frameMem(routine, instance, frameWord.selfBefore, slot));
