@@ -121,7 +121,7 @@ export class Observation {
   /** @internal */
   async begin(name: string, filter: Partial<SiteFilter>): Promise<RegisteredOps> {
     const { seat, handler } = this.#parts;
-    this.#ops = await seat.register(name, handler, filter);
+    // These first, so that none of their functions is counted without its value.
     for (const by of this.#tables?.values ?? []) {
       // Words of a filter count functions from 1.
       const include = [String(by.site + 1)];
@@ -129,6 +129,7 @@ export class Observation {
       const one = { ...handler, by: { place, type, table } };
       await seat.register(`values of ${by.function}`, one, { include });
     }
+    this.#ops = await seat.register(name, handler, filter);
     return this.#ops;
   }
 
