@@ -3,7 +3,7 @@
  * client gets is that of one version; a thread that stays in an old function is waited for; what
  * can't be is refused, and nothing has changed then.
  */
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { api, isSoak, listProc, Running, run, tempDir } from "./harness.ts";
@@ -285,6 +285,30 @@ describe("what can't be is refused, and nothing has changed", () => {
     await expect(api.patchProcess(pid, first)).rejects.toThrow(
       /patchbay process \d+ is tracing it/,
     );
+  });
+
+  it("a function that somebody else has redirected", async () => {
+    const { target } = await startServer(sites);
+    const { pid } = target;
+    const session = await api.attach(pid);
+    const [linger] = session.select({ include: ["linger"] });
+    await session.close();
+    const at = Number(linger?.at);
+    // A jump to what comes behind it anyway.
+    const jump = Uint8Array.of(0xe9, 0, 0, 0, 0);
+    const memory = openSync(`/proc/${pid}/mem`, "r+");
+    writeSync(memory, jump, 0, jump.length, at);
+    await expect(api.patchProcess(pid, compileFix("linger-fix.c"))).rejects.toThrow(
+      `linger is redirected already: at 0x${at.toString(16)} stand e9 00 00 00 00 ` +
+        "(by a tracer or another tool; let that one go first)",
+    );
+    const standing = Buffer.alloc(jump.length);
+    readSync(memory, standing, 0, jump.length, at);
+    closeSync(memory);
+    expect([...standing]).toEqual([...jump]);
+    expect(changedTextBytes(pid)).toBe(jump.length);
+    target.send("hop");
+    expect(await target.line(/^hop/)).toMatch(/^hop 11 /);
   });
 });
 
