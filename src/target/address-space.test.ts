@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Mapping } from "../os/proc.ts";
-import { findRoomNear, findRoomWithin } from "./address-space.ts";
+import { findMirror, findRoomNear, findRoomWithin } from "./address-space.ts";
 
 const page = 0x1000n;
 const reach = 128n << 20n;
@@ -38,5 +38,25 @@ describe("room near a function", () => {
     expect(() => findRoomNear(maps, 5000, site, site, reach)).toThrow(
       "no 8192 bytes are free within 128 MiB of its text",
     );
+  });
+});
+
+describe("the mirrored window", () => {
+  const first = 0x7ffc_0000_0000n;
+  const handlers = 0x5555_0000_0000n;
+  const maps = [
+    mapping(handlers, handlers + 16n * page),
+    { ...mapping(first, first + 16n * page), path: "[stack]" },
+  ];
+
+  it("is the one of the first thread's stack, whichever a held thread is on", () => {
+    const window = Number(first >> 41n);
+    expect(findMirror(maps, handlers, 41)?.window).toBe(window);
+    expect(findMirror(maps, first, 41)?.window).toBe(window);
+  });
+
+  it("is the held thread's where it is too small for all", () => {
+    expect(findMirror(maps, handlers, 32)?.window).toBe(Number(handlers >> 32n));
+    expect(findMirror(maps.slice(0, 1), handlers, 41)?.window).toBe(Number(handlers >> 41n));
   });
 });

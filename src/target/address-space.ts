@@ -97,8 +97,14 @@ export type Mirror = {
 const mirrorShift = 2048n;
 const pageBytes = 4096n;
 
+/** Smaller windows than this, in bits, are filled by a single recording's rings. */
+const roomyWindowBits = 36;
+
 /**
- * Room for the mirror of the window that `stack` lies in; undefined when there is none.
+ * Room for the mirror of the window that stacks lie in; undefined when there is none.
+ * @param stack a thread's stack pointer. The thread may be on a stack of another kind (a signal
+ *   handler's, a coroutine's), so the first thread's stack tells where stacks are, if it is known
+ *   and the window is large enough for those of others beside it.
  * @param windowBits the window spans 2 to the power of this, in bytes.
  */
 export function findMirror(
@@ -108,15 +114,14 @@ export function findMirror(
 ): Mirror | undefined {
   const size = 1n << BigInt(windowBits);
   const bytes = size + pageBytes;
-  const windowStart = stack & ~(size - 1n);
+  const first = maps.find(({ path }) => path === "[stack]");
+  const inside = windowBits >= roomyWindowBits && first !== undefined ? first.start : stack;
+  const windowStart = inside & ~(size - 1n);
   const base = findRoomBelow(maps, windowStart, bytes, size);
   if (base === undefined) return undefined;
-  const window = Number(stack >> BigInt(windowBits));
+  const window = Number(inside >> BigInt(windowBits));
   return { base, bytes, delta: base - windowStart + mirrorShift, window, windowBits };
 }
-
-/** Smaller windows than this, in bits, are filled by a single recording's rings. */
-const roomyWindowBits = 36;
 
 /**
  * Where a recording's rings go, which are gigabytes: where the kernel likes, or, where the mirrored
