@@ -167,7 +167,8 @@ const steerTrial = <I extends Instruction>(
           for (const name of names.slice(1)) state.set(name, BigInt(random.below(256)));
         }
         const offset = aligned ? 16 * random.below(64) : random.below(1024);
-        steer(effect.addr, state, pc, bits, scratchMiddle + BigInt(offset), isInScratch);
+        const fits = (v: bigint): boolean => isInScratch(v) && (!aligned || v % 16n === 0n);
+        steer(effect.addr, state, pc, bits, scratchMiddle + BigInt(offset), fits);
       }
     }
     pc += BigInt(ensure(insns[index], "as many as effects").size);
