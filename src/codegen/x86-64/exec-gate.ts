@@ -12,25 +12,16 @@ import { Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { control, execPlace, execPlaces, execState } from "../../ring/arena.ts";
+import { emitSlice, emitSystemCall, emitWaitSlice, emitWake } from "./gate-wait.ts";
 
-const { rbx, rdi, r10, r12, r13, r14 } = r64;
+const { rbx, r12, r13, r14 } = r64;
 /** The others are the caller's to save. */
 const saved = [rbx, r12, r13, r14];
 const word = (disp: number) => mem32(r12, { disp });
 const place = (disp: number) => mem32(rbx, { disp });
-const sys = { getpid: 39, gettid: 186, futex: 202 } as const;
-const futexWait = 0;
-const futexWake = 1;
-const wakeAll = 0x7fff_ffff;
-/** One look at the place, and how many there are at the most. */
-const sliceNs = 20_000_000n;
+const sys = { getpid: 39, gettid: 186 } as const;
+/** Looks at the place at the most. */
 const slices = 500;
-
-/** Makes a system call whose arguments are in place. */
-function emitSystemCall(a: Assembler, number: number): void {
-  a.i("mov", r32.eax, number);
-  a.i("syscall");
-}
 
 /** Takes a free place: rbx leads to it. Without one the thread goes on, which is counted. */
 function emitTake(a: Assembler, out: Label): void {
@@ -51,7 +42,7 @@ function emitTake(a: Assembler, out: Label): void {
 }
 
 /** Waits at the place until the tracer lets this thread pass, or does not answer for long. */
-function emitWait(a: Assembler, timeout: Label): void {
+function emitWait(a: Assembler, slice: Label): void {
   const [look, late, free] = [a.label(), a.label(), a.label()];
   a.i("mov", r32.r13d, slices);
   a.bind(look);
@@ -61,11 +52,8 @@ function emitWait(a: Assembler, timeout: Label): void {
   a.i("je", free);
   a.i("dec", r32.r13d);
   a.i("js", late);
-  a.i("mov", rdi, rbx);
-  a.i("mov", r32.esi, futexWait);
   a.i("mov", r32.edx, execState.waiting);
-  a.i("lea", r10, mem(timeout));
-  emitSystemCall(a, sys.futex);
+  emitWaitSlice(a, mem(rbx, { disp: execPlace.state }), slice);
   a.i("jmp", look);
   a.bind(late);
   a.lock().i("inc", word(control.execMissed));
@@ -76,7 +64,7 @@ function emitWait(a: Assembler, timeout: Label): void {
 /** The function. @param arena with the words. */
 export function execGate(arena: DataAddr): Uint8Array {
   const a = new Assembler(codeAddr(0n));
-  const [wanted, out, timeout] = [a.label(), a.label(), a.label()];
+  const [wanted, out, slice] = [a.label(), a.label(), a.label()];
   for (const register of saved) a.i("push", register);
   a.i("mov", r12, arena);
   a.i("cmp", word(control.execArmed), 0);
@@ -94,17 +82,11 @@ export function execGate(arena: DataAddr): Uint8Array {
   a.i("mov", place(execPlace.tid), r32.eax);
   a.i("mov", place(execPlace.state), execState.waiting);
   a.lock().i("inc", word(control.execEvents));
-  a.i("lea", rdi, mem(r12, { disp: control.execEvents }));
-  a.i("mov", r32.esi, futexWake);
-  a.i("mov", r32.edx, wakeAll);
-  emitSystemCall(a, sys.futex);
-  emitWait(a, timeout);
+  emitWake(a, mem(r12, { disp: control.execEvents }));
+  emitWait(a, slice);
   a.bind(out);
   for (const register of saved.toReversed()) a.i("pop", register);
   a.i("ret");
-  a.align(8);
-  a.bind(timeout);
-  a.u64(0n);
-  a.u64(sliceNs);
+  emitSlice(a, slice);
   return a.finish().bytes;
 }

@@ -28,7 +28,7 @@ import {
   storeValue,
 } from "./long-record.ts";
 import { emitPut } from "./put-event.ts";
-import { claimOf, findRing, type InstancePlan, type Routine, readClock } from "./record.ts";
+import { type InstancePlan, loadRing, type Routine, readClock } from "./record.ts";
 import { emitEndTests } from "./record-tests.ts";
 import { emitStack } from "./stack.ts";
 import { frameMem } from "./statistics.ts";
@@ -83,8 +83,8 @@ export function emitHeldEntry(
 ): void {
   const { a, cold } = routine;
   const slot = ensure(place.slot, "a hooked return");
-  const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
-  const [look, linked, stamp, writer] = [a.label(), a.label(), a.label(), a.label()];
+  const [noRing, done, writer] = [a.label(), a.label(), a.label()];
+  const [look, linked, stamp] = [a.label(), a.label(), a.label()];
   const entry = values?.entry ?? [];
   entry.forEach(({ place: where }, i) => {
     loadPlace(routine, where, ensure(place.saved, "the call's registers"));
@@ -93,8 +93,7 @@ export function emitHeldEntry(
   if (stack !== undefined) {
     a.i("mov", frameMem(routine, instance, word.values + entry.length, slot), rbp);
   }
-  findRing(routine, instance, noRing);
-  a.bind(haveRing);
+  loadRing(routine, instance, { as: "entry", none: noRing });
   a.i("lea", rdx, mem(rsp, { disp: slot }));
   a.i("mov", rbx, mem64(rcx, { disp: ringHeader.held }));
   a.bind(look);
@@ -127,10 +126,6 @@ export function emitHeldEntry(
   a.bind(done);
   cold.push(() => {
     a.bind(noRing);
-    a.i("xor", r32.ebx, r32.ebx);
-    a.i("call", claimOf(routine, instance));
-    a.i("test", rcx, rcx);
-    a.i("jne", haveRing);
     ignore(routine, instance, slot);
     a.i("jmp", done);
     a.bind(writer);
@@ -153,7 +148,6 @@ export function emitHeldExit(
   const { a, cold } = routine;
   const slot = ensure(place.slot, "a hooked return");
   const [decide, write, drop, done] = [a.label(), a.label(), a.label(), a.label()];
-  const [noRing, haveRing, dropNoRing, dropRing] = [a.label(), a.label(), a.label(), a.label()];
   a.i("mov", rax, frameMem(routine, instance, word.state, slot));
   a.i("and", r32.eax, 0xff);
   a.i("je", done);
@@ -170,27 +164,12 @@ export function emitHeldExit(
       a.i("sub", rax, frameMem(routine, instance, word.entered, slot));
     };
     emitEndTests(routine, instance, action, { saved: place.saved, loadDuration }, drop);
-    findRing(routine, instance, noRing);
-    a.bind(haveRing);
+    loadRing(routine, instance, { as: "exit", none: done });
     emitFlush(routine, instance, slot, drop);
     a.i("jmp", write);
-    a.bind(noRing);
-    a.i("mov", r32.ebx, 1);
-    a.i("call", claimOf(routine, instance));
-    a.i("test", rcx, rcx);
-    a.i("jne", haveRing);
-    a.i("jmp", done);
-
     a.bind(drop);
-    findRing(routine, instance, dropNoRing);
-    a.bind(dropRing);
+    loadRing(routine, instance, { as: "exit", none: done });
     emitDrop(routine, instance, slot, done);
-    a.bind(dropNoRing);
-    a.i("mov", r32.ebx, 1);
-    a.i("call", claimOf(routine, instance));
-    a.i("test", rcx, rcx);
-    a.i("jne", dropRing);
-    a.i("jmp", done);
   });
 }
 

@@ -12,15 +12,11 @@ import { Assembler } from "../../isa/x86-64/assembler.ts";
 import { mem, mem32 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { control } from "../../ring/arena.ts";
+import { emitSlice, emitWaitSlice, emitWake, sliceNs } from "./gate-wait.ts";
 
 const { rax, rbx, rcx, rdx, rsi, rdi, r8, r9, r10, r11, r12, r13 } = r64;
 const saved = [rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11, rbx, r12, r13];
-const sysFutex = 202;
-const futexWait = 0;
-const futexWake = 1;
-const wakeAll = 0x7fff_ffff;
-/** One look at the words, and how many there are at the most. */
-const sliceNs = 20_000_000n;
+/** Looks at the words at the most. */
 const slices = 150;
 /** The longest that a thread waits for a tracer that does not answer. */
 export const patienceMs: number = (Number(sliceNs) * slices) / 1e6;
@@ -28,7 +24,7 @@ export const patienceMs: number = (Number(sliceNs) * slices) / 1e6;
 /** The code, which can stand anywhere and is entered by a jump. @param arena with the words. */
 export function loaderGate(arena: DataAddr): Uint8Array {
   const a = new Assembler(codeAddr(0n));
-  const [look, out, timeout] = [a.label(), a.label(), a.label()];
+  const [look, out, slice] = [a.label(), a.label(), a.label()];
   const word = (disp: number) => mem32(r12, { disp });
   for (const register of saved) a.i("push", register);
   a.i("mov", r12, arena);
@@ -37,11 +33,7 @@ export function loaderGate(arena: DataAddr): Uint8Array {
   a.i("mov", r32.ebx, 1);
   a.lock().i("xadd", word(control.loaderEvents), r32.ebx);
   a.i("inc", r32.ebx);
-  a.i("mov", r32.eax, sysFutex);
-  a.i("lea", rdi, mem(r12, { disp: control.loaderEvents }));
-  a.i("mov", r32.esi, futexWake);
-  a.i("mov", r32.edx, wakeAll);
-  a.i("syscall");
+  emitWake(a, mem(r12, { disp: control.loaderEvents }));
   a.i("mov", r32.r13d, slices);
   a.bind(look);
   a.i("mov", r32.edx, word(control.loaderSeen));
@@ -52,18 +44,11 @@ export function loaderGate(arena: DataAddr): Uint8Array {
   a.i("je", out);
   a.i("dec", r32.r13d);
   a.i("js", out);
-  a.i("mov", r32.eax, sysFutex);
-  a.i("lea", rdi, mem(r12, { disp: control.loaderSeen }));
-  a.i("mov", r32.esi, futexWait);
-  a.i("lea", r10, mem(timeout));
-  a.i("syscall");
+  emitWaitSlice(a, mem(r12, { disp: control.loaderSeen }), slice);
   a.i("jmp", look);
   a.bind(out);
   for (const register of saved.toReversed()) a.i("pop", register);
   a.i("ret");
-  a.align(8);
-  a.bind(timeout);
-  a.u64(0n);
-  a.u64(sliceNs);
+  emitSlice(a, slice);
   return a.finish().bytes;
 }

@@ -25,9 +25,8 @@ import type { Place } from "./actions.ts";
 import { loadOperand } from "./operands.ts";
 import { emitPut } from "./put-event.ts";
 import {
-  claimOf,
-  findRing,
   type InstancePlan,
+  loadRing,
   type Routine,
   readClock,
   record,
@@ -71,11 +70,9 @@ export function recordLong(
     return;
   }
   const bytes = putBytes(payload);
-  const [haveRing, noRing, free] = [a.label(), a.label(), a.label()];
-  const [plain, noRoom, done] = [a.label(), a.label(), a.label()];
+  const [free, plain, noRoom, done] = [a.label(), a.label(), a.label(), a.label()];
   const drop = (): void => dropGathered(routine, bytes);
-  findRing(routine, instance, noRing);
-  a.bind(haveRing);
+  loadRing(routine, instance, { as: base, none: done });
   a.i("mov", rax, mem64(rcx, { disp: ringHeader.longWriter }));
   a.i("test", rax, rax);
   a.i("je", free);
@@ -113,12 +110,6 @@ export function recordLong(
   drop();
   a.bind(done);
   cold.push(() => {
-    a.bind(noRing);
-    a.i("mov", r32.ebx, base === "entry" ? 0 : 1);
-    a.i("call", claimOf(routine, instance));
-    a.i("test", rcx, rcx);
-    a.i("jne", haveRing);
-    a.i("jmp", done);
     a.bind(noRoom);
     a.i("mov", mem64(rcx, { disp: ringHeader.longWriter }), 0);
     drop();

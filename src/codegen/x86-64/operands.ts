@@ -7,12 +7,12 @@
 import type { SdtOperand, SdtPlace } from "../../elf/sdt-operands.ts";
 import { type Label, mem, mem8, mem16, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { type Gpr, gpr, r32, r64, xmm } from "../../isa/x86-64/registers.ts";
+import { emitReadMemory } from "./read-memory.ts";
 import { type Routine, redZoneBytes, routineFrame } from "./record.ts";
 import { type Pushed, savedOffset } from "./values.ts";
 
-const { rax, rcx, rdx, rsi, rsp, r10 } = r64;
+const { rax, rdx, rsp } = r64;
 const stackPointer = rsp.number;
-const sysProcessVmReadv = 310;
 
 const savedByNumber: ReadonlyMap<number, number> = new Map(
   (["rsi", "rbx", "rcx", "rdx", "rax"] as const).map((name) => [
@@ -102,7 +102,8 @@ function loadMemory(
 }
 
 /** Reads `bytes` bytes at rax: rax. */
-function readMemory({ a, plan }: Routine, bytes: number, unreadable: Label): void {
+function readMemory(routine: Routine, bytes: number, unreadable: Label): void {
+  const { a } = routine;
   const frameBytes = 40;
   const word = 32;
   a.i("sub", rsp, frameBytes);
@@ -112,16 +113,7 @@ function readMemory({ a, plan }: Routine, bytes: number, unreadable: Label): voi
   a.i("mov", mem64(rsp, { disp: 16 }), rax);
   a.i("mov", mem64(rsp, { disp: 24 }), bytes);
   a.i("mov", mem64(rsp, { disp: word }), 0);
-  a.i("mov", rsi, rsp);
-  a.i("lea", r10, mem(rsp, { disp: 16 }));
-  a.i("push", rcx);
-  a.i("mov", r32.edi, mem32({ seg: "fs", disp: plan.tidOffset }));
-  a.i("mov", r32.edx, 1);
-  a.i("mov", r32.r8d, 1);
-  a.i("xor", r32.r9d, r32.r9d);
-  a.i("mov", r32.eax, sysProcessVmReadv);
-  a.i("syscall");
-  a.i("pop", rcx);
+  emitReadMemory(routine, 1);
   a.i("cmp", rax, bytes);
   a.i("mov", rax, mem64(rsp, { disp: word }));
   a.i("lea", rsp, mem(rsp, { disp: frameBytes }));

@@ -12,7 +12,7 @@ import { ringHeader } from "../../ring/layout.ts";
 import { type ExitAction, hooksReturn, type Work } from "../work.ts";
 import type { Place } from "./actions.ts";
 import { type ConditionPlace, jumpIf } from "./condition.ts";
-import { claimOf, findRing, type InstancePlan, type Routine } from "./record.ts";
+import { type InstancePlan, loadRing, type Routine } from "./record.ts";
 
 const { rax, rcx, rdx } = r64;
 
@@ -87,11 +87,9 @@ function emitThreadTest({ a, plan }: Routine, instance: InstancePlan, fails: Lab
  * in patterns that a fixed gap could be in step with.
  */
 function emitSample(routine: Routine, instance: InstancePlan, every: number, fails: Label): void {
-  const { a, cold } = routine;
-  const [noRing, haveRing] = [a.label(), a.label()];
+  const { a } = routine;
   const state = mem64(rcx, { disp: ringHeader.sampleState });
-  findRing(routine, instance, noRing);
-  a.bind(haveRing);
+  loadRing(routine, instance, { as: "entry", none: fails });
   a.i("sub", mem64(rcx, { disp: ringHeader.sampleCredit }), 1);
   a.i("jns", fails);
   // Knuth's linear congruential generator (MMIX); its upper half is a fraction of 2^32.
@@ -107,12 +105,4 @@ function emitSample(routine: Routine, instance: InstancePlan, every: number, fai
   a.i("imul", rax, rdx);
   a.i("shr", rax, 32);
   a.i("mov", mem64(rcx, { disp: ringHeader.sampleCredit }), rax);
-  cold.push(() => {
-    a.bind(noRing);
-    a.i("xor", r32.ebx, r32.ebx);
-    a.i("call", claimOf(routine, instance));
-    a.i("test", rcx, rcx);
-    a.i("jne", haveRing);
-    a.i("jmp", fails);
-  });
 }

@@ -6,7 +6,7 @@ import { ensure } from "../../base/assert.ts";
 import type { DataAddr } from "../../base/brand.ts";
 import type { Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, type Mem, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
-import { r8, r32, r64 } from "../../isa/x86-64/registers.ts";
+import { type Gpr, r8, r32, r64 } from "../../isa/x86-64/registers.ts";
 import { type ArenaShape, control, threadTable } from "../../ring/arena.ts";
 import {
   eventBytes,
@@ -102,7 +102,7 @@ export const instanceOf = ({ plan }: Routine, index: number): InstancePlan =>
   ensure(plan.instances[index], `instance ${index}`);
 
 /** The claim of an instance: see `claim.ts`. */
-export function claimOf({ a, claims }: Routine, instance: InstancePlan): Label {
+function claimOf({ a, claims }: Routine, instance: InstancePlan): Label {
   const label = claims.get(instance) ?? a.label();
   claims.set(instance, label);
   return label;
@@ -153,19 +153,44 @@ export const restore = (a: Assembler): void => {
   for (const register of [rsi, rbx, rcx, rdx, rax]) a.i("pop", register);
 };
 
-/**
- * Finds the calling thread's ring: rcx. Clobbers rax, rdx and the flags. Jumps to `noRing` where
- * the table has none at first sight; `claim` with the thread's id in eax says more.
- */
-export function findRing({ a, plan }: Routine, instance: InstancePlan, noRing: Label): void {
+/** Where an event is to go. */
+type RingWish = {
+  /** As what it counts where no ring is left for the thread. */
+  readonly as: "entry" | "exit";
+  /** Where to go on then, or where nothing is to be recorded. */
+  readonly none: Label;
+  /** A register that is not to be clobbered. */
+  readonly keep?: Gpr<64>;
+};
+
+/** The calling thread's ring: rcx. Clobbers rax, rbx, rdx and the flags. */
+export function loadRing(
+  routine: Routine,
+  instance: InstancePlan,
+  { as, none, keep }: RingWish,
+): void {
+  const { a, plan, cold } = routine;
+  const [claim, found] = [a.label(), a.label()];
   a.i("mov", r32.eax, mem32({ seg: "fs", disp: plan.tidOffset }));
   a.i("mov", r32.ecx, r32.eax);
   a.i("and", r32.ecx, threadTable.entries - 1);
   a.i("shl", r32.ecx, 4);
   a.i("mov", rdx, instance.table);
   a.i("cmp", mem32(rdx, { index: rcx, disp: threadTable.tid }), r32.eax);
-  a.i("jne", noRing);
+  a.i("jne", claim);
   a.i("mov", rcx, mem64(rdx, { index: rcx, disp: threadTable.ring }));
+  a.bind(found);
+  // The table has none at first sight.
+  cold.push(() => {
+    a.bind(claim);
+    if (keep !== undefined) a.i("push", keep);
+    a.i("mov", r32.ebx, as === "entry" ? 0 : 1);
+    a.i("call", claimOf(routine, instance));
+    if (keep !== undefined) a.i("pop", keep);
+    a.i("test", rcx, rcx);
+    a.i("jne", found);
+    a.i("jmp", none);
+  });
 }
 
 /** The time by the instance's clock: rax. Clobbers rdx and the flags. */
@@ -191,12 +216,9 @@ export function record(
   site: Mem,
 ): void {
   const { a, cold } = routine;
-  const haveRing = a.label();
   const done = a.label();
-  const noRing = a.label();
   const full = a.label();
-  findRing(routine, instance, noRing);
-  a.bind(haveRing);
+  loadRing(routine, instance, { as: isEntry(kind) ? "entry" : "exit", none: done });
   const { restart } = routine.plan;
   const event = { instance, kind, site };
   if (instance.coarse && restart !== undefined) {
@@ -214,12 +236,6 @@ export function record(
     a.bind(done);
   }
   cold.push(() => {
-    a.bind(noRing);
-    a.i("mov", r32.ebx, isEntry(kind) ? 0 : 1);
-    a.i("call", claimOf(routine, instance));
-    a.i("test", rcx, rcx);
-    a.i("jne", haveRing);
-    a.i("jmp", done);
     a.bind(full);
     if (isEntry(kind)) a.i("inc", mem64(rcx, { disp: ringHeader.lostEntries }));
     // A reader that looked for the exit of a lost call would find it in another call's.

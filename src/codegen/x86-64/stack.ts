@@ -13,6 +13,7 @@ import type { StackWish } from "../../ftrace/ops.ts";
 import { type Label, mem, mem64 } from "../../isa/x86-64/operands.ts";
 import { type Gpr, r32, r64 } from "../../isa/x86-64/registers.ts";
 import type { InstancePlan, Routine } from "./record.ts";
+import { emitIsInThunks } from "./thunk-range.ts";
 import { emitTake } from "./trigger.ts";
 
 const { rax, rbx, rcx, rdx, rsi, rdi, r9, r10, r11 } = r64;
@@ -130,21 +131,11 @@ function emitDoubt({ a }: Routine, end: Label): void {
 }
 
 /** The return address in rax, which the mirror (rdx) knows another one for: rax. Clobbers rsi. */
-function emitOriginal({ a, plan }: Routine): void {
-  const [look, next, done] = [a.label(), a.label(), a.label()];
-  a.i("mov", rsi, plan.ranges);
-  a.bind(look);
-  a.i("cmp", mem64(rsi), 0);
-  a.i("je", done);
-  a.i("cmp", rax, mem64(rsi));
-  a.i("jb", next);
-  a.i("cmp", rax, mem64(rsi, { disp: 8 }));
-  a.i("jae", next);
+function emitOriginal(routine: Routine): void {
+  const { a } = routine;
+  const done = a.label();
+  emitIsInThunks(routine, rax, rsi, done);
   a.i("mov", rax, rdx);
-  a.i("jmp", done);
-  a.bind(next);
-  a.i("add", rsi, 16);
-  a.i("jmp", look);
   a.bind(done);
 }
 

@@ -17,11 +17,10 @@ import { callsOffset, rowsOffset, selfTicksOffset, statisticsRow } from "../../r
 import type { StatisticsAction, Work } from "../work.ts";
 import type { Place } from "./actions.ts";
 import {
-  claimOf,
-  findRing,
   frameWord,
   type InstancePlan,
   instanceOf,
+  loadRing,
   type Routine,
   readClock,
 } from "./record.ts";
@@ -106,9 +105,8 @@ function emitBegin(
 ): void {
   const { a, cold } = routine;
   const instance = instanceOf(routine, action.instance);
-  const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
-  findRing(routine, instance, noRing);
-  a.bind(haveRing);
+  const [noRing, done] = [a.label(), a.label()];
+  loadRing(routine, instance, { as: "entry", none: noRing });
   if (!countsLate(action)) emitCall(routine, site);
   if (slot !== undefined) {
     a.i("mov", rbx, mem64(rcx, { disp: selfTicksOffset }));
@@ -119,10 +117,6 @@ function emitBegin(
   a.bind(done);
   cold.push(() => {
     a.bind(noRing);
-    a.i("xor", r32.ebx, r32.ebx);
-    a.i("call", claimOf(routine, instance));
-    a.i("test", rcx, rcx);
-    a.i("jne", haveRing);
     if (slot !== undefined) a.i("mov", frameMem(routine, instance, frameWord.entered, slot), 0);
     a.i("jmp", done);
   });
@@ -162,11 +156,10 @@ export function emitStatisticsExit(
 
 /** Adds the call that has taken rbx to the row `site`. */
 function emitEnd(routine: Routine, action: StatisticsAction, site: Mem, slot: number): void {
-  const { a, cold } = routine;
+  const { a } = routine;
   const instance = instanceOf(routine, action.instance);
-  const [noRing, haveRing, done] = [a.label(), a.label(), a.label()];
-  findRing(routine, instance, noRing);
-  a.bind(haveRing);
+  const done = a.label();
+  loadRing(routine, instance, { as: "exit", none: done, keep: rbx });
   if (countsLate(action)) emitCall(routine, site);
   // Self time: what passed, less what this thread has spent in functions that returned meanwhile.
   a.i("mov", rax, mem64(rcx, { disp: selfTicksOffset }));
@@ -187,16 +180,6 @@ function emitEnd(routine: Routine, action: StatisticsAction, site: Mem, slot: nu
   a.i("not", rbx);
   emitBucket(routine);
   a.bind(done);
-  cold.push(() => {
-    a.bind(noRing);
-    a.i("push", rbx);
-    a.i("mov", r32.ebx, 1);
-    a.i("call", claimOf(routine, instance));
-    a.i("pop", rbx);
-    a.i("test", rcx, rcx);
-    a.i("jne", haveRing);
-    a.i("jmp", done);
-  });
 }
 
 /** The field of the row at rsi becomes rbx, if that is more. */

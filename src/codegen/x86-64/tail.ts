@@ -5,9 +5,10 @@
  * a thunk's return point, what the mirror holds goes on belonging to whoever called the first one,
  * and the exit of the function that is left is done from here: its own thunk never gets to that.
  */
-import { type Label, type Mem, mem, mem8, mem32, mem64 } from "../../isa/x86-64/operands.ts";
+import { type Label, type Mem, mem, mem8, mem32 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import type { Routine } from "./record.ts";
+import { emitIsInThunks } from "./thunk-range.ts";
 
 export type TailPlan = {
   /** The slot, with the mirror's distance in rcx. */
@@ -28,19 +29,10 @@ const callBytes = 5;
 const { rax, rbx, rdx, rsp } = r64;
 
 /** In: rcx = the mirror's distance, rdx = the return address. Clobbers what `record` does. */
-export function emitTail({ a, plan }: Routine, tail: TailPlan): void {
-  const look = a.label();
-  const next = a.label();
+export function emitTail(routine: Routine, tail: TailPlan): void {
+  const { a } = routine;
   const stale = a.label();
-  a.i("mov", rbx, plan.ranges);
-  a.bind(look);
-  a.i("mov", rax, mem64(rbx));
-  a.i("test", rax, rax);
-  a.i("je", stale);
-  a.i("cmp", rdx, rax);
-  a.i("jb", next);
-  a.i("cmp", rdx, mem64(rbx, { disp: 8 }));
-  a.i("jae", next);
+  emitIsInThunks(routine, rdx, rbx, stale);
   // A tracer that calls a function of the process lets it return to generated code, too.
   a.i("cmp", mem8(rdx, { disp: -callBytes }), callOpcode);
   a.i("jne", stale);
@@ -52,10 +44,6 @@ export function emitTail({ a, plan }: Routine, tail: TailPlan): void {
   a.i("call", rax);
   a.i("lea", rsp, mem(rsp, { disp: 8 }));
   a.i("jmp", tail.done);
-
-  a.bind(next);
-  a.i("add", rbx, 16);
-  a.i("jmp", look);
 
   a.bind(stale);
   a.i("mov", tail.mirrorSlot, rdx);

@@ -1,15 +1,15 @@
 /** Texts that a call has pointers to, as values of long events. */
-import { type Label, mem, mem8, mem32, mem64 } from "../../isa/x86-64/operands.ts";
+import { type Label, mem, mem8, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { valueFlag } from "../../ring/long-event.ts";
+import { emitReadMemory } from "./read-memory.ts";
 import type { Routine } from "./record.ts";
 
-const { rax, rbx, rcx, rdx, rsi, r8, r10, rsp } = r64;
+const { rax, rbx, rdx, r8, rsp } = r64;
 
 /** Bytes of a text at the most. */
 const textBytesMax = 64;
 export const textSlots: number = 1 + textBytesMax / 8;
-const sysProcessVmReadv = 310;
 
 /**
  * Puts the text at rax to [rbx], behind its length, and moves rbx behind both. The kernel reads
@@ -69,7 +69,8 @@ export function emitText(routine: Routine): void {
  * Reads up to `textBytesMax` bytes at rax to rbx + 8; rax = how many, or not above 0. Clobbers rdx,
  * rsi, rdi, r8 to r11. Those behind a page's end are asked for apart: they may not be there.
  */
-function readText({ a, plan }: Routine): void {
+function readText(routine: Routine): void {
+  const { a } = routine;
   const frameBytes = 48;
   a.i("sub", rsp, frameBytes);
   // To: the bytes behind the length. From: up to the page's end, and what lies behind that.
@@ -88,15 +89,6 @@ function readText({ a, plan }: Routine): void {
   a.i("mov", mem64(rsp, { disp: 32 }), rax);
   a.i("sub", r8, rdx);
   a.i("mov", mem64(rsp, { disp: 40 }), r8);
-  a.i("mov", rsi, rsp);
-  a.i("lea", r10, mem(rsp, { disp: 16 }));
-  a.i("push", rcx);
-  a.i("mov", r32.edi, mem32({ seg: "fs", disp: plan.tidOffset }));
-  a.i("mov", r32.edx, 1);
-  a.i("mov", r32.r8d, 2);
-  a.i("xor", r32.r9d, r32.r9d);
-  a.i("mov", r32.eax, sysProcessVmReadv);
-  a.i("syscall");
-  a.i("pop", rcx);
+  emitReadMemory(routine, 2);
   a.i("add", rsp, frameBytes);
 }
