@@ -22,7 +22,7 @@ function roomOf() {
       .sort((a, b) => Number(a.start - b.start));
   const room = new CodeRoom({ reach, map: (piece) => pieces.push(piece) });
   const take = (pages: number, from: bigint, to = from): bigint =>
-    ensure(room.take(maps(), pages * page, [from, to]), "room");
+    ensure(room.take(maps, pages * page, [from, to]), "room");
   return { take, pieces };
 }
 
@@ -69,12 +69,14 @@ describe("CodeRoom", () => {
     const room = new CodeRoom({ reach, map: (one) => pieces.push(one) });
     const at = 1n << 30n;
     const [from, to] = [at - reach - 1n, at + reach + 1n];
-    const holes = (bytes: bigint): Mapping[] => [
+    const holes = (bytes: bigint) => (): Mapping[] => [
       { ...text, start: 0n, end: at },
       { ...text, start: at + bytes, end: to },
     ];
     expect(room.take(holes(0x2000n), page, [at, at])).toBe(at);
     expect(pieces.map(({ bytes }) => bytes)).toEqual([4096n]);
-    expect(room.take([{ ...text, start: from & ~4095n, end: to }], page, [at, at])).toBe(undefined);
+    expect(room.take(() => [{ ...text, start: from & ~4095n, end: to }], page, [at, at])).toBe(
+      undefined,
+    );
   });
 });

@@ -28,8 +28,11 @@ export class CodeRoom {
     this.#parts = parts;
   }
 
-  /** Room for `bytes`, whole pages; undefined where there is none in reach of all of `ends`. */
-  take(maps: readonly Mapping[], bytes: number, ends: Ends): bigint | undefined {
+  /**
+   * Room for `bytes`, whole pages; undefined where there is none in reach of all of `ends`.
+   * @param maps what is mapped now; asked for where a piece has to be added.
+   */
+  take(maps: () => readonly Mapping[], bytes: number, ends: Ends): bigint | undefined {
     const size = BigInt(bytes);
     const low = ends[1] - this.#parts.reach;
     const high = ends[0] + this.#parts.reach;
@@ -46,9 +49,9 @@ export class CodeRoom {
     return at;
   }
 
-  #add(maps: readonly Mapping[], bytes: number, ends: Ends) {
+  #add(maps: () => readonly Mapping[], bytes: number, ends: Ends) {
     const { reach, map } = this.#parts;
-    const start = findRoomWithin(maps, bytes, ...ends, reach);
+    const start = findRoomWithin(maps(), bytes, ...ends, reach);
     if (start === undefined) return undefined;
     const piece = { start, bytes: BigInt(bytes), used: 0n };
     map(piece);

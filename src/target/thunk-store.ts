@@ -50,6 +50,8 @@ export class ThunkStore {
   readonly #thunks = new Map<number, Float64Array>();
   /** Regions without hooked returns or moved instructions, by the number of their work. */
   readonly #freeable = new Map<number, readonly CodeRegion[]>();
+  /** What is mapped in the process, where that is known to be so. */
+  #maps: readonly Mapping[] | undefined;
   /** Address of a copy of each moved prologue; 0: none yet. Any of them serves. */
   readonly #copies: Float64Array;
 
@@ -84,14 +86,15 @@ export class ThunkStore {
     const thunks = this.#of(work);
     const missing = sites.filter((site) => thunks[site] === 0);
     const far: number[] = [];
-    let maps = this.#parts.process.maps();
     /** Adds the region of `those`; where there is no room for it, those of its halves. */
     const add = (those: Uint32Array): void => {
       const count = those.length;
-      if (this.#addRegion(work, those, thunks, maps)) maps = this.#parts.process.maps();
-      else if (count === 1) far.push(...those);
+      if (this.#addRegion(work, those, thunks)) return;
+      if (count === 1) far.push(...those);
       else [those.subarray(0, count >> 1), those.subarray(count >> 1)].forEach(add);
     };
+    // The process may have mapped something since.
+    this.#maps = undefined;
     const { at } = this.#parts.sites;
     // Sites that lie further apart get regions of their own: all of one have to reach all of it.
     const span = Number(this.#parts.process.backEnd.branchReach) / 2;
@@ -183,26 +186,26 @@ export class ThunkStore {
     return code;
   }
 
+  #mappings(): readonly Mapping[] {
+    return (this.#maps ??= this.#parts.process.maps());
+  }
+
   #map(range: Range): void {
     this.#parts.map(range.start, Number(range.bytes));
     this.ranges.push(range);
+    this.#maps = undefined;
   }
 
   /** A place of its own, which can be given up. */
-  #takeAlone(maps: readonly Mapping[], bytes: number, ends: Ends): bigint | undefined {
+  #takeAlone(bytes: number, ends: Ends): bigint | undefined {
     const { branchReach } = this.#parts.process.backEnd;
-    const start = findRoomWithin(maps, bytes, ...ends, branchReach);
+    const start = findRoomWithin(this.#mappings(), bytes, ...ends, branchReach);
     if (start !== undefined) this.#map({ start, bytes: BigInt(bytes) });
     return start;
   }
 
   /** False: there is no room that all of `sites` reach. */
-  #addRegion(
-    work: number,
-    sites: Uint32Array,
-    thunks: Float64Array,
-    maps: readonly Mapping[],
-  ): boolean {
+  #addRegion(work: number, sites: Uint32Array, thunks: Float64Array): boolean {
     const { process, sites: table, register } = this.#parts;
     const code = this.#code(work);
     const count = sites.length;
@@ -210,7 +213,9 @@ export class ThunkStore {
     const addressOf = (site = 0): bigint => BigInt(table.at[site] ?? 0);
     const ends: Ends = [addressOf(sites[0]), addressOf(sites[count - 1])];
     const stays = code.thunk.returnPoint !== undefined;
-    const start = stays ? this.#room.take(maps, bytes, ends) : this.#takeAlone(maps, bytes, ends);
+    const start = stays
+      ? this.#room.take(() => this.#mappings(), bytes, ends)
+      : this.#takeAlone(bytes, ends);
     if (start === undefined) return false;
     const copiesAt = start + BigInt(copiesOffset(code, count));
     const copies = copyPrologues(process.backEnd, table, sites, copiesAt);
