@@ -9,6 +9,7 @@ import {
   type FunctionValues,
   floatRegisters,
   integerRegisters,
+  placeName,
   type ValuePlace,
   type ValueSpec,
   type ValueTypeName,
@@ -59,25 +60,6 @@ export function valuesOf({ parameters, result }: Signature): NamedValues {
 /** The values as people ask for them: `arg1/i32,ret/u64`; empty where there are none. */
 export const valuesText = ({ entry, exit }: FunctionValues): string =>
   [...entry, ...exit].map(({ place, type }) => `${placeName(place)}/${type}`).join(",");
-
-function placeName(place: ValuePlace): string {
-  switch (place.kind) {
-    case "argument":
-      return `arg${place.index}`;
-    case "floatArgument":
-      return `fparg${place.index}`;
-    case "stackArgument":
-      return `arg${place.index + integerRegisters}`;
-    case "operand":
-      return "operand";
-    case "result":
-      return "ret";
-    case "floatResult":
-      return "fpret";
-    default:
-      return place satisfies never;
-  }
-}
 
 /** How a value is recorded; undefined where it is no single number. */
 function recordedType(type: DebugType): ValueTypeName | undefined {

@@ -100,6 +100,26 @@ export const typeNamed = (text: string): ValueTypeName | undefined =>
 
 export const typeSuffixes: string = [...shortTypes.keys(), "i8 ... u64"].join(", ");
 
+/** What people call a place: `placeNamed` the other way round. */
+export function placeName(place: ValuePlace): string {
+  switch (place.kind) {
+    case "argument":
+      return `arg${place.index}`;
+    case "floatArgument":
+      return `fparg${place.index}`;
+    case "stackArgument":
+      return `arg${place.index + integerRegisters}`;
+    case "operand":
+      return "operand";
+    case "result":
+      return "ret";
+    case "floatResult":
+      return "fpret";
+    default:
+      return place satisfies never;
+  }
+}
+
 /** The place that a word names: `arg2`, `fparg1`, `ret`, `fpret`. */
 export function placeNamed(word: string): ValuePlace | undefined {
   if (word === "ret") return { kind: "result" };

@@ -1,7 +1,7 @@
 /** What an observation needs to know before anything in the process is touched. */
 import { PatchbayError } from "../base/error.ts";
 import { conjuncts, needsExit } from "../ftrace/condition.ts";
-import { isResult, type ValuePlace, type ValueSpec } from "../ftrace/value-spec.ts";
+import { isResult, placeName, type ValueSpec } from "../ftrace/value-spec.ts";
 import type { CataloguedFunction } from "./catalogue.ts";
 import type { CountingHandler } from "./observation.ts";
 import { type ObserveOptions, statisticsWords } from "./options.ts";
@@ -69,7 +69,7 @@ function planValue(
   refuseType(text, value);
   return select(glob).map(({ id, name, demangled, site }) => {
     if (site.inside !== undefined) throw problem(`${name} is a place inside of a function`);
-    return { ...value, site: id, function: demangled ?? name, word: wordOf(value.place) };
+    return { ...value, site: id, function: demangled ?? name, word: placeName(value.place) };
   });
 }
 
@@ -78,10 +78,3 @@ function refuseType(text: string, { type }: ValueSpec): void {
   if (type === "text") throw problem(`${text} is a text; its address is arg1/p`);
   if (type === "f32" || type === "f64") throw problem(`${text} is a floating point number`);
 }
-
-const wordOf = (place: ValuePlace): string =>
-  place.kind === "argument"
-    ? `arg${place.index}`
-    : place.kind === "stackArgument"
-      ? `arg${place.index + 6}`
-      : "ret";
