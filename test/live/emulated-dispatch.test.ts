@@ -9,7 +9,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { fixture } from "../support/compile.ts";
-import { buildFor, changedText, machinesWithLiterals, windowsAround } from "./emulated-programs.ts";
+import {
+  buildFor,
+  changedText,
+  machinesWithLiterals,
+  recordExceptions,
+  windowsAround,
+} from "./emulated-programs.ts";
 import { api, isSoak, Running, run, startPatchbay, tempDir, tracePath, until } from "./harness.ts";
 import { makeRandom, newSeed } from "./random.ts";
 import { countTrace } from "./trace-counts.ts";
@@ -88,15 +94,9 @@ describe.each(machinesWithLiterals)("dispatch of a program for %s", (machine, en
     const directory = tracePath();
     const program = buildFor(machine, entry, "exceptions.cc", aligned);
     const how = ["--no-exits", "--dispatch", "call-ops"];
-    const args = ["-o", directory, "-F", "*_function*", ...how, "--qemu", program, "300"];
-    const tracer = startPatchbay("record", ...args);
-    tracer.send("begin");
-    const { caught, destroyed, ...own } = await tracer.numbers();
-    tracer.send("end");
-    expect(await tracer.finish()).toMatchObject({ status: 0 });
-    expect([caught, destroyed]).toEqual([400, 2400]);
+    const own = await recordExceptions(program, directory, ...how);
     const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
-    expect(countTrace(directory).entries).toBe(sum(Object.values(own)));
+    expect(countTrace(directory).entries).toBe(sum(own));
   });
 
   it("leaves all registers as they were, but for what a site that calls has lost", async () => {

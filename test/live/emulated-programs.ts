@@ -1,9 +1,10 @@
 /** Programs for AArch64 and RISC-V that live tests run under qemu-user. */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { expect } from "vitest";
 import { segmentFlag, segmentType } from "../../src/elf/constants.ts";
 import { parseElf } from "../../src/elf/elf-file.ts";
 import { findSites } from "../../src/patch/site.ts";
-import { compile } from "./harness.ts";
+import { compile, startPatchbay } from "./harness.ts";
 
 /** The machines, and how programs for them get their sites. */
 export const machines = [
@@ -31,6 +32,40 @@ export const buildFor = (
     flags: ["-O2", "-g", `-fpatchable-function-entry=${entry}`],
     more,
   });
+
+/** A recording of a program that ends by itself. */
+type Switched = { readonly isEnding: boolean; setEnabled(on: boolean): Promise<void> };
+
+/** Switches it off and on until its program ends; how often. */
+export async function toggleToEnd(recording: Switched): Promise<number> {
+  let toggles = 0;
+  for (; !recording.isEnding && toggles < 10_000; toggles++) {
+    try {
+      await recording.setEnabled(toggles % 2 === 1);
+    } catch (error) {
+      // It may end in the midst of it.
+      expect(error).toMatchObject({ code: "target-exited" });
+      break;
+    }
+  }
+  return toggles;
+}
+
+/** Records `exceptions.cc`, which catches all that it throws; the calls that it has made. */
+export async function recordExceptions(
+  program: string,
+  directory: string,
+  ...how: readonly string[]
+): Promise<readonly number[]> {
+  const args = ["-o", directory, "-F", "*_function*", ...how, "--qemu", program, "300"];
+  const tracer = startPatchbay("record", ...args);
+  tracer.send("begin");
+  const { caught, destroyed, ...own } = await tracer.numbers();
+  tracer.send("end");
+  expect(await tracer.finish()).toMatchObject({ status: 0 });
+  expect([caught, destroyed]).toEqual([400, 2400]);
+  return Object.values(own);
+}
 
 /** A program that runs. */
 type RunningProgram = { readonly pid: number; readonly program: string };

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { toggleToEnd } from "./emulated-programs.ts";
 import { api, compile, patchbay, run, tempDir, tracePath } from "./harness.ts";
 import { countTrace } from "./trace-counts.ts";
 
@@ -73,16 +74,7 @@ it("switches functions off and on while threads are in them", async () => {
     prologues: true,
     flightRecorder: true,
   });
-  let toggles = 0;
-  for (; !recording.isEnding && toggles < 10_000; toggles++) {
-    try {
-      await recording.setEnabled(toggles % 2 === 1);
-    } catch (error) {
-      // It may end in the midst of it.
-      expect(error).toMatchObject({ code: "target-exited" });
-      break;
-    }
-  }
+  await toggleToEnd(recording);
   const { refused, exit, protocols } = await recording.ended;
   expect([refused, exit]).toEqual([[], { kind: "exited", status: 0 }]);
   expect(protocols["moved"]).toBeGreaterThan(3_000);

@@ -5,7 +5,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { buildFor, changedText, machines } from "./emulated-programs.ts";
+import {
+  buildFor,
+  changedText,
+  machines,
+  recordExceptions,
+  toggleToEnd,
+} from "./emulated-programs.ts";
 import { api, isSoak, patchbay, run, startPatchbay, tempDir, tracePath, until } from "./harness.ts";
 import { countTrace } from "./trace-counts.ts";
 
@@ -33,16 +39,10 @@ describe.each(machines)("a program for %s", (machine, entry) => {
   it("throws and catches through functions that are traced", async () => {
     const directory = tracePath();
     const program = buildFor(machine, entry, "exceptions.cc");
-    const args = ["-o", directory, "-F", "*_function*", "--qemu", program, "300"];
-    const tracer = startPatchbay("record", ...args);
-    tracer.send("begin");
-    const { caught, destroyed, ...own } = await tracer.numbers();
-    tracer.send("end");
-    expect(await tracer.finish()).toMatchObject({ status: 0 });
-    expect([caught, destroyed]).toEqual([400, 2400]);
+    const own = await recordExceptions(program, directory);
     const counts = countTrace(directory);
     const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
-    expect(counts.entries).toBe(sum(Object.values(own)));
+    expect(counts.entries).toBe(sum(own));
     // A third of the 600 rounds throws nothing: five more functions return then.
     expect(counts.exits).toBe(600 + 600 + 200 * 5);
   });
@@ -57,16 +57,7 @@ describe.each(machines)("a program for %s", (machine, entry) => {
     });
     const filter = { include: ["traced_*"] };
     const recording = await session.record({ directory: tracePath(), filter });
-    let toggles = 0;
-    for (; !recording.isEnding && toggles < 10_000; toggles++) {
-      try {
-        await recording.setEnabled(toggles % 2 === 1);
-      } catch (error) {
-        // It may end in the midst of it.
-        expect(error).toMatchObject({ code: "target-exited" });
-        break;
-      }
-    }
+    const toggles = await toggleToEnd(recording);
     const { refused, exit } = await recording.ended;
     expect([refused, exit]).toEqual([[], { kind: "exited", status: 0 }]);
     expect(readFileSync(stdout, "utf8")).toContain(`"traced_leaf": ${(2 * (calls * 17)) / 16}`);

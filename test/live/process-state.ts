@@ -3,9 +3,10 @@
  * its text is what its files say. Read by these tests' own code, none of Patchbay's.
  */
 import { closeSync, openSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { listProc } from "./harness.ts";
+import { listProc, type Running } from "./harness.ts";
 
 /** A process as it was at one moment. */
 export type ProcessState = {
@@ -94,4 +95,13 @@ export function changedTextBytes(pid: number): number {
     });
   }
   return changed;
+}
+
+/** Kills a tracer; the changed bytes that its process still has after two seconds, or no more. */
+export async function changedAfterKill(tracer: Running, pid: number): Promise<number> {
+  tracer.child.kill("SIGKILL");
+  await tracer.ended;
+  const killed = performance.now();
+  while (changedTextBytes(pid) > 0 && performance.now() - killed < 2_000) await sleep(10);
+  return changedTextBytes(pid);
 }
