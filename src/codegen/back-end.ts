@@ -164,6 +164,12 @@ export type BackEnd = {
    */
   execGate?(arena: DataAddr): Uint8Array;
 
+  /**
+   * A function that threads call before they fork, to note it at `stamp`; absent where nobody
+   * notes that. It can stand anywhere.
+   */
+  forkGate?(stamp: DataAddr, tidOffset: number): Uint8Array;
+
   /** CALL_OPS; absent where no site calls with a literal beside it. */
   readonly callOps?: CallOpsBackEnd;
 

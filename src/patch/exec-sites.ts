@@ -56,7 +56,7 @@ export function findExecSites(elf: ElfFile): SiteList {
           fileOffset: fileOffset(at),
           literal: undefined,
           displaced: moved,
-          isGate: true,
+          gate: "exec",
         },
       ];
     }),

@@ -45,7 +45,7 @@ function displacedSize(bytes: Uint8Array, at: number, end: number): number | Ref
  * @param end where, in the file, its function ends.
  */
 export function displacedAt(
-  { elf, starts, references }: ProgramCode,
+  { elf, starts, references }: Pick<ProgramCode, "elf" | "starts" | "references">,
   window: number,
   at: number,
   end: number,

@@ -39,8 +39,8 @@ export type SiteCandidate = {
   readonly displaced?: Uint8Array;
   /** A fix stands there: the bytes are its jump, in the process and not in the file. */
   readonly isPatched?: true;
-  /** It is there for threads to wait at, and nobody's to trace. */
-  readonly isGate?: true;
+  /** It is there for threads to call a gate before they do that, and nobody's to trace. */
+  readonly gate?: "exec" | "fork";
   /** Why its return can't be hooked; absent where it can be. */
   readonly entriesOnly?: string;
   /**

@@ -185,5 +185,20 @@ export const threadTable = {
   bytes: 69_632,
 } as const;
 
+/**
+ * What a thread notes when it is about to fork, in private memory that a child inherits as it was:
+ * there the child's first claim finds who has made it, and when. All are u64.
+ */
+export const forkStamp = {
+  /** The thread pointer, which the child's only thread has, too. */
+  threadPointer: 0,
+  /** The time stamp counter. */
+  time: 8,
+  /** The thread's id. */
+  tid: 16,
+  /** The sum of the three: they are one thread's then. */
+  sum: 24,
+} as const;
+
 /** Added to the thread id in an entry of the thread table that a thread is filling in. */
 export const entryBusy: number = -(2 ** 31);

@@ -41,6 +41,12 @@ export const ringHeader = {
   heldWriter: 168,
   /** Whole calls that were not recorded, entry and exit; written by the producer. */
   lostCalls: 176,
+  /**
+   * In a forked child: when it was forked, by the time stamp counter, and by which thread (u32) of
+   * its parent; 0 where that is not known. Written by the producer before its first event.
+   */
+  forkTime: 184,
+  forkThread: 192,
   /** Position that the producer must not reach; written by the consumer, on its own cache line. */
   limit: 64,
 } as const;

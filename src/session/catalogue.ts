@@ -86,7 +86,10 @@ export function makeCatalogue(
       why: `it has ${found.length} patchable functions, and a session holds ${siteCountMax}`,
     });
   }
-  found.sort((a, b) => (a.at < b.at ? -1 : 1));
+  // Gates come last: with them or without, the others have the same numbers.
+  const order = (a: (typeof found)[number], b: (typeof found)[number]): number =>
+    Number(a.site.gate !== undefined) - Number(b.site.gate !== undefined) || (a.at < b.at ? -1 : 1);
+  found.sort(order);
   const functions = found.map((one, index) => ({ ...one, id: siteId(index) }));
   const machine = modules[0]?.program.elf.machine ?? "x86-64";
   return { functions, traceable: functions.map(toTraceable), machine };
@@ -184,7 +187,8 @@ export function catalogueOf(pid: Pid, modules: readonly Module[]): CatalogueOf {
   };
 }
 
-const isSame = (a: MoreSites, b: MoreSites): boolean => hasAll(a, b) && hasAll(b, a);
+const isSame = (a: MoreSites, b: MoreSites): boolean =>
+  hasAll(a, b) && hasAll(b, a) && (a.forks === true) === (b.forks === true);
 
 /** The same without the sites that have to be asked for. */
 export const withoutMoved = ({ functions, traceable, machine }: Catalogue): Catalogue => {
@@ -199,10 +203,10 @@ export const withoutMoved = ({ functions, traceable, machine }: Catalogue): Cata
   };
 };
 
-/** The same without the sites that are there to wait at. */
+/** The same without the gates' sites. */
 export const withoutGates = (catalogue: Catalogue): Catalogue => {
   const { functions, traceable } = catalogue;
-  const isGate = (index: number): boolean => functions[index]?.site.isGate === true;
+  const isGate = (index: number): boolean => functions[index]?.site.gate !== undefined;
   if (!functions.some((_, index) => isGate(index))) return catalogue;
   return {
     ...catalogue,

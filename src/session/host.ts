@@ -7,6 +7,7 @@ import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { FtraceHash } from "../ftrace/hash.ts";
 import { makeOps } from "../ftrace/ops.ts";
+import { isForkName } from "../patch/fork-sites.ts";
 import { type ArenaShape, pageBytes, threadBitsBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
 import { statisticsSlots } from "../ring/statistics.ts";
@@ -138,7 +139,8 @@ export class Host {
     const catalogue = this.#catalogueOf(more, watch);
     const ticksPerNs = 1 / nsPerTick(await this.#clock.calibrate());
     const design = checkDesign(modules, siteDesign);
-    const options = { programBytes, ticksPerNs, rules: vendorRules ?? machineRules(), design };
+    const rules = vendorRules ?? machineRules();
+    const options = { programBytes, ticksPerNs, rules, design, forks: more.forks === true };
     const sites = toSiteTable(catalogue.functions, laterFunctionsMax);
     const injected = await target.call("inject", pid, targetFacts(modules), sites, options);
     const { presence } = injected;
@@ -148,6 +150,7 @@ export class Host {
     const firstMark = catalogue.functions.length + laterFunctionsMax;
     const libraries = await LaterLibraries.of(parts);
     const execFd = more.execs === true ? await openExecGate(target, tracing, catalogue) : undefined;
+    if (more.forks === true) await openForkGate(target, tracing, catalogue);
     return { tracing, catalogue, more, injected, libraries, firstMark, execFd };
   }
 
@@ -256,7 +259,7 @@ async function openExecGate(
   tracing: Tracing,
   { functions }: Catalogue,
 ): Promise<number | undefined> {
-  const sites = functions.filter(({ site }) => site.isGate === true).map(({ id }) => id);
+  const sites = functions.filter(({ site }) => site.gate === "exec").map(({ id }) => id);
   if (sites.length === 0) return undefined;
   const gate = await target.call("openExecGate");
   if (gate === undefined) return undefined;
@@ -268,6 +271,25 @@ async function openExecGate(
 
 /** An ops that names no functions would have them all. */
 const execTerms: FtraceHash["terms"] = [{ kind: "name", glob: "exec*", remove: false }];
+const forkTerms: FtraceHash["terms"] = [{ kind: "name", glob: "*ork", remove: false }];
+
+/** Lets the function that forks call the gate, if it is known and can. */
+async function openForkGate(
+  target: WorkerClient<TargetHandlers>,
+  tracing: Tracing,
+  { functions }: Catalogue,
+): Promise<void> {
+  // Where functions without sites are traced, it may be one of those.
+  const forks = functions.filter(({ site: { gate, displaced, symbol } }) =>
+    gate === undefined ? displaced !== undefined && isForkName(symbol) : gate === "fork",
+  );
+  if (forks.length === 0) return;
+  const gate = await target.call("openForkGate");
+  if (gate === undefined) return;
+  const filter: FtraceHash = { terms: forkTerms, sites: new Set(forks.map(({ id }) => id)) };
+  const ops = makeOps("forks", { kind: "direct", target: gate }, { filter });
+  await tracing.exchange("note forks", [], [ops]);
+}
 
 /** Whether the target is gone. */
 export const hasEnded = (error: unknown): boolean =>

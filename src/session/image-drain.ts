@@ -23,6 +23,7 @@ import { RingConsumer } from "../ring/ring-consumer.ts";
 import { forgetThread } from "../target/thread-table.ts";
 import { coarseWord, coarseWords } from "./coarse-clock.ts";
 import { CodeWatch } from "./code-watch.ts";
+import { ForkNotes } from "./fork-notes.ts";
 import type { ThreadStream, TraceDirectory } from "./trace-directory.ts";
 
 /** Where an image's rings are, and what they are like. */
@@ -65,7 +66,7 @@ type RingState = {
   readonly words: Uint32Array;
   readonly consumer: RingConsumer;
   /** Belongs to a thread when set. */
-  owner: { readonly tid: Tid; readonly stream: ThreadStream; name: string } | undefined;
+  owner: Owner | undefined;
   /** Position up to which events were taken. */
   tail: number;
   lastTakenMs: number;
@@ -73,6 +74,14 @@ type RingState = {
   baseline: Losses;
   /** Losses so far, the baseline's among them. */
   losses: Losses;
+};
+
+type Owner = {
+  readonly tid: Tid;
+  readonly stream: ThreadStream;
+  name: string;
+  /** Events of it have come. */
+  isKnown: boolean;
 };
 
 type Losses = { readonly all: number; readonly entries: number; readonly exits: number };
@@ -101,6 +110,7 @@ export class ImageDrain {
   readonly #memory: ProcessMemory;
   /** Forked children that were there at the last look. */
   #children: readonly Pid[] = [];
+  readonly #forks: ForkNotes;
   readonly #code: CodeWatch | undefined;
   /** Snapshots that triggers had asked for at the last look. */
   #snapshots = 0;
@@ -122,6 +132,11 @@ export class ImageDrain {
     const words = coarseWords(this.#control);
     this.#now =
       start.clock === "coarse" ? () => Atomics.load(words, coarseWord.ns) : clockNow(start.clock);
+    this.#forks = new ForkNotes({
+      pid: toPid(start.pid),
+      isCoarse: start.clock === "coarse",
+      tell: (fork) => trace.addFork(fork),
+    });
     this.#code = start.hasStacks ? new CodeWatch(toPid(start.pid)) : undefined;
     this.#lookForCode();
   }
@@ -213,7 +228,7 @@ export class ImageDrain {
     const tid = tidOf(ring.words);
     if (tid === 0) return false;
     const name = this.#threadName(ring.words, tid) ?? "";
-    ring.owner = { tid: toTid(tid), stream: this.#trace.stream(tid), name };
+    ring.owner = { tid: toTid(tid), stream: this.#trace.stream(tid), name, isKnown: false };
     ring.consumer.mark(this.#now);
     this.#threads++;
     return true;
@@ -246,6 +261,11 @@ export class ImageDrain {
     if (owner === undefined) return;
     for (let taken = consumer.take(this.#now); taken; taken = consumer.take(this.#now)) {
       const { chunks, events, lost, lostEntries, lostExits, begin, end, lossPlace } = taken;
+      const pid = this.#processOf(ring.words);
+      if (!owner.isKnown) {
+        owner.isKnown = true;
+        this.#forks.thread(ring.words, owner.tid, pid, childOf(ring.words) !== 0);
+      }
       owner.stream.append(
         {
           begin,
@@ -255,7 +275,7 @@ export class ImageDrain {
           lostExits: lostExits - baseline.exits,
           lossPlace,
           tid: owner.tid,
-          pid: this.#processOf(ring.words),
+          pid,
           image: this.#image,
           threadName: owner.name,
         },
@@ -304,6 +324,7 @@ export class ImageDrain {
       }
       this.#drainRing(ring);
       forgetThread(this.#memory, this.#start.table, owner.tid);
+      this.#forks.forget(owner.tid, this.#processOf(words));
       owner.stream.close();
       this.#lostBefore += ring.losses.all - ring.baseline.all;
       ring.baseline = ring.losses;

@@ -14,9 +14,11 @@ export type MoreSites = {
   readonly probes?: boolean;
   /** Where threads come by that exec: not to be traced, but to wait at. */
   readonly execs?: boolean;
+  /** The function that forks: not to be traced, but to note when that was. */
+  readonly forks?: boolean;
 };
 
-/** Whether all that `asked` asks for is in `there`. */
+/** Whether all that `asked` asks for is in `there`; forks are followed without their gate, too. */
 export const hasAll = (there: MoreSites, asked: MoreSites): boolean =>
   (there.prologues === true || asked.prologues !== true) &&
   (there.libcalls === true || asked.libcalls !== true) &&
@@ -30,7 +32,7 @@ export const offersMore = ({ prologues, libcalls, probes }: MoreSites): boolean 
 /** The lists of sites of a target's modules, each with its module; the program comes first. */
 export function siteLists(
   modules: readonly Module[],
-  { prologues = false, libcalls = false, probes = false, execs = false }: MoreSites,
+  { prologues = false, libcalls = false, probes = false, execs = false, forks = false }: MoreSites,
 ): readonly { readonly module: Module; readonly lists: readonly SiteList[] }[] {
   return modules.map((module, index) => {
     const { program } = module;
@@ -39,6 +41,7 @@ export function siteLists(
     if (libcalls && index === 0) lists.push(program.libcalls());
     if (probes) lists.push(program.probes());
     if (execs) lists.push(withoutKnown(program.execs(), lists));
+    if (forks) lists.push(withoutKnown(program.forks(), lists));
     return { module, lists };
   });
 }

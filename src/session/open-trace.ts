@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { PatchbayError } from "../base/error.ts";
+import { parseForks } from "../trace/forks.ts";
 import { functionTable, parseFunctions } from "../trace/functions.ts";
 import { parseSession, type Session } from "../trace/session.ts";
 import type { ByteSource, Trace } from "../trace/trace.ts";
@@ -23,12 +24,14 @@ import { traceFiles, withFiles } from "./trace-files.ts";
 export function openTrace(path: string): Trace {
   return withFiles(`open the trace ${path}`, () => {
     const session = readSession(path);
-    const functions = join(path, traceFiles.functions);
+    const textOf = (name: string): string => {
+      const file = join(path, name);
+      return existsSync(file) ? readFileSync(file, "utf8") : "";
+    };
     return {
       session,
-      functions: functionTable(
-        existsSync(functions) ? parseFunctions(readFileSync(functions, "utf8")) : [],
-      ),
+      functions: functionTable(parseFunctions(textOf(traceFiles.functions))),
+      forks: parseForks(textOf(traceFiles.forks)),
       streams: streamNames(path).map((name) => ({
         name,
         open: () => fileSource(join(path, name)),

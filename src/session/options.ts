@@ -79,6 +79,7 @@ export const requestOf = (
     libcalls: more.libcalls === true,
     probes: more.probes === true,
     execs: more.execs === true,
+    forks: more.forks === true,
   },
   ...(vendorRules === undefined ? {} : { vendorRules }),
   ...(dispatch === undefined ? {} : { dispatch }),

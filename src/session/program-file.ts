@@ -12,6 +12,7 @@ import { crc32 } from "../elf/crc32.ts";
 import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.ts";
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
 import { findExecSites } from "../patch/exec-sites.ts";
+import { findForkSites } from "../patch/fork-sites.ts";
 import { findPltSites } from "../patch/plt-sites.ts";
 import { findProbeSites } from "../patch/probe-sites.ts";
 import { readProgramCode } from "../patch/program-code.ts";
@@ -47,6 +48,8 @@ export type ProgramFile = {
   probes(): SiteList;
   /** Where threads come by that exec; looked for once. */
   execs(): SiteList;
+  /** Where threads come by that fork; looked for once. */
+  forks(): SiteList;
   /** Source line of the code at `addr`; undefined when nothing says it or what does is damaged. */
   sourceLine(addr: LinkAddr): SourceLine | undefined;
   /** The compiler of the code at `addr`, with gcc its options too; undefined when not known. */
@@ -253,6 +256,7 @@ export function programFileOf(
     libcalls: moved(isX86, () => findPltSites(elf)),
     probes: moved(isX86, () => findProbeSites(code())),
     execs: moved(isX86, () => findExecSites(elf)),
+    forks: moved(isX86, () => findForkSites(elf)),
     sourceLine: (addr) => orUndefined(() => lines().find(addr)),
     producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
     inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),

@@ -102,8 +102,9 @@ export class Session {
     libcalls = false,
     probes = false,
     execs = false,
+    forks = false,
   }: MoreSites): void {
-    this.#more = { prologues, libcalls, probes, execs };
+    this.#more = { prologues, libcalls, probes, execs, forks };
   }
 
   /** The functions that `filter` names. */
@@ -166,7 +167,7 @@ export class Session {
     const { followForks = false, followExecs = false } = options;
     if (followForks || followExecs) refuseFollowing(this.pid, this.#architecture);
     if (followExecs) refuseFollowingExecs(this.pid, this.joined, options);
-    return this.#record({ ...options, execs: followExecs });
+    return this.#record({ ...options, execs: followExecs, forks: followForks });
   }
 
   /** @param into the recording that follows execs, of which this is one more program. */

@@ -101,6 +101,8 @@ export type TargetHandlers = {
   watchLoader(at: bigint): number | undefined;
   /** Brings in what threads can call before they exec: see `Gates`. */
   openExecGate(): ExecGateFacts | undefined;
+  /** The same for what they can call before they fork: its address. */
+  openForkGate(): CodeAddr | undefined;
   /** Stops a thread that waits at a gate of execs; false when it has ended. */
   holdAtGate(tid: number): boolean;
   /**
@@ -225,6 +227,7 @@ const handlers: TargetHandlers = {
   forgetSites: (sites) => getInjection().forget(sites),
   watchLoader: (at) => getInjection().watchLoader(at),
   openExecGate: () => getInjection().gates.openExecs(),
+  openForkGate: () => getInjection().gates.openForks(),
   holdAtGate: (tid) => holdAtGate(toTid(tid)),
   holdExec: (pid, tid, isOurs) => {
     const exec = holdExec(pid, toTid(tid), startOf);

@@ -22,6 +22,7 @@ import { assert, ensure } from "../base/assert.ts";
 import { PatchbayError } from "../base/error.ts";
 import { makeDirectory } from "../os/make-directory.ts";
 import { type CodeMapping, encodeCodeMapping } from "../trace/code-map.ts";
+import { encodeFork, type Fork } from "../trace/forks.ts";
 import { encodeFunction, type TracedFunction } from "../trace/functions.ts";
 import { encodeMetadata } from "../trace/metadata.ts";
 import { encodePacketHeader, type PacketFields, packetHeaderBytes } from "../trace/packet.ts";
@@ -82,6 +83,7 @@ export class TraceDirectory {
   readonly #streams = new Set<ThreadStream>();
   readonly #names = new Set<string>();
   readonly #images: TracedImage[] = [];
+  readonly #forks: Fork[] = [];
   #bytes = 0;
 
   constructor(path: string, start: SessionStart) {
@@ -117,6 +119,14 @@ export class TraceDirectory {
   addCode(mappings: readonly CodeMapping[]): void {
     withFiles(`write the code map of the trace ${this.path}`, () =>
       appendFileSync(join(this.path, traceFiles.code), mappings.map(encodeCodeMapping).join("")),
+    );
+  }
+
+  /** Adds a child that was forked. */
+  addFork(fork: Fork): void {
+    this.#forks.push(fork);
+    withFiles(`write the forks of the trace ${this.path}`, () =>
+      appendFileSync(join(this.path, traceFiles.forks), encodeFork(fork)),
     );
   }
 
@@ -168,7 +178,7 @@ export class TraceDirectory {
   #writeMetadata(end: SessionEnd | undefined): void {
     this.#replace(
       traceFiles.metadata,
-      encodeMetadata(this.#session(end), [...this.#functions.values()]),
+      encodeMetadata(this.#session(end), [...this.#functions.values()], this.#forks),
     );
   }
 

@@ -11,6 +11,7 @@ export const traceFiles = {
   session: "patchbay/session.json",
   functions: "patchbay/functions.ndjson",
   code: "patchbay/code.ndjson",
+  forks: "patchbay/forks.ndjson",
   perfMap: "patchbay/perf.map",
   /** Files are made here, then renamed into their place, so that no one sees half of one. */
   unfinished: "patchbay/unfinished",

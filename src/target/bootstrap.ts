@@ -26,6 +26,8 @@ export type InjectOptions = {
   readonly rules: VendorRules;
   /** How the calls of sites get to their trampoline. */
   readonly design: SiteDesign;
+  /** Threads are to note that they fork: `codegen/x86-64/fork-gate.ts`. */
+  readonly forks?: boolean;
 };
 
 /** Part of the target's address space that Patchbay mapped. */
@@ -140,6 +142,10 @@ export function mapThreadTable(mapper: Mapper): DataAddr {
   mapper.caller.syscall("keep children silent", "madvise", at, bytes, advice.wipeOnFork);
   return dataAddr(at);
 }
+
+/** Maps the page where threads note their forks, `forkStamp`; children find it as it was. */
+export const mapForkStamp = (mapper: Mapper): DataAddr =>
+  dataAddr(mapper.map("map the note of forks", 0n, pageBytes, prot.read | prot.write));
 
 /** An arena: where it is in the target, our descriptor of it, and the target's own. */
 export type Arena = {

@@ -2,16 +2,21 @@
 import { type DataAddr, dataAddr } from "../base/brand.ts";
 import type { RestartPlan } from "../codegen/x86-64/record.ts";
 import type { Mapping } from "../os/proc.ts";
+import type { Mirror } from "./address-space.ts";
 import {
   type AgentStart,
   type Arena,
+  closeArena,
   findTidOffset,
   type InjectOptions,
   Mapper,
   mapAgentStack,
   mapArena,
+  mapForkStamp,
+  mapMirror,
   prot,
   type Range,
+  type SystemCaller,
   startAgent,
 } from "./bootstrap.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
@@ -57,6 +62,18 @@ export function bringInAgent(
     const agent = startAgent(remote, mapper, process, agentStack, arena, agentCode);
     return { arena, ranges, tidOffset, restart, stack, agent, mapped, maps };
   });
+}
+
+/** Maps what can wait until nobody is held any more. */
+export function mapRest(
+  caller: SystemCaller,
+  process: TargetProcess,
+  { arena, maps, stack, mapped }: BroughtIn,
+  { forks = false }: InjectOptions,
+): { readonly mirror: Mirror | undefined; readonly forkStamp: DataAddr | undefined } {
+  closeArena(caller, arena);
+  const mirror = mapMirror(caller, process, maps, stack, mapped);
+  return { mirror, forkStamp: forks ? mapForkStamp(new Mapper(caller, mapped)) : undefined };
 }
 
 /** Runs `work` on the back of a thread: of `held`, or of one that is held meanwhile. */

@@ -1,26 +1,33 @@
-/** What threads of a process may have to wait at: the loader's gate, and that of execs. */
+/** What threads of a process call on their way: the gates of the loader, of execs and of forks. */
+import { type CodeAddr, codeAddr } from "../base/brand.ts";
 import type { AgentProgram } from "../codegen/agent-program.ts";
-import { control } from "../ring/arena.ts";
+import type { ThunkPlan } from "../codegen/x86-64/record.ts";
+import { control, pageBytes } from "../ring/arena.ts";
+import { findRoomNear } from "./address-space.ts";
 import type { Agent } from "./agent.ts";
 import type { Arena, Range } from "./bootstrap.ts";
-import { bringExecGate, type ExecGate } from "./exec-gate.ts";
 import { LoaderGate } from "./loader-gate.ts";
 import type { TargetProcess } from "./process.ts";
 
 type Parts = {
   readonly process: TargetProcess;
   readonly arena: Arena;
+  readonly plan: Pick<ThunkPlan, "forkStamp" | "tidOffset">;
   /** Maps `bytes` at `start` in the target, readable and executable. */
   readonly map: (start: bigint, bytes: number) => void;
 };
 
+/** A gate that functions of the target can call. */
+type CalledGate = { readonly address: CodeAddr; readonly range: Range };
+
 /** Where the gate of execs is, and the arena (open here) that has its words. */
-export type ExecGateFacts = { readonly address: ExecGate["address"]; readonly arenaFd: number };
+export type ExecGateFacts = { readonly address: CodeAddr; readonly arenaFd: number };
 
 export class Gates {
   readonly #parts: Parts;
   #loader: LoaderGate | undefined;
-  #exec: ExecGate | undefined;
+  #exec: CalledGate | undefined;
+  #fork: CalledGate | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -39,14 +46,35 @@ export class Gates {
 
   /** Brings in what threads can call before they exec. Nobody calls it yet. */
   openExecs(): ExecGateFacts | undefined {
-    this.#exec ??= bringExecGate(this.#parts);
+    const { process, arena } = this.#parts;
+    this.#exec ??= this.#bring(process.backEnd.execGate?.(arena.at));
     if (this.#exec === undefined) return undefined;
-    return { address: this.#exec.address, arenaFd: this.#parts.arena.fd };
+    return { address: this.#exec.address, arenaFd: arena.fd };
+  }
+
+  /** The same for what they can call before they fork. */
+  openForks(): CodeAddr | undefined {
+    const { process, plan } = this.#parts;
+    if (plan.forkStamp === undefined) return undefined;
+    this.#fork ??= this.#bring(process.backEnd.forkGate?.(plan.forkStamp, plan.tidOffset));
+    return this.#fork?.address;
+  }
+
+  /** Puts a gate's code into the target. */
+  #bring(code: Uint8Array | undefined): CalledGate | undefined {
+    if (code === undefined) return undefined;
+    const { process, arena, map } = this.#parts;
+    const { branchReach } = process.backEnd;
+    const start = findRoomNear(process.maps(), code.length, arena.at, arena.at, branchReach);
+    map(start, pageBytes);
+    process.memory.write(start, code);
+    return { address: codeAddr(start), range: { start, bytes: BigInt(pageBytes) } };
   }
 
   /** Where their code is. */
   get ranges(): readonly Range[] {
-    return [this.#loader, this.#exec].flatMap((gate) => (gate === undefined ? [] : gate.range));
+    const gates = [this.#loader, this.#exec, this.#fork];
+    return gates.flatMap((gate) => (gate === undefined ? [] : gate.range));
   }
 
   isInside(pc: bigint): boolean {

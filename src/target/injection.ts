@@ -19,16 +19,14 @@ import type { Agent } from "./agent.ts";
 import {
   type AgentStart,
   type Arena,
-  closeArena,
   enableSync,
   type InjectOptions,
   mapFlag,
-  mapMirror,
   prot,
   type Range,
   type SystemCaller,
 } from "./bootstrap.ts";
-import { bringInAgent, onHeldThread } from "./bring-in.ts";
+import { bringInAgent, mapRest, onHeldThread } from "./bring-in.ts";
 import { CalledSites, noNaming } from "./called-sites.ts";
 import { isInRegion } from "./code-region.ts";
 import { collect } from "./collect.ts";
@@ -113,7 +111,7 @@ export class Injection {
     this.#kinds = new Uint16Array(sites.count);
     this.#agent = agent.ok ? agent.agent : undefined;
     const map = (start: bigint, bytes: number): void => this.#map(start, bytes);
-    this.gates = new Gates({ process, arena: parts.arena, map });
+    this.gates = new Gates({ process, arena: parts.arena, plan, map });
     const findCopy: FindCopy = (site, pc) => this.#thunks.findCopy(site, pc);
     this.#semaphores = new Semaphores(process.memory, sites);
     const addToJournal = (program: AgentProgram): void => {
@@ -160,18 +158,16 @@ export class Injection {
   ): Injection {
     try {
       const first = bringInAgent(process, options, held);
-      const { arena, ranges, tidOffset, restart, stack, mapped, maps } = first;
+      const { arena, ranges, tidOffset, restart, mapped } = first;
       const threads = { tidOffset, restart, ticksPerNs: options.ticksPerNs };
       const agent = enableSync(first.agent);
-      let mirror: Mirror | undefined;
-      const finish = (caller: SystemCaller): void => {
-        closeArena(caller, arena);
-        mirror = mapMirror(caller, process, maps, stack, mapped);
-      };
-      if (agent.ok) finish(agent.agent);
-      else onHeldThread(process, held, (remote) => finish(remote));
+      const finish = (caller: SystemCaller) => mapRest(caller, process, first, options);
+      const { mirror, forkStamp } = agent.ok
+        ? finish(agent.agent)
+        : onHeldThread(process, held, finish);
       const plan = {
         ...threads,
+        forkStamp,
         mirrorDelta: mirror?.delta ?? 0n,
         mirrorWindowBits: process.mirrorWindowBits,
         mirrorWindow: mirror?.window ?? 0,

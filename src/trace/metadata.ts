@@ -6,18 +6,23 @@
 import { eventKind, kindBits, siteBits, siteCountMax, timeBits } from "../ring/layout.ts";
 import { longBase, longForm } from "../ring/long-event.ts";
 import { clockOrigin, type TraceClock } from "./clock.ts";
+import type { Fork } from "./forks.ts";
 import type { TracedFunction } from "./functions.ts";
 import { lossPlace, threadNameBytes } from "./packet.ts";
 import { formatUuid, type Session, sessionClock } from "./session.ts";
 
 /** The whole text of the `metadata` file. */
-export function encodeMetadata(session: Session, functions: readonly TracedFunction[]): string {
+export function encodeMetadata(
+  session: Session,
+  functions: readonly TracedFunction[],
+  forks: readonly Fork[] = [],
+): string {
   const clock = sessionClock(session);
   return [
     `/* CTF 1.8 */`,
     integers(),
     trace(session),
-    environment(session),
+    environment(session, forks),
     clockBlock(session, clock),
     labelled(),
     ...imagesOf(functions).flatMap((image) => [
@@ -58,14 +63,24 @@ const trace = (session: Session): string => `trace {
   };
 };`;
 
-const environment = (session: Session): string => `env {
+const environment = (session: Session, forks: readonly Fork[]): string => `env {
   tracer_name = "patchbay";
   tool = ${quoted(session.tool)};
   command = ${quoted(session.command.join(" "))};
   pid = ${session.pid};
   architecture = ${quoted(session.architecture)};
-  hostname = ${quoted(session.host ?? "")};
+  hostname = ${quoted(session.host ?? "")};${forks.map(forkField).join("")}
 };`;
+
+/** An environment has no lists: each fork is a field of its own, `fork_1` and so on. */
+const forkField = ({ pid, parent, thread, ticks }: Fork, index: number): string => {
+  const by = [
+    ...(thread === undefined ? [] : [`by thread ${thread}`]),
+    ...(parent === undefined ? [] : [`of process ${parent}`]),
+    ...(ticks === undefined ? [] : [`at ${ticks} ticks`]),
+  ];
+  return `\n  fork_${index + 1} = ${quoted([`process ${pid}`, ...by].join(" "))};`;
+};
 
 function clockBlock(session: Session, clock: TraceClock): string {
   const origin = clockOrigin(clock);

@@ -2,6 +2,7 @@
  * A recorded trace as readers see it. Where its bytes lie is for someone else to know: `session/`
  * reads them from a directory, tests from memory.
  */
+import type { Fork } from "./forks.ts";
 import type { FunctionTable } from "./functions.ts";
 import type { Session } from "./session.ts";
 import type { NameStack } from "./stack-frames.ts";
@@ -27,6 +28,8 @@ export type Trace = {
   readonly session: Session;
   readonly functions: FunctionTable;
   readonly streams: readonly TraceStream[];
+  /** Children that were forked; those that there are events of. */
+  readonly forks: readonly Fork[];
   /** Names the addresses of recorded stacks. */
   readonly nameStack: NameStack;
 };

@@ -120,6 +120,7 @@ export const traceOfBytes = (
   session: testSession,
   functions: functionTable(functions),
   streams: streams.map((bytes, i) => ({ name: `thread-${i}`, open: () => memorySource(bytes) })),
+  forks: [],
   nameStack: (addresses) =>
     addresses.map((address) => ({ address, name: undefined, module: undefined })),
 });

@@ -9,6 +9,7 @@ import { agentBytes, agentTemplate } from "./agent.ts";
 import { listedFunction, makeTrampolines, opsFunction, walkFunction } from "./call-ops.ts";
 import { execGate } from "./exec-gate.ts";
 import { fillThunks, thunkStride } from "./fill-thunks.ts";
+import { forkGate } from "./fork-gate.ts";
 import { loaderGate } from "./loader-gate.ts";
 import { makeThunk, thunkRoutines } from "./thunk.ts";
 
@@ -79,6 +80,7 @@ export const x8664: BackEnd = {
   syncCode: () => undefined,
   loaderGate,
   execGate,
+  forkGate,
   callOps: {
     designs: ["call-ops"],
     makeTrampolines,

@@ -7,6 +7,7 @@
  * them. Signal handlers that interrupt it may run it too: they do what it was about to do. Should
  * a thread come to own two rings by that, both are read.
  */
+import type { DataAddr } from "../../base/brand.ts";
 import type { Assembler } from "../../isa/x86-64/assembler.ts";
 import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
@@ -20,6 +21,7 @@ import {
   threadTable,
 } from "../../ring/arena.ts";
 import { ringHeader } from "../../ring/layout.ts";
+import { emitForkNote } from "./fork-gate.ts";
 import type { InstancePlan } from "./record.ts";
 
 const { rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11, rbx } = r64;
@@ -115,8 +117,11 @@ function emitArm(a: Assembler, silent: Label): void {
   a.bind(ready);
 }
 
-/** Adds the routine. */
-export function emitClaim(a: Assembler, plan: InstancePlan): void {
+/**
+ * Adds the routine.
+ * @param stamp where threads note their forks; undefined where they do not.
+ */
+export function emitClaim(a: Assembler, plan: InstancePlan, stamp: DataAddr | undefined): void {
   const [found, resume, enter, done] = [a.label(), a.label(), a.label(), a.label()];
   const [noRing, ringless, silent] = [a.label(), a.label(), a.label()];
   const owner = mem32(rdi, { disp: threadTable.tid });
@@ -161,6 +166,7 @@ export function emitClaim(a: Assembler, plan: InstancePlan): void {
   a.i("mov", rsi, plan.table);
   a.i("mov", r32.r11d, mem32(rsi, { disp: threadTable.process }));
   a.i("mov", mem32(rcx, { disp: ringHeader.process }), r32.r11d);
+  if (stamp !== undefined) emitForkNote(a, stamp);
   a.i("mov", mem64(rdi, { disp: threadTable.ring }), rcx);
   a.i("mov", owner, r32.eax);
   a.i("jmp", done);

@@ -52,6 +52,8 @@ export type ThunkPlan = {
   readonly ranges: DataAddr;
   /** Address of the table of the process' unwinders: `personality.ts`. */
   readonly unwinders: DataAddr;
+  /** Where threads note their forks: `fork-gate.ts`; absent where they do not. */
+  readonly forkStamp?: DataAddr | undefined;
   /** Ticks of the exact clock in a nanosecond; the coarse one counts nanoseconds. */
   readonly ticksPerNs: number;
   /** Absent where the kernel does not restart what signals interrupt: `restartable.ts`. */
@@ -109,11 +111,11 @@ function claimOf({ a, claims }: Routine, instance: InstancePlan): Label {
 }
 
 /** Adds the paths that are seldom taken, and what they call. */
-export function finishRoutine({ a, cold, claims }: Routine): void {
+export function finishRoutine({ a, plan, cold, claims }: Routine): void {
   for (const emit of cold) emit();
   for (const [instance, label] of claims) {
     a.bind(label);
-    emitClaim(a, instance);
+    emitClaim(a, instance, plan.forkStamp);
   }
 }
 
