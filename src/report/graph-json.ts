@@ -69,6 +69,7 @@ export class JsonGraph {
           site,
           atNs: time * this.#ns,
         }),
+      fork: (child, time) => write({ event: "fork", child, atNs: time * this.#ns }),
       gap: (lost, from, to) =>
         write({
           event: "lost",

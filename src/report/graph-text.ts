@@ -90,6 +90,7 @@ export class TextGraph {
         const remark = this.#dim(`/* ${this.#name(site)}: it began outside of the trace */`);
         line("", time, 0, `} ${remark}`);
       },
+      fork: (child, time, level) => line("", time, level, this.#dim(`/* forks ${child} */`)),
       gap: (lost, from) => {
         const what = lost === Infinity ? "an unknown number of events" : plural(lost, "event");
         line("", from, 0, this.#options.paint("warning", `/* ${what} lost here */`));

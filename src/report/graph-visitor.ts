@@ -54,7 +54,12 @@ export type GraphSink = {
   orphan(site: number, time: number): void;
   /** Events are missing. */
   gap(lost: number, from: number, to: number): void;
+  /** The thread forks that process, within so many calls that are shown. */
+  fork(child: number, time: number, level: number): void;
 };
+
+/** A fork, by its time in ticks since the trace's origin. */
+export type GraphFork = { readonly child: number; readonly time: number };
 
 type Frame = GraphCall & {
   readonly isInside: boolean;
@@ -67,16 +72,21 @@ type Frame = GraphCall & {
 export class GraphVisitor implements CallVisitor {
   readonly #filter: GraphFilter;
   readonly #sink: GraphSink;
+  /** Of the thread, in the order of their time. */
+  readonly #forks: readonly GraphFork[];
+  #forksTold = 0;
   readonly #frames: Frame[] = [];
   #values: readonly string[] | undefined;
   #stack: readonly bigint[] | undefined;
 
-  constructor(filter: GraphFilter, sink: GraphSink) {
+  constructor(filter: GraphFilter, sink: GraphSink, forks: readonly GraphFork[] = []) {
     this.#filter = filter;
     this.#sink = sink;
+    this.#forks = forks;
   }
 
   enter(site: number, time: number): void {
+    this.tellForks(time);
     const frame = this.#frame(site, time);
     const { minTicks, fromTicks } = this.#filter;
     if (frame.isShown && minTicks === 0 && time >= fromTicks) this.#writeOpen();
@@ -91,6 +101,7 @@ export class GraphVisitor implements CallVisitor {
     _index: number,
     how: CallEnd,
   ): void {
+    this.tellForks(end);
     const frame = this.#frames.pop();
     const values = this.#takeValues();
     if (frame === undefined || !frame.isShown) return;
@@ -103,6 +114,7 @@ export class GraphVisitor implements CallVisitor {
   }
 
   point(site: number, time: number): void {
+    this.tellForks(time);
     const frame = this.#frame(site, time);
     const { minTicks, fromTicks } = this.#filter;
     if (!frame.isShown || minTicks > 0 || time < fromTicks) return;
@@ -111,6 +123,7 @@ export class GraphVisitor implements CallVisitor {
   }
 
   orphan(site: number, time: number): void {
+    this.tellForks(time);
     this.#values = undefined;
     const { include, exclude, minTicks, fromTicks } = this.#filter;
     const isInside = include === undefined || include(site);
@@ -130,8 +143,24 @@ export class GraphVisitor implements CallVisitor {
     this.#stack = stackOf(payload);
   }
 
+  /** Tells of the forks up to an event at `time`, where the calls around them are shown. */
+  tellForks(time: number): void {
+    for (;;) {
+      const fork = this.#forks[this.#forksTold];
+      if (fork === undefined || fork.time > time) return;
+      this.#forksTold++;
+      const { include, minTicks, fromTicks } = this.#filter;
+      const around = this.#frames.at(-1);
+      const isShown = around?.isShown ?? include === undefined;
+      if (!isShown || minTicks > 0 || fork.time < fromTicks) continue;
+      this.#writeOpen();
+      this.#sink.fork(fork.child, fork.time, around === undefined ? 0 : around.level + 1);
+    }
+  }
+
   /** Nothing more comes: writes the calls that are open and wait for their first inner call. */
   stop(): void {
+    this.tellForks(Infinity);
     if (this.#filter.minTicks === 0) this.#writeOpen();
   }
 

@@ -4,10 +4,11 @@
  * and memory does not grow with the trace.
  */
 import type { Trace } from "../trace/trace.ts";
-import { TraceReader } from "../trace/trace-reader.ts";
+import { TraceReader, traceThreads } from "../trace/trace-reader.ts";
 import { JsonGraph } from "./graph-json.ts";
 import { TextGraph } from "./graph-text.ts";
-import { type GraphFilter, type GraphSink, GraphVisitor } from "./graph-visitor.ts";
+import { type GraphFilter, type GraphFork, type GraphSink, GraphVisitor } from "./graph-visitor.ts";
+import { forksOf } from "./processes.ts";
 import { checkSelection, matchSites, type Selection, wantsThread } from "./selection.ts";
 import { formatCaveats, formatExtent, summarize, tickNs } from "./summary.ts";
 import type { Paint } from "./table.ts";
@@ -65,20 +66,25 @@ function* writeGraph(
 ): Generator<string, TraceReader> {
   checkSelection(trace, options);
   const filter = graphFilter(trace, options);
-  const visitors: GraphVisitor[] = [];
+  const visitors = new Map<number, GraphVisitor>();
+  const { before, byThread } = forksIn(trace);
+  const perThread = options.perThread === true;
   using reader: TraceReader = new TraceReader(
     trace,
     ({ index, first }) => {
+      const fork = before.get(index);
+      // By time, the fork comes before what the child does, whatever its parent does meanwhile.
+      if (fork !== undefined && !perThread) visitors.get(fork.from)?.tellForks(fork.time);
       const sink = text.sinkFor(index, () => ({
         tid: first.tid,
         name: reader.readers[index]?.threadName ?? first.threadName,
       }));
-      const visitor = new GraphVisitor(filter, sink);
-      visitors.push(visitor);
+      const visitor = new GraphVisitor(filter, sink, byThread.get(index));
+      visitors.set(index, visitor);
       return visitor;
     },
     {
-      order: options.perThread === true ? "thread" : "time",
+      order: perThread ? "thread" : "time",
       wants: wantsThread(options),
       until: options.toNs === undefined ? undefined : options.toNs / tickNs(trace),
     },
@@ -88,9 +94,27 @@ function* writeGraph(
     yield text.take();
     wanted = pieceLength;
   }
-  for (const visitor of visitors) visitor.stop();
+  for (const visitor of visitors.values()) visitor.stop();
   yield text.take();
   return reader;
+}
+
+/** The forks that are in the graph, by the index of the thread that forks, and of the child's. */
+function forksIn(trace: Trace): {
+  readonly byThread: ReadonlyMap<number, readonly GraphFork[]>;
+  readonly before: ReadonlyMap<number, { readonly from: number; readonly time: number }>;
+} {
+  const byThread = new Map<number, GraphFork[]>();
+  const before = new Map<number, { readonly from: number; readonly time: number }>();
+  const forks = trace.forks.length === 0 ? [] : forksOf(trace, traceThreads(trace));
+  for (const { from, to, time, pid: child } of forks) {
+    if (from === undefined || time === undefined) continue;
+    const known = byThread.get(from);
+    if (known === undefined) byThread.set(from, [{ child, time }]);
+    else known.push({ child, time });
+    before.set(to, { from, time });
+  }
+  return { byThread, before };
 }
 
 function graphFilter(trace: Trace, options: GraphOptions): GraphFilter {

@@ -29,6 +29,15 @@ export type TraceInfo = {
   readonly pid: number;
   /** Programs that were recorded besides, which came by exec. */
   readonly followed: readonly { readonly pid: number; readonly command: readonly string[] }[];
+  /** Children that were forked and have events, by the times of their forks. */
+  readonly forks: readonly {
+    readonly pid: number;
+    /** Who forked it, as far as that is known. */
+    readonly parent: number | undefined;
+    readonly thread: number | undefined;
+    /** When, in nanoseconds since the first event; undefined where that is not known. */
+    readonly atNs: number | undefined;
+  }[];
   readonly architecture: string;
   readonly host: string | undefined;
   readonly options: JsonObject;
@@ -61,6 +70,7 @@ export function readInfo(trace: Trace): TraceInfo {
     command: session.command,
     pid: session.pid,
     followed: (session.images ?? []).map(({ pid, command }) => ({ pid, command })),
+    forks: forksSince(trace, origin),
     architecture: session.architecture,
     host: session.host,
     options: session.options,
@@ -79,6 +89,16 @@ export function readInfo(trace: Trace): TraceInfo {
       clockSteps: clockSteps(trace),
     },
   };
+}
+
+function forksSince(trace: Trace, origin: bigint): TraceInfo["forks"] {
+  const ns = tickNs(trace);
+  return trace.forks
+    .map(({ pid, parent, thread, ticks }) => {
+      const atNs = ticks === undefined ? undefined : Number(ticks - origin) * ns;
+      return { pid, parent, thread, atNs };
+    })
+    .sort((a, b) => (a.atNs ?? Number.MAX_VALUE) - (b.atNs ?? Number.MAX_VALUE));
 }
 
 type StreamScan = {
@@ -173,11 +193,14 @@ export function formatInfo(info: TraceInfo, paint: Paint): readonly string[] {
   const { summary } = info;
   const functions = plural(info.functions, "function");
   const moreFollowed = info.followed.length - followedShown;
+  const moreForks = info.forks.length - followedShown;
   const facts: readonly (readonly [string, string | undefined])[] = [
     ["command", info.command.join(" ")],
     ["process", `${info.pid}, ${info.architecture}${info.host ? `, on ${info.host}` : ""}`],
     ...info.followed.slice(0, followedShown).map(describeFollowed),
     ["", moreFollowed > 0 ? `and ${plural(moreFollowed, "program")} more` : ""],
+    ...info.forks.slice(0, followedShown).map(describeFork),
+    ["", moreForks > 0 ? `and ${plural(moreForks, "child", "children")} more` : ""],
     ["began", info.began],
     ["ended", info.ended ?? "not yet, or recording was cut short"],
     ["recorded", `${formatExtent(summary)}, ${formatBytes(info.bytes)}`],
@@ -210,12 +233,22 @@ export function formatInfo(info: TraceInfo, paint: Paint): readonly string[] {
 const formatClock = ({ clockHz, summary }: TraceInfo): string =>
   summary.clockSteps === undefined ? `${(clockHz / 1e6).toFixed(3)} MHz` : "coarse";
 
-/** Programs that came by exec and are named. */
+/** Programs that came by exec, and children, that are named. */
 const followedShown = 10;
 const describeFollowed = (
   { pid, command }: TraceInfo["followed"][number],
   index: number,
 ): readonly [string, string] => [index === 0 ? "then" : "", `${command.join(" ")} (${pid})`];
+
+const describeFork = (
+  { pid, parent, thread, atNs }: TraceInfo["forks"][number],
+  index: number,
+): readonly [string, string] => {
+  const by = thread === undefined ? [] : [`by thread ${thread}`];
+  const of = parent === undefined ? [] : [`${by.length > 0 ? "of" : "by"} process ${parent}`];
+  const at = atNs === undefined ? [] : [`at ${formatDuration(atNs)}`];
+  return [index === 0 ? "forked" : "", [pid, ...by, ...of, ...at].join(" ")];
+};
 
 const describeModule = (module: TraceInfo["modules"][number]): string =>
   module.buildId === undefined ? module.path : `${module.path}, build-id ${module.buildId}`;
