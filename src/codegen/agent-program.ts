@@ -144,6 +144,15 @@ export class AgentProgram {
     return this;
   }
 
+  /** Whether another program is the same, word for word. */
+  equals(other: AgentProgram): boolean {
+    if (this.#words !== other.#words) return false;
+    for (let at = 0; at < this.#words * 2; at++) {
+      if (this.#halves[at] !== other.#halves[at]) return false;
+    }
+    return true;
+  }
+
   /** Adds all that another program does. */
   append(other: AgentProgram): this {
     this.#reserve(other.#words);

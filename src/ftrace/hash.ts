@@ -4,6 +4,7 @@
  */
 import { compileGlob } from "../symbols/glob.ts";
 import type { FilterTerm } from "./filter.ts";
+import { SiteSet } from "./site-set.ts";
 
 /** A function that can be traced, as filters see it. */
 export type TraceableFunction = {
@@ -21,11 +22,11 @@ export type Selection = readonly Exclude<FilterTerm, { kind: "trigger" }>[];
 export type FtraceHash = {
   readonly terms: Selection;
   /** Grows when libraries come: see `learn`. */
-  readonly sites: Set<number>;
+  readonly sites: SiteSet;
 };
 
 /** The hash of no terms: none is ever added to it. */
-export const emptyHash: FtraceHash = { terms: [], sites: new Set() };
+export const emptyHash: FtraceHash = { terms: [], sites: new SiteSet() };
 
 type Test = (one: TraceableFunction, index: number) => boolean;
 
@@ -46,7 +47,7 @@ function compileTerm(term: Selection[number]): Test {
 
 /** What `terms` name among `functions`, which are in the order of the functions' list. */
 export function resolve(terms: Selection, functions: readonly TraceableFunction[]): FtraceHash {
-  const hash = { terms, sites: new Set<number>() };
+  const hash = { terms, sites: new SiteSet() };
   learn(hash, functions, 0);
   return hash;
 }

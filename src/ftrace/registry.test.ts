@@ -4,7 +4,7 @@ import { ensure } from "../base/assert.ts";
 import { codeAddr } from "../base/brand.ts";
 import { resolve } from "./hash.ts";
 import { type Handler, makeOps, type Ops, opsWants } from "./ops.ts";
-import { Registry, type Update } from "./registry.ts";
+import { Registry, type Update, updateAction } from "./registry.ts";
 
 const siteCount = 12;
 const functions = Array.from({ length: siteCount }, (_, site) => ({
@@ -20,18 +20,31 @@ const select = (...globs: string[]) =>
 const recordHandler: Handler = { kind: "record", exits: true };
 const direct: Handler = { kind: "direct", target: codeAddr(0x1000n) };
 
-const sitesOf = (update: Update): number[] => update.map((one) => one.site);
+type Action = keyof typeof updateAction;
+const actionNames = Object.keys(updateAction) as Action[];
+
+/** An update as a list: the site, what becomes of its text, and the ops that it serves. */
+const rowsOf = ({ sites, actions, sets, set }: Update): [number, Action, readonly Ops[]][] =>
+  Array.from(sites, (site, index) => [
+    site,
+    ensure(actionNames[actions[index] ?? -1], "an action"),
+    ensure(sets[set[index] ?? -1], "a set"),
+  ]);
+const actionsOf = (update: Update) => rowsOf(update).map(([site, action]) => [site, action]);
+/** The same with how many ops the site serves. */
+const countsOf = (update: Update) =>
+  rowsOf(update).map(([site, action, ops]) => [site, action, ops.length]);
 
 describe("Registry", () => {
   it("enables the sites that the first ops wants and idles them when it goes", () => {
     const registry = new Registry(siteCount);
     const ops = makeOps("a", recordHandler, { filter: select("f1", "f2") });
     const came = registry.register(ops);
-    expect(came.ok && came.value.map((u) => [u.site, u.action])).toEqual([
+    expect(came.ok && actionsOf(came.value)).toEqual([
       [1, "makeCall"],
       [2, "makeCall"],
     ]);
-    expect(registry.unregister(ops).map((u) => [u.site, u.action])).toEqual([
+    expect(actionsOf(registry.unregister(ops))).toEqual([
       [1, "makeNop"],
       [2, "makeNop"],
     ]);
@@ -57,7 +70,7 @@ describe("Registry", () => {
     registry.register(ensure(a, "ops"));
     registry.register(ensure(b, "ops"));
     const result = registry.exchange([ensure(a, "ops")], [ensure(c, "ops")]);
-    expect(result.ok && result.value.map((u) => [u.site, u.action, u.ops.length])).toEqual([
+    expect(result.ok && countsOf(result.value)).toEqual([
       [1, "makeNop", 0],
       [2, "modifyCall", 1],
       [3, "modifyCall", 2],
@@ -91,17 +104,15 @@ describe("Registry", () => {
     const registry = new Registry(siteCount);
     registry.register(makeOps("a", recordHandler, { filter: select("f1") }));
     const update = registry.register(makeOps("b", { kind: "count" }, { filter: select("f1") }));
-    expect(update.ok && update.value.map((u) => [u.site, u.action, u.ops.length])).toEqual([
-      [1, "modifyCall", 2],
-    ]);
+    expect(update.ok && countsOf(update.value)).toEqual([[1, "modifyCall", 2]]);
     const third = registry.register(makeOps("c", { kind: "count" }, { filter: select("f1") }));
-    expect(third.ok && third.value.map((u) => u.action)).toEqual(["modifyOps"]);
+    expect(third.ok && actionsOf(third.value)).toEqual([[1, "modifyOps"]]);
   });
 
   it("gives functions of a library that comes later to the ops that want all", () => {
     const registry = new Registry(2);
     registry.register(makeOps("all", recordHandler));
-    expect(sitesOf(registry.addSites(2))).toEqual([2, 3]);
+    expect([...registry.addSites(2).sites]).toEqual([2, 3]);
   });
 });
 
@@ -125,7 +136,7 @@ const step = fc.record({
  * Plays updates back: what each site's text serves. Ops with one handler are as good as another.
  */
 function apply(text: Map<number, readonly Handler[]>, update: Update): void {
-  for (const { site, action, ops } of update) {
+  for (const [site, action, ops] of rowsOf(update)) {
     if (action === "makeNop") expect(text.has(site)).toBe(true);
     if (action === "makeCall") expect(text.has(site)).toBe(false);
     if (action === "makeNop") text.delete(site);
@@ -152,14 +163,14 @@ it("keeps every site's text in step with the ops that want it, whatever comes an
         if (act === "register") {
           const result = registry.register(made);
           if (result.ok) reference.all.push(made);
-          apply(text, result.ok ? result.value : []);
+          if (result.ok) apply(text, result.value);
         } else if (act === "unregister" && old !== undefined) {
           reference.all.splice(reference.all.indexOf(old), 1);
           apply(text, registry.unregister(old));
         } else if (act === "modify" && old !== undefined) {
           const result = registry.modify(old, made);
           if (result.ok) reference.all.splice(reference.all.indexOf(old), 1, made);
-          apply(text, result.ok ? result.value : []);
+          if (result.ok) apply(text, result.value);
         } else if (act === "on" || act === "off") {
           on = act === "on";
           apply(text, registry.setEnabled(on));

@@ -5,11 +5,10 @@
  * An update is worked out and its conflicts are found before any record changes, so a refusal
  * leaves everything as it was (kernel/trace/ftrace.c rolls back instead).
  */
-import { assert } from "../base/assert.ts";
+import { assert, ensure } from "../base/assert.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { needsFilter, type Ops, opsWants, wishOf } from "./ops.ts";
 import {
-  type Action,
   addWish,
   checkRecord,
   countOf,
@@ -17,6 +16,7 @@ import {
   has,
   removeWish,
   settleRecord,
+  type Wish,
 } from "./record.ts";
 
 /** Why ops were refused. */
@@ -28,20 +28,22 @@ export type Conflict =
   /** -EEXIST. */
   | { readonly kind: "registered" };
 
-/** One site's part of an update. */
-export type SiteUpdate = {
-  readonly site: number;
-  /**
-   * `modifyOps`: by Linux' rules the text can stay, because the list function walks whatever ops
-   * there are; a dispatch that is made for one set of ops has to follow.
-   */
-  readonly action: Exclude<Action, "ignore"> | "modifyOps";
-  /** The ops that the site serves from now on, in the order in which they were registered. */
-  readonly ops: readonly Ops[];
-};
+/**
+ * What becomes of a site's text. `modifyOps`: by Linux' rules it can stay, because the list
+ * function walks whatever ops there are; a dispatch that is made for one set of ops has to follow.
+ */
+export const updateAction = { makeCall: 0, modifyCall: 1, makeNop: 2, modifyOps: 3 } as const;
 
-/** Sites to change, ascending. */
-export type Update = readonly SiteUpdate[];
+/** Sites to change, ascending; in columns, because there may be a hundred thousand. */
+export type Update = {
+  readonly sites: Uint32Array;
+  /** Of each site, one of `updateAction`. */
+  readonly actions: Uint8Array;
+  /** Each set of ops that sites serve from now on, in the order of registration; 0 is nobody. */
+  readonly sets: readonly (readonly Ops[])[];
+  /** Of each site, the number of its set. */
+  readonly set: Uint32Array;
+};
 
 /** A line of `enabled_functions`. */
 export type EnabledSite = {
@@ -91,13 +93,13 @@ export class Registry {
         if (opsWants(ops, site)) larger[site] = addWish(this.record(site), wishOf(ops));
       }
     }
-    return this.#update(new Set());
+    return this.#update(new Uint8Array(this.siteCount));
   }
 
   /** Sites that were disabled and whose code is there again; who wants them gets them. */
   enableSites(sites: Iterable<number>): Update {
     for (const site of sites) this.#records[site] = this.record(site) & ~flag.disabled;
-    return this.#update(new Set());
+    return this.#update(new Uint8Array(this.siteCount));
   }
 
   /** Sites whose code is gone or must not be touched: nothing is done to them any more. */
@@ -136,13 +138,15 @@ export class Registry {
     const conflict = this.#conflict(next, [ops]);
     if (conflict !== undefined) return err(conflict);
     this.#ops = this.#ops.with(place, next);
-    const before = this.#wantedBy(ops);
-    const after = this.#wantedBy(next);
-    for (const site of before) this.#remove(site, ops);
-    for (const site of after) this.#records[site] = addWish(this.record(site), wishOf(next));
-    const sameHandler = ops.handler === next.handler;
-    const stays = (site: number): boolean => sameHandler && before.has(site) && after.has(site);
-    return ok(this.#update(new Set([...before, ...after].filter((site) => !stays(site)))));
+    const changed = new Uint8Array(this.siteCount);
+    this.#removeWishes(ops, changed);
+    this.#addWishes(next, changed);
+    if (ops.handler === next.handler) {
+      for (let site = 0; site < this.siteCount; site++) {
+        if (opsWants(ops, site) && opsWants(next, site)) changed[site] = 0;
+      }
+    }
+    return ok(this.#update(changed));
   }
 
   /** Takes `gone` away and brings `come`, in one update. */
@@ -154,30 +158,29 @@ export class Registry {
     }
     for (const ops of gone) assert(this.#ops.includes(ops), `${ops.name} is registered`);
     this.#ops = [...this.#ops.filter((one) => !gone.includes(one)), ...come];
-    const changed = new Set<number>();
-    for (const ops of gone) {
-      for (const site of this.#wantedBy(ops)) {
-        this.#remove(site, ops);
-        changed.add(site);
-      }
-    }
-    for (const ops of come) {
-      for (const site of this.#wantedBy(ops)) {
-        this.#records[site] = addWish(this.record(site), wishOf(ops));
-        changed.add(site);
-      }
-    }
+    const changed = new Uint8Array(this.siteCount);
+    for (const ops of gone) this.#removeWishes(ops, changed);
+    for (const ops of come) this.#addWishes(ops, changed);
     return ok(this.#update(changed));
   }
 
   /** Everything on or off at once, without changing who wants what. */
   setEnabled(enabled: boolean): Update {
     this.#enabled = enabled;
-    return this.#update(new Set());
+    return this.#update(new Uint8Array(this.siteCount));
   }
 
   opsAt(site: number): readonly Ops[] {
     return this.#ops.filter((ops) => opsWants(ops, site));
+  }
+
+  /** An update of all sites whose text calls something, to serve the ops that they serve now. */
+  refresh(): Update {
+    const update = new UpdateColumns(this.#ops, this.siteCount);
+    for (let site = 0; site < this.siteCount; site++) {
+      if (has(this.record(site), flag.enabled)) update.add(site, "modifyOps");
+    }
+    return update.finish();
   }
 
   /** The sites whose text calls something, as `enabled_functions` lists them. */
@@ -211,19 +214,32 @@ export class Registry {
     return count;
   }
 
-  #wantedBy(ops: Ops): ReadonlySet<number> {
-    const sites = new Set<number>();
-    for (let site = 0; site < this.siteCount; site++) if (opsWants(ops, site)) sites.add(site);
-    return sites;
+  /** Takes `ops` out of the records of the sites that it wants, and marks them in `changed`. */
+  #removeWishes(ops: Ops, changed: Uint8Array): void {
+    const wish = wishOf(ops);
+    const others = this.#ops.filter((one) => one !== ops).map((one) => [one, wishOf(one)] as const);
+    for (let site = 0; site < this.siteCount; site++) {
+      if (!opsWants(ops, site)) continue;
+      let [count, regs] = [0, false];
+      let sole: Wish | undefined;
+      for (const [other, its] of others) {
+        if (!opsWants(other, site)) continue;
+        sole = count++ === 0 ? its : undefined;
+        regs ||= its.regs;
+      }
+      this.#records[site] = removeWish(this.record(site), wish, { regs, sole });
+      changed[site] = 1;
+    }
   }
 
-  #remove(site: number, ops: Ops): void {
-    const left = this.opsAt(site).filter((one) => one !== ops);
-    const [first, second] = left;
-    this.#records[site] = removeWish(this.record(site), wishOf(ops), {
-      regs: left.some((one) => wishOf(one).regs),
-      sole: first !== undefined && second === undefined ? wishOf(first) : undefined,
-    });
+  /** Adds `ops` to the records of the sites that it wants, and marks them in `changed`. */
+  #addWishes(ops: Ops, changed: Uint8Array): void {
+    const wish = wishOf(ops);
+    for (let site = 0; site < this.siteCount; site++) {
+      if (!opsWants(ops, site)) continue;
+      this.#records[site] = addWish(this.record(site), wish);
+      changed[site] = 1;
+    }
   }
 
   /** The first thing that keeps `ops` from being registered in the place of `instead`. */
@@ -240,20 +256,72 @@ export class Registry {
 
   /**
    * Settles every record and says what that means for its text.
-   * @param changed sites that other ops want than before.
+   * @param changed 1 at sites that other ops want than before.
    */
-  #update(changed: ReadonlySet<number>): Update {
-    const update: SiteUpdate[] = [];
+  #update(changed: Uint8Array): Update {
+    const update = new UpdateColumns(this.#ops, this.siteCount);
     for (let site = 0; site < this.siteCount; site++) {
       const record = this.record(site);
       const needed = checkRecord(record, this.#enabled);
-      const stays = needed === "ignore" && !(changed.has(site) && has(record, flag.enabled));
-      if (stays) continue;
+      if (needed === "ignore" && !(changed[site] === 1 && has(record, flag.enabled))) continue;
       this.#records[site] = settleRecord(record, needed);
-      const action = needed === "ignore" ? "modifyOps" : needed;
-      update.push({ site, action, ops: action === "makeNop" ? [] : this.opsAt(site) });
+      update.add(site, needed === "ignore" ? "modifyOps" : needed);
     }
-    return update;
+    return update.finish();
+  }
+}
+
+/** An update while sites are added to it, ascending. */
+class UpdateColumns {
+  readonly #ops: readonly Ops[];
+  readonly #sites: Uint32Array;
+  readonly #actions: Uint8Array;
+  readonly #set: Uint32Array;
+  readonly #sets: (readonly Ops[])[] = [[]];
+  /** By set and place of an ops: the set with that one, too; 0 where it is not known yet. */
+  readonly #larger: Uint32Array[];
+  #count = 0;
+
+  constructor(ops: readonly Ops[], siteCount: number) {
+    this.#ops = ops;
+    this.#sites = new Uint32Array(siteCount);
+    this.#actions = new Uint8Array(siteCount);
+    this.#set = new Uint32Array(siteCount);
+    this.#larger = [new Uint32Array(ops.length)];
+  }
+
+  add(site: number, action: keyof typeof updateAction): void {
+    this.#sites[this.#count] = site;
+    this.#actions[this.#count] = updateAction[action];
+    this.#set[this.#count++] = action === "makeNop" ? 0 : this.#setAt(site);
+  }
+
+  finish(): Update {
+    return {
+      sites: this.#sites.slice(0, this.#count),
+      actions: this.#actions.slice(0, this.#count),
+      sets: this.#sets,
+      set: this.#set.slice(0, this.#count),
+    };
+  }
+
+  #setAt(site: number): number {
+    let set = 0;
+    for (let place = 0; place < this.#ops.length; place++) {
+      if (opsWants(ensure(this.#ops[place], "an ops"), site)) set = this.#with(set, place);
+    }
+    return set;
+  }
+
+  #with(set: number, place: number): number {
+    const larger = ensure(this.#larger[set], "a set");
+    const known = larger[place] ?? 0;
+    if (known > 0) return known;
+    const ops = ensure(this.#ops[place], "an ops");
+    const next = this.#sets.push([...ensure(this.#sets[set], "a set"), ops]) - 1;
+    this.#larger.push(new Uint32Array(this.#ops.length));
+    larger[place] = next;
+    return next;
   }
 }
 

@@ -7,6 +7,7 @@ import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { FtraceHash } from "../ftrace/hash.ts";
 import { makeOps } from "../ftrace/ops.ts";
+import { SiteSet } from "../ftrace/site-set.ts";
 import { isForkName } from "../patch/fork-sites.ts";
 import { type ArenaShape, pageBytes, threadBitsBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
@@ -263,7 +264,7 @@ async function openExecGate(
   if (sites.length === 0) return undefined;
   const gate = await target.call("openExecGate");
   if (gate === undefined) return undefined;
-  const filter: FtraceHash = { terms: execTerms, sites: new Set(sites) };
+  const filter: FtraceHash = { terms: execTerms, sites: new SiteSet(sites) };
   const ops = makeOps("execs", { kind: "direct", target: gate.address }, { filter });
   await tracing.exchange("wait for execs", [], [ops]);
   return gate.arenaFd;

@@ -12,27 +12,32 @@ import { atProbe } from "./probe-values.ts";
  * @param functions by their sites.
  */
 export function worksOf(
-  update: Update,
+  { sites, sets, set }: Update,
   functions: readonly CataloguedFunction[],
 ): Pick<SiteChanges, "works" | "work"> {
   const list = new WorkList();
-  // Sites that the same ops want come with the same few lists of ops: work each out once.
-  const numbers = new Map<string, number>();
-  const opsNumbers = new Map<Ops, number>();
-  const numberOf = (ops: Ops): number => {
-    const number = opsNumbers.get(ops) ?? opsNumbers.size;
-    opsNumbers.set(ops, number);
-    return number;
-  };
-  const work = Uint16Array.from(update, ({ ops, site }) => {
-    const wantsOperands = ops.some(({ handler }) => "operands" in handler);
-    const inside = wantsOperands ? functions[site]?.site.inside : undefined;
-    const operands = inside?.operands ?? [];
-    const key = ops.map(numberOf).join() + (inside === undefined ? "" : JSON.stringify(operands));
-    const number = numbers.get(key) ?? list.intern(makeWork(atProbe(ops.map(actionOf), operands)));
-    numbers.set(key, number);
-    return number;
-  });
+  const actions = sets.map((ops) => ops.map(actionOf));
+  const numbers: number[] = [];
+  const work = new Uint16Array(sites.length);
+  for (let index = 0; index < work.length; index++) {
+    const one = set[index] ?? 0;
+    work[index] = numbers[one] ??= list.intern(makeWork(actions[one] ?? []));
+  }
+  // What a probe names is each place's own.
+  const wantsOperands = sets.map((ops) => ops.some(({ handler }) => "operands" in handler));
+  if (wantsOperands.includes(true)) {
+    const ofPlaces = new Map<string, number>();
+    for (const [index, site] of sites.entries()) {
+      const operands = functions[site]?.site.inside?.operands;
+      const number = set[index] ?? 0;
+      if (operands === undefined || wantsOperands[number] !== true) continue;
+      const key = `${number} ${JSON.stringify(operands)}`;
+      const those = actions[number] ?? [];
+      const known = ofPlaces.get(key) ?? list.intern(makeWork(atProbe(those, operands)));
+      ofPlaces.set(key, known);
+      work[index] = known;
+    }
+  }
   return { works: list.all, work };
 }
 

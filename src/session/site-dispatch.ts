@@ -23,27 +23,32 @@ function needsThunk(ops: Ops): string | undefined {
     : undefined;
 }
 
-/** The dispatch of each site of `update`, in its order. */
+/** Dispatches that occur, and of each site of an update, in its order, which one it has. */
+export type Dispatches = { readonly kinds: readonly Dispatch[]; readonly kind: Uint16Array };
+
+/** The dispatch of each site of `update`. */
 export function dispatchesOf(
-  update: Update,
+  { sites, sets, set }: Update,
   { functions }: Catalogue,
   forced: DispatchForm | undefined,
-): readonly Dispatch[] {
-  const needs = new Map<Ops, string | undefined>();
-  const needOf = (ops: Ops): string | undefined => {
-    if (!needs.has(ops)) needs.set(ops, needsThunk(ops));
-    return needs.get(ops);
-  };
-  return update.map(({ site, ops }) =>
-    pickDispatch(
-      {
-        count: ops.length,
-        needsThunk: ops.map(needOf).find((why) => why !== undefined),
-        noLiteral: functions[site]?.noLiteral,
-      },
-      forced,
-    ),
-  );
+): Dispatches {
+  const needs = sets.map((ops) => ops.map(needsThunk).find((why) => why !== undefined));
+  const kinds: Dispatch[] = [];
+  /** By set: numbers of dispatches by what keeps a site from having a literal. */
+  const numbers = sets.map(() => new Map<string | undefined, number>());
+  const kind = new Uint16Array(sites.length);
+  for (let index = 0; index < kind.length; index++) {
+    const one = set[index] ?? 0;
+    const noLiteral = functions[sites[index] ?? 0]?.noLiteral;
+    let number = numbers[one]?.get(noLiteral);
+    if (number === undefined) {
+      const facts = { count: sets[one]?.length ?? 0, needsThunk: needs[one], noLiteral };
+      number = kinds.push(pickDispatch(facts, forced)) - 1;
+      numbers[one]?.set(noLiteral, number);
+    }
+    kind[index] = number;
+  }
+  return { kinds, kind };
 }
 
 const formOf = (form: DispatchForm): number => {
@@ -53,13 +58,17 @@ const formOf = (form: DispatchForm): number => {
 
 /** The same as the target layer takes it, with the list of all ops if a site walks it. */
 export function toSiteForms(
-  dispatches: readonly Dispatch[],
+  { kinds, kind }: Dispatches,
   ops: readonly Ops[],
   siteCount: number,
   forced: DispatchForm | undefined,
 ): Pick<SiteChanges, "forms" | "list"> {
-  const forms = Uint8Array.from(dispatches, ({ form }) => formOf(form));
-  const isWalked = forced === "list" || forms.includes(siteForm.list);
+  const formOfKind = kinds.map(({ form }) => formOf(form));
+  const forms = new Uint8Array(kind.length);
+  for (let index = 0; index < forms.length; index++) {
+    forms[index] = formOfKind[kind[index] ?? 0] ?? siteForm.thunk;
+  }
+  const isWalked = forced === "list" || formOfKind.includes(siteForm.list);
   if (!isWalked) return { forms };
   const list = ops
     .filter((one) => needsThunk(one) === undefined)

@@ -12,6 +12,7 @@ import {
   type EnabledSite,
   Registry,
   type Update,
+  updateAction,
 } from "../ftrace/registry.ts";
 import type { ChangeResult } from "../target/injection.ts";
 import {
@@ -63,7 +64,8 @@ export class Tracing {
   /** The change that is under way: one after the other, in the register and in the process. */
   #last: Promise<void> = Promise.resolve();
   #dispatch: DispatchForm | undefined;
-  readonly #dispatches = new Map<number, Dispatch>();
+  /** By site; of those that were changed once. */
+  readonly #dispatches: Dispatch[] = [];
   #changes: ChangeResult = {
     refused: [],
     outOfReach: [],
@@ -92,11 +94,8 @@ export class Tracing {
     return this.#inTurn(async () => {
       const before = this.#dispatch;
       this.#dispatch = form;
-      const update = [...this.#registry.enabledSites()].map(({ site }) => {
-        return { site, action: "modifyOps", ops: this.#registry.opsAt(site) } as const;
-      });
       try {
-        await this.#apply(update);
+        await this.#apply(this.#registry.refresh());
       } catch (error) {
         this.#dispatch = before;
         throw error;
@@ -140,7 +139,7 @@ export class Tracing {
     const forms: Record<string, number> = {};
     const reasons: Record<string, number> = {};
     for (const { site } of this.#registry.enabledSites()) {
-      const { form, why } = this.#dispatches.get(site) ?? noDispatch;
+      const { form, why } = this.#dispatches[site] ?? noDispatch;
       forms[form] = (forms[form] ?? 0) + 1;
       if (why !== undefined) reasons[why] = (reasons[why] ?? 0) + 1;
     }
@@ -152,7 +151,7 @@ export class Tracing {
     return [...this.#registry.enabledSites()].map((one) => ({
       ...one,
       name: this.#nameOf(one.site),
-      dispatch: this.#dispatches.get(one.site) ?? noDispatch,
+      dispatch: this.#dispatches[one.site] ?? noDispatch,
     }));
   }
 
@@ -246,35 +245,33 @@ export class Tracing {
 
   /** Carries an update out in the process. */
   async #apply(update: Update): Promise<void> {
-    if (update.length === 0) return;
-    const sites = Uint32Array.from(update, ({ site }) => site);
+    const { sites, actions } = update;
+    if (sites.length === 0) return;
     const { catalogue, target } = this.#parts;
     const dispatch = this.#dispatch;
     const dispatches = dispatchesOf(update, catalogue, dispatch);
     // Forced to be idle, functions are left alone, whoever wants them.
-    const isIdle = dispatch === "idle";
-    const { works, work } = worksOf(
-      isIdle ? update.map((one) => ({ ...one, ops: [] })) : update,
-      catalogue.functions,
-    );
+    const served = dispatch === "idle" ? { ...update, sets: update.sets.map(() => []) } : update;
+    const { works, work } = worksOf(served, catalogue.functions);
     const { ops, siteCount } = this.#registry;
     const forms = toSiteForms(dispatches, ops, siteCount, dispatch);
     const result = await target.call("change", { sites, works, work, ...forms });
-    for (const [index, site] of sites.entries()) {
-      this.#dispatches.set(site, dispatches[index] ?? noDispatch);
+    const { kinds, kind } = dispatches;
+    for (let index = 0; index < sites.length; index++) {
+      this.#dispatches[sites[index] ?? 0] = kinds[kind[index] ?? 0] ?? noDispatch;
     }
     const { refused, outOfReach } = result;
     for (const site of refused) this.#refused.add(site);
     for (const site of outOfReach) this.#outOfReach.add(site);
     this.#registry.disableSites([...refused, ...outOfReach]);
     this.#changes = addResults(this.#changes, result);
-    if (refused.length + outOfReach.length < update.length) return;
+    if (refused.length + outOfReach.length < sites.length) return;
     // What takes ops away and finds other bytes has nothing left to take away.
-    if (update.every(({ action }) => action !== "makeCall")) return;
-    if (refused.length === 0) throw outOfEveryReach(update.length);
+    if (!actions.includes(updateAction.makeCall)) return;
+    if (refused.length === 0) throw outOfEveryReach(sites.length);
     throw new PatchbayError({
       code: "bad-site",
-      doing: `change ${update.length} functions`,
+      doing: `change ${sites.length} functions`,
       why: "the bytes in memory are not those of the file at any of them",
       hint: "another tool may have patched them; `patchbay sites PID` shows what stands there",
     });

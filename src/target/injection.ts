@@ -9,6 +9,7 @@
  */
 import { closeSync } from "node:fs";
 import { dataAddr, type Pid, type Tid } from "../base/brand.ts";
+import { distinct, pick } from "../base/columns.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
@@ -234,7 +235,7 @@ export class Injection {
     });
     const asked = this.#states.refuse([], sites);
     const differing = findDiffering(process.memory, this.#states.present(asked));
-    const callers = asked.filter((site) => calls[site] === 1);
+    const callers = pick(asked, (site) => calls[site] === 1);
     const unnamed = this.#called?.differing(process.memory, callers) ?? [];
     const refused = [...new Set([...differing.map((index) => asked[index] ?? 0), ...unnamed])];
     const intact = this.#states.refuse(refused, asked);
@@ -244,7 +245,7 @@ export class Injection {
     // A site that goes on calling has another literal, and that is all.
     const stays = (site: number): boolean =>
       called?.isCalling(site) === true ? calls[site] === 1 : this.#hasThunk(site, workOf, calls);
-    const rewritten = wanted.filter((site) => !stays(site));
+    const rewritten = pick(wanted, (site) => !stays(site));
     const naming = called?.name(wanted, (site) =>
       calls[site] === 1 ? this.#thunks.workOf(workOf[site] ?? 0) : undefined,
     );
@@ -275,7 +276,7 @@ export class Injection {
       agent: this.#agent,
       called: this.#called,
       thunks: this.#thunks,
-      inUse: new Set(this.#kinds),
+      inUse: distinct(this.#kinds),
       inside: (pc) => this.#isGenerated(pc),
       isHeld: this.#held !== undefined,
     });

@@ -1,4 +1,5 @@
 /** Makes what sites are to go to, before any of them does. */
+import { distinct, pick } from "../base/columns.ts";
 import type { CalledSites } from "./called-sites.ts";
 import type { ThunkStore } from "./thunk-store.ts";
 
@@ -15,9 +16,10 @@ export function prepareTargets(
   calls: Uint8Array,
 ): readonly number[] {
   const far = new Set<number>();
-  for (const kind of new Set(workOf)) {
-    const those = sites.filter((site) => workOf[site] === kind && calls[site] === 0);
-    if (kind === 0 || those.length === 0) continue;
+  for (const kind of distinct(workOf)) {
+    if (kind === 0) continue;
+    const those = pick(sites, (site) => workOf[site] === kind && calls[site] === 0);
+    if (those.length === 0) continue;
     for (const site of thunks.prepare(kind, those)) far.add(site);
   }
   for (const site of sites) {

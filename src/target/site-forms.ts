@@ -55,7 +55,8 @@ export function planForms(
   const isCallable = works.map((one) => !one.some(hooksReturn));
   const workOf = new Uint16Array(table.count);
   const calls = new Uint8Array(table.count);
-  sites.forEach((site, index) => {
+  for (let index = 0; index < sites.length; index++) {
+    const site = sites[index] ?? 0;
     const number = work[index] ?? 0;
     const isInside = table.inside[site] === 1;
     const hooks = exits && table.entriesOnly[site] === 0;
@@ -64,6 +65,6 @@ export function planForms(
     workOf[site] = kind !== 0 && form === siteForm.list && walk !== 0 ? walk : kind;
     const isCaller = called !== undefined && form !== siteForm.thunk && isCallable[number] === true;
     calls[site] = kind !== 0 && isCaller && (table.literal[site] ?? 0) > 0 ? 1 : 0;
-  });
+  }
   return { workOf, calls };
 }

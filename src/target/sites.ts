@@ -2,6 +2,7 @@
  * The sites of a process as the target layer keeps them: columns in typed arrays, since there may
  * be a hundred thousand, with what stands in each window now.
  */
+import { copyFew, pick } from "../base/columns.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import { literalBytes } from "../patch/literal.ts";
 import { type Literals, type Windows, windowBytesMax } from "./text-patch.ts";
@@ -58,10 +59,11 @@ export function placeSites(table: SiteTable, sites: Uint32Array, part: SiteTable
 
 /** Sites in the order of their addresses; a table that has grown has others behind. */
 export function byAddress({ at }: SiteTable, sites: Uint32Array): Uint32Array {
-  const isSorted = sites.every(
-    (site, i) => i === 0 || (at[sites[i - 1] ?? 0] ?? 0) <= (at[site] ?? 0),
-  );
-  return isSorted ? sites : sites.sort((a, b) => (at[a] ?? 0) - (at[b] ?? 0));
+  for (let i = 1; i < sites.length; i++) {
+    if ((at[sites[i - 1] ?? 0] ?? 0) <= (at[sites[i] ?? 0] ?? 0)) continue;
+    return sites.sort((a, b) => (at[a] ?? 0) - (at[b] ?? 0));
+  }
+  return sites;
 }
 
 /** What stands in the windows, as far as we put it there. */
@@ -141,15 +143,14 @@ export class SiteStates {
   /** Notes that `sites` hold `windows`' bytes, each one instruction as far as it is executed. */
   settle(sites: Uint32Array, windows: Windows): void {
     const { size, moved, several } = this.table;
-    sites.forEach((site, index) => {
-      const from = index * windowBytesMax;
+    for (let index = 0; index < sites.length; index++) {
+      const site = sites[index] ?? 0;
       const to = site * windowBytesMax;
-      const count = size[site] ?? 0;
-      for (let i = 0; i < count; i++) this.bytes[to + i] = windows.bytes[from + i] ?? 0;
+      copyFew(windows.bytes, index * windowBytesMax, this.bytes, to, size[site] ?? 0);
       const isCompiled = (moved[site] ?? 0) > 0 && this.#isCompiled(site);
       this.several[site] = isCompiled ? (several[site] ?? 0) : 0;
       this.touched[site] = 1;
-    });
+    }
   }
 
   #isCompiled(site: number): boolean {
@@ -177,7 +178,7 @@ export class SiteStates {
   /** Leaves the sites in `refused` alone for good; those of `sites` that are not. */
   refuse(refused: readonly number[], sites: Uint32Array): Uint32Array {
     for (const site of refused) this.refused[site] = 1;
-    return sites.filter((site) => this.refused[site] === 0);
+    return pick(sites, (site) => this.refused[site] === 0);
   }
 
   /** Sites that are not as compiled, by address. */
@@ -196,15 +197,16 @@ export class SiteStates {
    */
   fillIdle(site: number, bytes: Uint8Array, from: number): void {
     const { table } = this;
+    const at = site * windowBytesMax;
     const rest = this.#backEnd.callOps?.rest;
     if (rest !== undefined) {
-      bytes.set(slot(this.bytes, site), from);
+      copyFew(this.bytes, at, bytes, from, windowBytesMax);
       if (rest(bytes, from)) return;
     }
     const isMoved = (table.moved[site] ?? 0) > 0;
     if (table.several[site] === 1 && !isMoved) {
       this.#backEnd.fillIdle(table.size[site] ?? 0, bytes, from);
-    } else bytes.set(slot(table.compiled, site), from);
+    } else copyFew(table.compiled, at, bytes, from, windowBytesMax);
   }
 
   /** A window that jumps to `target`. */

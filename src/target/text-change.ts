@@ -4,6 +4,7 @@
  * the syncs, the last ones together, so that a hundred thousand sites share three syncs.
  */
 import { assert } from "../base/assert.ts";
+import { distinct } from "../base/columns.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import { fillersOf } from "../patch/fillers.ts";
@@ -258,7 +259,7 @@ class Plan {
       const start = Math.floor(this.#at(from) / pageBytes) * pageBytes;
       const end = this.#at(to - 1) + (windows.size[to - 1] ?? 0);
       const length = Math.ceil((end - start) / pageBytes) * pageBytes;
-      const here = new Set(codes.subarray(from, to));
+      const here = distinct(codes.subarray(from, to));
       if ([...here].some((code) => due[code] !== undefined)) {
         program.syscall(mprotect, BigInt(start), BigInt(length), protReadWriteExec);
         for (let index = from; index < to; index++) this.#write(program, index, due);

@@ -2,6 +2,7 @@
  * Windows of a process' text and the bytes that they hold or should hold; and the plain way to
  * write them, while all threads are held.
  */
+import { copyFew } from "../base/columns.ts";
 import type { TargetMemory } from "./process.ts";
 
 /**
@@ -36,6 +37,22 @@ export function writeLiterals(memory: TargetMemory, { count, at, halves }: Liter
   for (let index = 0; index < count; index++) {
     memory.write(BigInt(at[index] ?? 0), bytes.slice(index * 8, index * 8 + 8));
   }
+}
+
+/** The windows at `indices`, ascending; `windows` itself where these are all. */
+export function pickWindows(windows: Windows, indices: readonly number[]): Windows {
+  if (indices.length === windows.count) return windows;
+  const bytes = new Uint8Array(indices.length * windowBytesMax);
+  for (const [to, from] of indices.entries()) {
+    copyFew(windows.bytes, from * windowBytesMax, bytes, to * windowBytesMax, windowBytesMax);
+  }
+  return {
+    count: indices.length,
+    at: Float64Array.from(indices, (index) => windows.at[index] ?? 0),
+    size: Uint8Array.from(indices, (index) => windows.size[index] ?? 0),
+    moved: Uint8Array.from(indices, (index) => windows.moved[index] ?? 0),
+    bytes,
+  };
 }
 
 /** Text is read and written in runs of at most this many bytes. */

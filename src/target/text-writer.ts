@@ -4,6 +4,7 @@
  * everything back when this tracer dies.
  */
 import { hex } from "../base/brand.ts";
+import { pick } from "../base/columns.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { FirstChange, VendorRules } from "../patch/protocols/x86-64-live.ts";
@@ -26,6 +27,7 @@ import {
   endAround,
   indexAround,
   type Literals,
+  pickWindows,
   type Windows,
   windowBytesMax,
   writeLiterals,
@@ -63,6 +65,10 @@ export class TextWriter {
   readonly #hooks: WriterHooks;
   /** Of each site, the protocol that brings it back from a state that we put there. */
   readonly #protocolBack: Uint8Array;
+  /** Whether there is something to put back that the journal does not know yet. */
+  #isJournalStale = true;
+  /** What others have added to the journal that is in force. */
+  #othersInJournal = new AgentProgram(1);
   #agentless: string | undefined;
   #held: HeldThreads | undefined;
 
@@ -120,8 +126,7 @@ export class TextWriter {
    * that, the literals of `naming`, of which some may be theirs.
    */
   write(sites: Uint32Array, windows: Windows, naming: Naming): WriteResult {
-    const { sites: named } = naming;
-    for (const site of named) this.#states.named[site] = 1;
+    this.#writeJournal(sites, naming.sites);
     const heldFirst = this.#writeLiterals(naming.literals);
     const agent = this.#agentless === undefined ? this.#agent : undefined;
     const codes = this.#chooseProtocols(sites, windows);
@@ -131,12 +136,10 @@ export class TextWriter {
       const isLive = agent !== undefined && codes[index] !== noProtocol;
       (isLive ? live : held).push(index);
     }
-    this.#writeJournal(sites);
     let protocols: ProtocolCounts = {};
     if (agent !== undefined && live.length > 0) {
-      const part = pick(windows, live);
-      const partCodes = Uint8Array.from(live, (index) => codes[index] ?? noProtocol);
-      const change = this.#planner.plan(part, partCodes, this.#read);
+      const part = pickWindows(windows, live);
+      const change = this.#planner.plan(part, pickCodes(codes, live), this.#read);
       try {
         this.#run(agent, change, part);
         ({ counts: protocols } = change);
@@ -149,9 +152,8 @@ export class TextWriter {
       }
     }
     const heldSites = Uint32Array.from(held, (index) => sites[index] ?? 0);
-    const pauseMs = held.length === 0 ? 0 : this.#writeHeld(heldSites, pick(windows, held));
-    const changed = new Set(sites);
-    const literal = heldFirst > 0 ? 0 : named.filter((site) => !changed.has(site)).length;
+    const pauseMs = held.length === 0 ? 0 : this.#writeHeld(heldSites, pickWindows(windows, held));
+    const literal = heldFirst > 0 ? 0 : countOutside(naming.sites, sites);
     return {
       protocols: { ...protocols, ...(literal === 0 ? {} : { literal }), stop: held.length },
       pauseMs: Math.max(pauseMs, heldFirst),
@@ -163,8 +165,6 @@ export class TextWriter {
   #writeLiterals(literals: Literals): number {
     if (literals.count === 0) return 0;
     const agent = this.#agentless === undefined ? this.#agent : undefined;
-    // The journal comes first: what it puts back is right at any time.
-    this.#writeJournal(new Uint32Array(0));
     try {
       agent?.run(
         "point functions at their ops",
@@ -270,14 +270,30 @@ export class TextWriter {
 
   /**
    * What the agent does when this tracer dies: every window gets its compiled bytes back, those
-   * that are about to change too. A prologue that takes more than one store may be put back only
-   * while a jump stands there: such that are about to change are left out until they have.
+   * that are about to change too, which is right at any time; and every literal. A prologue that
+   * takes more than one store may be put back only while a jump stands there: such that are about
+   * to change are left out until they have.
+   * @param named sites whose literals are about to change.
    */
-  #writeJournal(changing: Uint32Array): void {
+  #writeJournal(changing: Uint32Array, named: Uint32Array): void {
     const { table, touched } = this.#states;
-    for (const site of changing) touched[site] = 1;
     const { movesLive } = this.#process.backEnd;
-    const leftOut = new Set(changing.filter((site) => table.moved[site] !== 0 && !movesLive));
+    const leftOut = new Set<number>();
+    for (let index = 0; index < changing.length; index++) {
+      const site = changing[index] ?? 0;
+      if (touched[site] === 0) this.#isJournalStale = true;
+      touched[site] = 1;
+      if (table.moved[site] === 0) continue;
+      this.#isJournalStale = true;
+      if (!movesLive) leftOut.add(site);
+    }
+    for (const site of named) {
+      if (this.#states.named[site] === 0) this.#isJournalStale = true;
+      this.#states.named[site] = 1;
+    }
+    const others = new AgentProgram(64);
+    this.#hooks.addToJournal(others);
+    if (!this.#isJournalStale && others.equals(this.#othersInJournal)) return;
     this.#setJournal((site) => !leftOut.has(site));
   }
 
@@ -296,17 +312,20 @@ export class TextWriter {
       (site) => site < table.later && isDue(site),
     ).programs;
     const [later] = this.#planRestore((site) => site >= table.later && isDue(site)).programs;
-    this.#hooks.addToJournal(program);
-    program.append(this.#planLiteralsBack((site) => site < table.later));
+    const others = new AgentProgram(64);
+    this.#hooks.addToJournal(others);
+    program.append(others).append(this.#planLiteralsBack((site) => site < table.later));
     if (later !== undefined) program.append(later);
     program.append(this.#planLiteralsBack((site) => site >= table.later));
     this.#agent?.setJournal(program);
+    this.#isJournalStale = false;
+    this.#othersInJournal = others;
   }
 
   /** Literals as the compiler left them. They name no ops: nobody has to be waited for. */
   #planLiteralsBack(isDue: (site: number) => boolean = () => true): AgentProgram {
     const { mprotect } = this.#process.backEnd.syscalls;
-    return planLiterals(this.#states.compiledLiterals(this.#namedSites().filter(isDue)), mprotect);
+    return planLiterals(this.#states.compiledLiterals(pick(this.#namedSites(), isDue)), mprotect);
   }
 
   #namedSites(): Uint32Array {
@@ -314,13 +333,13 @@ export class TextWriter {
     const sites = Uint32Array.from(named.keys());
     return byAddress(
       this.#states.table,
-      sites.filter((site) => named[site] === 1),
+      pick(sites, (site) => named[site] === 1),
     );
   }
 
   #planRestore(isDue: (site: number) => boolean): TextChange {
-    const touched = this.#states.touchedSites().filter(isDue);
-    const codes = Uint8Array.from(touched, (site) => this.#protocolBack[site] ?? noProtocol);
+    const touched = pick(this.#states.touchedSites(), isDue);
+    const codes = pickCodes(this.#protocolBack, touched);
     return this.#planner.plan(this.#states.compiled(touched), codes, this.#read);
   }
 
@@ -363,19 +382,16 @@ export class TextWriter {
   }
 }
 
-/** The windows at `indices`, ascending; `windows` itself where these are all. */
-function pick(windows: Windows, indices: readonly number[]): Windows {
-  if (indices.length === windows.count) return windows;
-  const bytes = new Uint8Array(indices.length * windowBytesMax);
-  indices.forEach((from, to) => {
-    const at = from * windowBytesMax;
-    bytes.set(windows.bytes.subarray(at, at + windowBytesMax), to * windowBytesMax);
-  });
-  return {
-    count: indices.length,
-    at: Float64Array.from(indices, (index) => windows.at[index] ?? 0),
-    size: Uint8Array.from(indices, (index) => windows.size[index] ?? 0),
-    moved: Uint8Array.from(indices, (index) => windows.moved[index] ?? 0),
-    bytes,
-  };
+/** The codes at `indices`. */
+function pickCodes(codes: Uint8Array, indices: ArrayLike<number>): Uint8Array {
+  const picked = new Uint8Array(indices.length);
+  for (let i = 0; i < picked.length; i++) picked[i] = codes[indices[i] ?? 0] ?? noProtocol;
+  return picked;
+}
+
+/** How many of `some` are not among `sites`. */
+function countOutside(some: Uint32Array, sites: Uint32Array): number {
+  if (some.length === 0) return 0;
+  const among = new Set(sites);
+  return some.reduce((count, site) => count + (among.has(site) ? 0 : 1), 0);
 }

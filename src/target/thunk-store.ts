@@ -4,6 +4,7 @@
  * grace period. Works that nobody wants any more and that hook no returns are freed once there are
  * many (`collect.ts`); all others go together, when the session ends: stacks may lead to them.
  */
+import { pick } from "../base/columns.ts";
 import { type Work, WorkList } from "../codegen/work.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
 import type { Mapping } from "../os/proc.ts";
@@ -84,7 +85,7 @@ export class ThunkStore {
    */
   prepare(work: number, sites: Uint32Array): readonly number[] {
     const thunks = this.#of(work);
-    const missing = sites.filter((site) => thunks[site] === 0);
+    const missing = pick(sites, (site) => thunks[site] === 0);
     const far: number[] = [];
     /** Adds the region of `those`; where there is no room for it, those of its halves. */
     const add = (those: Uint32Array): void => {

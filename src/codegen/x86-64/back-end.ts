@@ -1,5 +1,6 @@
 /** The x86-64 back end: System V ABI, Linux' system calls (entry/syscalls/syscall_64.tbl). */
 
+import { copyFew } from "../../base/columns.ts";
 import { moveWindow } from "../../patch/moved-window.ts";
 import { chooseLiveProtocol, liveProtocols } from "../../patch/protocols/x86-64-live.ts";
 import { nopBytes } from "../../patch/x86-64-layouts.ts";
@@ -17,6 +18,9 @@ import { makeThunk, thunkRoutines } from "./thunk.ts";
 const callOpcode = 0xe8;
 const jumpOpcode = 0xe9;
 const jumpBytes = 5;
+
+/** By their size; there may be a hundred thousand to fill. */
+const noOps = Array.from({ length: 16 }, (_, size) => nopBytes(size));
 
 function fillBranch(
   opcode: number,
@@ -97,5 +101,5 @@ export const x8664: BackEnd = {
     fillBranch(jumpOpcode, at, target, bytes, from);
     if (size > jumpBytes) bytes.set(nopBytes(size - jumpBytes), from + jumpBytes);
   },
-  fillIdle: (size, bytes, from) => bytes.set(nopBytes(size), from),
+  fillIdle: (size, bytes, from) => copyFew(noOps[size] ?? nopBytes(size), 0, bytes, from, size),
 };

@@ -1,0 +1,37 @@
+/**
+ * Work on columns in typed arrays with a hundred thousand rows, by plain loops: the built-in
+ * `filter`, `from` and `set` on small pieces of them take ten times as long.
+ */
+
+/** Those of `values` for which `isMeant` holds, in their order; an array of the caller's own. */
+export function pick(values: Uint32Array, isMeant: (value: number) => boolean): Uint32Array {
+  const picked = new Uint32Array(values.length);
+  let count = 0;
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? 0;
+    if (isMeant(value)) picked[count++] = value;
+  }
+  return count === values.length ? picked : picked.slice(0, count);
+}
+
+/** The values that occur, ascending. */
+export function distinct(values: Uint8Array | Uint16Array): ReadonlySet<number> {
+  const marks = new Uint8Array(2 ** (8 * values.BYTES_PER_ELEMENT));
+  for (let index = 0; index < values.length; index++) marks[values[index] ?? 0] = 1;
+  const found = new Set<number>();
+  for (let value = marks.indexOf(1); value >= 0; value = marks.indexOf(1, value + 1)) {
+    found.add(value);
+  }
+  return found;
+}
+
+/** Copies a few bytes. */
+export function copyFew(
+  from: Uint8Array,
+  fromAt: number,
+  to: Uint8Array,
+  toAt: number,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) to[toAt + i] = from[fromAt + i] ?? 0;
+}
