@@ -14,6 +14,13 @@ export function pick(values: Uint32Array, isMeant: (value: number) => boolean): 
   return count === values.length ? picked : picked.slice(0, count);
 }
 
+/** 0, 1, 2 and so on. */
+export function indices(count: number): Uint32Array {
+  const all = new Uint32Array(count);
+  for (let index = 0; index < count; index++) all[index] = index;
+  return all;
+}
+
 /** The values that occur, ascending. */
 export function distinct(values: Uint8Array | Uint16Array): ReadonlySet<number> {
   const marks = new Uint8Array(2 ** (8 * values.BYTES_PER_ELEMENT));

@@ -138,9 +138,14 @@ export class AgentProgram {
       this.#runSize = size;
       this.#push(0, 0);
     }
-    this.#push(addressLow, addressHigh);
-    this.#push(low, high);
-    this.#halves[this.#countAt] = (this.#halves[this.#countAt] ?? 0) + 1;
+    const halves = this.#halves;
+    const at = this.#words * 2;
+    halves[at] = addressLow;
+    halves[at + 1] = addressHigh;
+    halves[at + 2] = low;
+    halves[at + 3] = high;
+    this.#words += 2;
+    halves[this.#countAt] = (halves[this.#countAt] ?? 0) + 1;
     return this;
   }
 

@@ -82,6 +82,11 @@ export class Registry {
     return this.#records[site] ?? 0;
   }
 
+  /** Whether the site's text calls something. */
+  isEnabled(site: number): boolean {
+    return has(this.record(site), flag.enabled);
+  }
+
   /** Adds sites behind those that are there (a library was loaded); who wants them gets them. */
   addSites(count: number): Update {
     const first = this.siteCount;
@@ -178,7 +183,7 @@ export class Registry {
   refresh(): Update {
     const update = new UpdateColumns(this.#ops, this.siteCount);
     for (let site = 0; site < this.siteCount; site++) {
-      if (has(this.record(site), flag.enabled)) update.add(site, "modifyOps");
+      if (this.isEnabled(site)) update.add(site, "modifyOps");
     }
     return update.finish();
   }
@@ -186,8 +191,8 @@ export class Registry {
   /** The sites whose text calls something, as `enabled_functions` lists them. */
   *enabledSites(): Generator<EnabledSite> {
     for (let site = 0; site < this.siteCount; site++) {
+      if (!this.isEnabled(site)) continue;
       const record = this.record(site);
-      if (!has(record, flag.enabled)) continue;
       const letter = (name: string, bit: number): string => (has(record, bit) ? name : " ");
       yield {
         site,
@@ -208,7 +213,7 @@ export class Registry {
   countEnabled(ops: readonly Ops[]): number {
     let count = 0;
     for (let site = 0; site < this.siteCount; site++) {
-      if (!has(this.record(site), flag.enabled)) continue;
+      if (!this.isEnabled(site)) continue;
       if (ops.some((one) => opsWants(one, site))) count++;
     }
     return count;

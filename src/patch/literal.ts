@@ -26,18 +26,21 @@ export const nopOps = 0;
 type LiteralRules = {
   /** Bytes of the instructions that call: where a window is longer, they would return into it. */
   readonly callBytes: number;
-  /** The compiler's option that leaves room. */
-  readonly option: string;
+  /** What is said of a site without room: one string, since many sites are told apart by it. */
+  readonly noRoom: string;
   /** Numbers that the compiler's no-ops have for a trampoline, as it masks them. */
   readonly noOps: readonly number[];
 };
 
+const noRoom = (option: string): string =>
+  `it has no room for a pointer (compile with -fpatchable-function-entry=${option})`;
+
 const literalRules: Readonly<Record<Machine, LiteralRules>> = {
-  "x86-64": { callBytes: branchSize, option: "13,8", noOps: [] },
+  "x86-64": { callBytes: branchSize, noRoom: noRoom("13,8"), noOps: [] },
   // nop is d503201f.
-  aarch64: { callBytes: 8, option: "4,2", noOps: [0x1f] },
+  aarch64: { callBytes: 8, noRoom: noRoom("4,2"), noOps: [0x1f] },
   // c.nop twice is 00010001, nop is 00000013.
-  riscv64: { callBytes: 8, option: "8,4 (4,2 without C)", noOps: [0x01, 0x13] },
+  riscv64: { callBytes: 8, noRoom: noRoom("8,4 (4,2 without C)"), noOps: [0x01, 0x13] },
 };
 
 /** Whether a number may name ops on that ISA. */
@@ -71,14 +74,12 @@ export type LiteralFacts = {
 /** Why a site can't call with a literal beside it; undefined when it can. */
 export function whyNoLiteral(facts: LiteralFacts): string | undefined {
   const { machine, room, aligned, windowSize, bytes } = facts;
-  const { callBytes, option } = literalRules[machine];
-  if (room === 0 || bytes === undefined) {
-    return `it has no room for a pointer (compile with -fpatchable-function-entry=${option})`;
-  }
+  const rules = literalRules[machine];
+  if (room === 0 || bytes === undefined) return rules.noRoom;
   if (!aligned) {
     return "the room before it is not aligned to 8 bytes (compile with -falign-functions=8)";
   }
-  if (windowSize !== callBytes) {
+  if (windowSize !== rules.callBytes) {
     return `a call would return into its window of ${windowSize} bytes`;
   }
   return namesNoOps(machine, bytes) ? undefined : "what stands before it reads like a pointer";

@@ -11,7 +11,6 @@ import {
 import { type Ops, opsWants } from "../ftrace/ops.ts";
 import type { Update } from "../ftrace/registry.ts";
 import { type SiteChanges, siteForm } from "../target/injection.ts";
-import type { Catalogue } from "./catalogue.ts";
 import { actionOf } from "./ops-work.ts";
 import type { Module } from "./process-modules.ts";
 
@@ -26,10 +25,13 @@ function needsThunk(ops: Ops): string | undefined {
 /** Dispatches that occur, and of each site of an update, in its order, which one it has. */
 export type Dispatches = { readonly kinds: readonly Dispatch[]; readonly kind: Uint16Array };
 
-/** The dispatch of each site of `update`. */
+/**
+ * The dispatch of each site of `update`.
+ * @param noLiterals by site, why it can't call with a literal beside it; undefined where it can.
+ */
 export function dispatchesOf(
   { sites, sets, set }: Update,
-  { functions }: Catalogue,
+  noLiterals: readonly (string | undefined)[],
   forced: DispatchForm | undefined,
 ): Dispatches {
   const needs = sets.map((ops) => ops.map(needsThunk).find((why) => why !== undefined));
@@ -39,7 +41,7 @@ export function dispatchesOf(
   const kind = new Uint16Array(sites.length);
   for (let index = 0; index < kind.length; index++) {
     const one = set[index] ?? 0;
-    const noLiteral = functions[sites[index] ?? 0]?.noLiteral;
+    const noLiteral = noLiterals[sites[index] ?? 0];
     let number = numbers[one]?.get(noLiteral);
     if (number === undefined) {
       const facts = { count: sets[one]?.length ?? 0, needsThunk: needs[one], noLiteral };

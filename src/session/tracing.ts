@@ -64,6 +64,8 @@ export class Tracing {
   /** The change that is under way: one after the other, in the register and in the process. */
   #last: Promise<void> = Promise.resolve();
   #dispatch: DispatchForm | undefined;
+  /** By site, why it can't call: a column, since there may be a hundred thousand functions. */
+  readonly #noLiteral: (string | undefined)[] = [];
   /** By site; of those that were changed once. */
   readonly #dispatches: Dispatch[] = [];
   #changes: ChangeResult = {
@@ -138,7 +140,8 @@ export class Tracing {
   get dispatches(): DispatchCounts {
     const forms: Record<string, number> = {};
     const reasons: Record<string, number> = {};
-    for (const { site } of this.#registry.enabledSites()) {
+    for (let site = 0; site < this.#registry.siteCount; site++) {
+      if (!this.#registry.isEnabled(site)) continue;
       const { form, why } = this.#dispatches[site] ?? noDispatch;
       forms[form] = (forms[form] ?? 0) + 1;
       if (why !== undefined) reasons[why] = (reasons[why] ?? 0) + 1;
@@ -212,6 +215,15 @@ export class Tracing {
     });
   }
 
+  /** The column, with the functions that have come since. */
+  #noLiterals(): readonly (string | undefined)[] {
+    const { functions } = this.#parts.catalogue;
+    for (const { noLiteral } of functions.slice(this.#noLiteral.length)) {
+      this.#noLiteral.push(noLiteral);
+    }
+    return this.#noLiteral;
+  }
+
   #nameOf(site: number): string {
     const found = this.#parts.catalogue.functions[site];
     return found?.demangled ?? found?.name ?? `site ${site}`;
@@ -249,7 +261,7 @@ export class Tracing {
     if (sites.length === 0) return;
     const { catalogue, target } = this.#parts;
     const dispatch = this.#dispatch;
-    const dispatches = dispatchesOf(update, catalogue, dispatch);
+    const dispatches = dispatchesOf(update, this.#noLiterals(), dispatch);
     // Forced to be idle, functions are left alone, whoever wants them.
     const served = dispatch === "idle" ? { ...update, sets: update.sets.map(() => []) } : update;
     const { works, work } = worksOf(served, catalogue.functions);

@@ -64,7 +64,10 @@ export function buildRegion(
   const { backEnd, thunk, routines } = code;
   const bytes = new Uint8Array(regionBytes(code, sites.count, copies.length));
   const trap = backEnd.trapInstruction;
-  for (let at = 0; at < bytes.length; at += trap.length) bytes.set(trap, at);
+  bytes.set(trap);
+  for (let filled = trap.length; filled < bytes.length; filled *= 2) {
+    bytes.copyWithin(filled, 0, filled);
+  }
   bytes.set(copies, copiesOffset(code, sites.count));
   bytes.set(routines.bytes);
   const view = new DataView(bytes.buffer);

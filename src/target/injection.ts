@@ -233,7 +233,7 @@ export class Injection {
       hasFrameWords: (instance) => this.instances.hasFrameWords(instance),
       called: this.#writer.isLive ? this.#called : undefined,
     });
-    const asked = this.#states.refuse([], sites);
+    const asked = this.#states.allowed(sites);
     const differing = findDiffering(process.memory, this.#states.present(asked));
     const callers = pick(asked, (site) => calls[site] === 1);
     const unnamed = this.#called?.differing(process.memory, callers) ?? [];

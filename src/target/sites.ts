@@ -175,10 +175,16 @@ export class SiteStates {
     }
   }
 
-  /** Leaves the sites in `refused` alone for good; those of `sites` that are not. */
+  /** Those of `sites` that are not left alone. */
+  allowed(sites: Uint32Array): Uint32Array {
+    return pick(sites, (site) => this.refused[site] === 0);
+  }
+
+  /** Leaves the sites in `refused` alone for good; those of `sites` that are left. */
   refuse(refused: readonly number[], sites: Uint32Array): Uint32Array {
     for (const site of refused) this.refused[site] = 1;
-    return pick(sites, (site) => this.refused[site] === 0);
+    if (refused.length === 0) return sites;
+    return this.allowed(sites);
   }
 
   /** Sites that are not as compiled, by address. */

@@ -157,12 +157,12 @@ export class TextPlanner {
   /**
    * The protocol for each window, by its number in here; `noProtocol` where there is none.
    * @param several per window, 1 where it may hold several instructions now.
-   * @param firstOf per window, what becomes of its first instruction.
+   * @param firstOf per window, what becomes of its first instruction, where that matters.
    */
   choose(
     { count, at, size, moved }: Pick<Windows, "count" | "at" | "size" | "moved">,
     several: Uint8Array,
-    firstOf: (index: number) => FirstChange = () => "any",
+    firstOf?: (index: number) => FirstChange,
   ): Uint8Array {
     const codes = new Uint8Array(count);
     for (let index = 0; index < count; index++) {
@@ -171,7 +171,7 @@ export class TextPlanner {
         size: size[index] ?? 0,
         several: several[index] === 1,
         moved: (moved[index] ?? 0) > 0,
-        first: firstOf(index),
+        first: firstOf?.(index) ?? "any",
       });
     }
     return codes;

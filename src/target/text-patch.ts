@@ -40,19 +40,25 @@ export function writeLiterals(memory: TargetMemory, { count, at, halves }: Liter
 }
 
 /** The windows at `indices`, ascending; `windows` itself where these are all. */
-export function pickWindows(windows: Windows, indices: readonly number[]): Windows {
-  if (indices.length === windows.count) return windows;
-  const bytes = new Uint8Array(indices.length * windowBytesMax);
-  for (const [to, from] of indices.entries()) {
-    copyFew(windows.bytes, from * windowBytesMax, bytes, to * windowBytesMax, windowBytesMax);
-  }
-  return {
-    count: indices.length,
-    at: Float64Array.from(indices, (index) => windows.at[index] ?? 0),
-    size: Uint8Array.from(indices, (index) => windows.size[index] ?? 0),
-    moved: Uint8Array.from(indices, (index) => windows.moved[index] ?? 0),
-    bytes,
+export function pickWindows(windows: Windows, indices: Uint32Array): Windows {
+  const count = indices.length;
+  if (count === windows.count) return windows;
+  const picked = {
+    count,
+    at: new Float64Array(count),
+    size: new Uint8Array(count),
+    moved: new Uint8Array(count),
+    bytes: new Uint8Array(count * windowBytesMax),
   };
+  for (let to = 0; to < count; to++) {
+    const from = indices[to] ?? 0;
+    picked.at[to] = windows.at[from] ?? 0;
+    picked.size[to] = windows.size[from] ?? 0;
+    picked.moved[to] = windows.moved[from] ?? 0;
+    const bytesAt = to * windowBytesMax;
+    copyFew(windows.bytes, from * windowBytesMax, picked.bytes, bytesAt, windowBytesMax);
+  }
+  return picked;
 }
 
 /** Text is read and written in runs of at most this many bytes. */

@@ -4,7 +4,7 @@
  * everything back when this tracer dies.
  */
 import { hex } from "../base/brand.ts";
-import { pick } from "../base/columns.ts";
+import { indices, pick } from "../base/columns.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { FirstChange, VendorRules } from "../patch/protocols/x86-64-live.ts";
@@ -130,12 +130,9 @@ export class TextWriter {
     const heldFirst = this.#writeLiterals(naming.literals);
     const agent = this.#agentless === undefined ? this.#agent : undefined;
     const codes = this.#chooseProtocols(sites, windows);
-    const live: number[] = [];
-    const held: number[] = [];
-    for (let index = 0; index < sites.length; index++) {
-      const isLive = agent !== undefined && codes[index] !== noProtocol;
-      (isLive ? live : held).push(index);
-    }
+    const all = indices(sites.length);
+    const live = pick(all, (index) => agent !== undefined && codes[index] !== noProtocol);
+    let held = pick(all, (index) => agent === undefined || codes[index] === noProtocol);
     let protocols: ProtocolCounts = {};
     if (agent !== undefined && live.length > 0) {
       const part = pickWindows(windows, live);
@@ -147,11 +144,10 @@ export class TextWriter {
         // Text that the agent may not open: nothing was changed, and there is the other way.
         if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
         this.#agentless = error.why;
-        held.push(...live);
-        held.sort((a, b) => a - b);
+        held = all;
       }
     }
-    const heldSites = Uint32Array.from(held, (index) => sites[index] ?? 0);
+    const heldSites = held.map((index) => sites[index] ?? 0);
     const pauseMs = held.length === 0 ? 0 : this.#writeHeld(heldSites, pickWindows(windows, held));
     const literal = heldFirst > 0 ? 0 : countOutside(naming.sites, sites);
     return {
@@ -198,14 +194,18 @@ export class TextWriter {
   }
 
   /** What becomes of the first instruction of each of `windows`. */
-  #firstChanges(sites: Uint32Array, { bytes: after }: Windows): (index: number) => FirstChange {
-    const { backEnd } = this.#process;
+  #firstChanges(
+    sites: Uint32Array,
+    { bytes: after }: Windows,
+  ): ((index: number) => FirstChange) | undefined {
+    const { compareFirst } = this.#process.backEnd;
     const { bytes: before } = this.#states;
+    if (compareFirst === undefined) return undefined;
     return (index) =>
-      backEnd.compareFirst?.(
+      compareFirst(
         { bytes: before, from: (sites[index] ?? 0) * windowBytesMax },
         { bytes: after, from: index * windowBytesMax },
-      ) ?? "any";
+      );
   }
 
   readonly #read: TextReader = (address, length) =>
@@ -382,10 +382,10 @@ export class TextWriter {
   }
 }
 
-/** The codes at `indices`. */
-function pickCodes(codes: Uint8Array, indices: ArrayLike<number>): Uint8Array {
-  const picked = new Uint8Array(indices.length);
-  for (let i = 0; i < picked.length; i++) picked[i] = codes[indices[i] ?? 0] ?? noProtocol;
+/** The codes at `places`. */
+function pickCodes(codes: Uint8Array, places: Uint32Array): Uint8Array {
+  const picked = new Uint8Array(places.length);
+  for (let i = 0; i < picked.length; i++) picked[i] = codes[places[i] ?? 0] ?? noProtocol;
   return picked;
 }
 

@@ -220,20 +220,22 @@ export class ThunkStore {
     if (start === undefined) return false;
     const copiesAt = start + BigInt(copiesOffset(code, count));
     const copies = copyPrologues(process.backEnd, table, sites, copiesAt);
-    const body = Float64Array.from(sites, (site, index) => {
+    const body = new Float64Array(count);
+    for (let index = 0; index < count; index++) {
+      const site = sites[index] ?? 0;
       const copy = copies.at[index] ?? 0;
       if (copy !== 0) this.#copies[site] = copy;
-      return copy === 0 ? (table.at[site] ?? 0) + (table.size[site] ?? 0) : copy;
-    });
+      body[index] = copy === 0 ? (table.at[site] ?? 0) + (table.size[site] ?? 0) : copy;
+    }
     const filled = { count, id: sites, body };
     const built = buildRegion(start, code, filled, copies.bytes);
     process.memory.write(start, built.bytes);
     if (!stays && copies.bytes.length === 0) this.#noteFreeable(work, built.region);
     this.regions.push(built.region);
     register(built.region);
-    sites.forEach((site, index) => {
-      thunks[site] = built.region.thunks + index * built.region.stride;
-    });
+    for (let index = 0; index < count; index++) {
+      thunks[sites[index] ?? 0] = built.region.thunks + index * built.region.stride;
+    }
     return true;
   }
 }
