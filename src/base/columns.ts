@@ -14,6 +14,27 @@ export function pick(values: Uint32Array, isMeant: (value: number) => boolean): 
   return count === values.length ? picked : picked.slice(0, count);
 }
 
+/** A run of neighbouring rows is worth a copy of its own from this many values on. */
+const runMin = 32;
+
+/** Copies `rows` of a column next to each other; `width` values a row. Neighbours go together. */
+export function gather<Column extends Uint8Array | Float64Array>(
+  from: Column,
+  rows: Uint32Array,
+  to: Column,
+  width = 1,
+): void {
+  for (let index = 0; index < rows.length; ) {
+    const first = rows[index] ?? 0;
+    let count = 1;
+    while (rows[index + count] === first + count) count++;
+    const [start, size, at] = [first * width, count * width, index * width];
+    if (size >= runMin) to.set(from.subarray(start, start + size), at);
+    else for (let i = 0; i < size; i++) to[at + i] = from[start + i] ?? 0;
+    index += count;
+  }
+}
+
 /** 0, 1, 2 and so on. */
 export function indices(count: number): Uint32Array {
   const all = new Uint32Array(count);

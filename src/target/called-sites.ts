@@ -56,6 +56,11 @@ export class CalledSites {
     for (const site of sites) this.#opsOf[site] = notCalling;
   }
 
+  /** Whether there was a call at any site. */
+  get isUsed(): boolean {
+    return this.#numbers.size > 0;
+  }
+
   /** Whether the site's window holds a call. */
   isCalling(site: number): boolean {
     return this.#opsOf[site] !== notCalling;

@@ -235,7 +235,9 @@ export class Injection {
     });
     const asked = this.#states.allowed(sites);
     const differing = findDiffering(process.memory, this.#states.present(asked));
-    const callers = pick(asked, (site) => calls[site] === 1);
+    const callers = calls.includes(1)
+      ? pick(asked, (site) => calls[site] === 1)
+      : new Uint32Array(0);
     const unnamed = this.#called?.differing(process.memory, callers) ?? [];
     const refused = [...new Set([...differing.map((index) => asked[index] ?? 0), ...unnamed])];
     const intact = this.#states.refuse(refused, asked);
@@ -246,7 +248,8 @@ export class Injection {
     const stays = (site: number): boolean =>
       called?.isCalling(site) === true ? calls[site] === 1 : this.#hasThunk(site, workOf, calls);
     const rewritten = pick(wanted, (site) => !stays(site));
-    const naming = called?.name(wanted, (site) =>
+    const hasLiterals = callers.length > 0 || called?.isUsed === true;
+    const naming = called?.name(hasLiterals ? wanted : callers, (site) =>
       calls[site] === 1 ? this.#thunks.workOf(workOf[site] ?? 0) : undefined,
     );
     const windows = this.#states.windows(rewritten, (site, bytes, from) => {

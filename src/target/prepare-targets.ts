@@ -22,6 +22,7 @@ export function prepareTargets(
     if (those.length === 0) continue;
     for (const site of thunks.prepare(kind, those)) far.add(site);
   }
+  if (!calls.includes(1)) return [...far];
   for (const site of sites) {
     if (calls[site] === 1 && called?.trampoline(site) === undefined) far.add(site);
   }

@@ -2,7 +2,7 @@
  * The sites of a process as the target layer keeps them: columns in typed arrays, since there may
  * be a hundred thousand, with what stands in each window now.
  */
-import { copyFew, pick } from "../base/columns.ts";
+import { copyFew, gather, pick } from "../base/columns.ts";
 import type { BackEnd } from "../codegen/back-end.ts";
 import { literalBytes } from "../patch/literal.ts";
 import { type Literals, type Windows, windowBytesMax } from "./text-patch.ts";
@@ -106,10 +106,13 @@ export class SiteStates {
   /** The windows of `sites` as they should stand now, with all of what moved prologues lie in. */
   present(sites: Uint32Array): Windows {
     const windows = this.#places(sites);
-    copySlots(this.bytes, sites, windows.bytes);
-    for (let index = 0; index < sites.length; index++) {
-      const moved = this.table.moved[sites[index] ?? 0] ?? 0;
-      if (moved > 0) windows.size[index] = moved;
+    gather(this.bytes, sites, windows.bytes, windowBytesMax);
+    for (
+      let index = windows.moved.indexOf(1);
+      index >= 0;
+      index = windows.moved.indexOf(1, index + 1)
+    ) {
+      windows.size[index] = this.table.moved[sites[index] ?? 0] ?? 0;
     }
     return windows;
   }
@@ -117,7 +120,7 @@ export class SiteStates {
   /** The windows of `sites` as the compiler left them. */
   compiled(sites: Uint32Array): Windows {
     const windows = this.#places(sites);
-    copySlots(this.table.compiled, sites, windows.bytes);
+    gather(this.table.compiled, sites, windows.bytes, windowBytesMax);
     return windows;
   }
 
@@ -131,11 +134,11 @@ export class SiteStates {
       moved: new Uint8Array(sites.length),
       bytes: new Uint8Array(sites.length * windowBytesMax),
     };
+    gather(at, sites, windows.at);
+    gather(size, sites, windows.size);
+    gather(moved, sites, windows.moved);
     for (let index = 0; index < sites.length; index++) {
-      const site = sites[index] ?? 0;
-      windows.at[index] = at[site] ?? 0;
-      windows.size[index] = size[site] ?? 0;
-      windows.moved[index] = moved[site] === 0 ? 0 : 1;
+      windows.moved[index] = windows.moved[index] === 0 ? 0 : 1;
     }
     return windows;
   }
@@ -177,6 +180,7 @@ export class SiteStates {
 
   /** Those of `sites` that are not left alone. */
   allowed(sites: Uint32Array): Uint32Array {
+    if (!this.refused.includes(1)) return sites;
     return pick(sites, (site) => this.refused[site] === 0);
   }
 
@@ -250,15 +254,3 @@ export class SiteStates {
 
 const slot = (bytes: Uint8Array, index: number): Uint8Array =>
   bytes.subarray(index * windowBytesMax, (index + 1) * windowBytesMax);
-
-/** Copies the slots of `sites` (ascending) next to each other; those in a row at once. */
-function copySlots(from: Uint8Array, sites: Uint32Array, to: Uint8Array): void {
-  for (let index = 0; index < sites.length; ) {
-    const first = sites[index] ?? 0;
-    let count = 1;
-    while (sites[index + count] === first + count) count++;
-    const start = first * windowBytesMax;
-    to.set(from.subarray(start, start + count * windowBytesMax), index * windowBytesMax);
-    index += count;
-  }
-}

@@ -240,6 +240,9 @@ type Parts = {
   readonly backEnd: BackEnd;
 };
 
+/** Windows of one protocol among those of one run of pages. */
+type Run = { readonly from: number; readonly to: number; readonly code: number };
+
 class Plan {
   readonly #parts: Parts;
   readonly #fillers: Fillers;
@@ -262,7 +265,10 @@ class Plan {
       const here = distinct(codes.subarray(from, to));
       if ([...here].some((code) => due[code] !== undefined)) {
         program.syscall(mprotect, BigInt(start), BigInt(length), protReadWriteExec);
-        for (let index = from; index < to; index++) this.#write(program, index, due);
+        for (const code of here) {
+          const run = { from, to, code };
+          for (const write of due[code]?.writes ?? []) this.#write(program, run, write);
+        }
         // Only a store of 8 bytes takes those around it along.
         if (here.has(store) && phase === phases.length - 1) {
           this.#storeWords(program, from, to, read(start, length), start);
@@ -292,24 +298,23 @@ class Plan {
     return to;
   }
 
-  /** Adds what one window's protocol writes in this phase, but for whole words. */
-  #write(program: AgentProgram, index: number, due: Due): void {
+  /** Adds one write of a protocol for all of its windows in a run; whole words come later. */
+  #write(program: AgentProgram, run: Run, write: WindowWrite): void {
     const { windows, codes } = this.#parts;
-    const segment = due[codes[index] ?? noProtocol];
-    if (segment === undefined) return;
-    const at = this.#at(index);
-    const windowSize = windows.size[index] ?? 0;
-    const bytesAt = index * windowBytesMax;
-    for (const { from, size: spanSize, content, single } of segment.writes) {
-      const size = spanSize === 0 ? windowSize - from : spanSize;
+    const { from, content, single } = write;
+    for (let index = run.from; index < run.to; index++) {
+      if (codes[index] !== run.code) continue;
+      const at = this.#at(index) + from;
+      const left = (windows.size[index] ?? 0) - from;
+      const size = write.size === 0 ? left : write.size;
+      const bytesAt = index * windowBytesMax + from;
       if (!single) {
-        program.storeBytes(at + from, windows.bytes, bytesAt + from, size);
+        program.storeBytes(at, windows.bytes, bytesAt, size);
       } else if (size <= 2) {
-        const value = this.#shortValue(content, bytesAt + from, windowSize - from - 2);
-        program.store(at + from, size === 1 ? 1 : 2, value);
-      } else if (isInstructionWord(at + from, size)) {
+        program.store(at, size === 1 ? 1 : 2, this.#shortValue(content, bytesAt, left - 2));
+      } else if (isInstructionWord(at, size)) {
         assert(content === "new", "an instruction word gets its new value");
-        program.storeBytes(at + from, windows.bytes, bytesAt + from, size);
+        program.storeBytes(at, windows.bytes, bytesAt, size);
       }
     }
   }

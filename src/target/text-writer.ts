@@ -4,7 +4,7 @@
  * everything back when this tracer dies.
  */
 import { hex } from "../base/brand.ts";
-import { indices, pick } from "../base/columns.ts";
+import { gather, indices, pick } from "../base/columns.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { FirstChange, VendorRules } from "../patch/protocols/x86-64-live.ts";
@@ -131,8 +131,8 @@ export class TextWriter {
     const agent = this.#agentless === undefined ? this.#agent : undefined;
     const codes = this.#chooseProtocols(sites, windows);
     const all = indices(sites.length);
-    const live = pick(all, (index) => agent !== undefined && codes[index] !== noProtocol);
-    let held = pick(all, (index) => agent === undefined || codes[index] === noProtocol);
+    let held = agent === undefined ? all : pick(all, (index) => codes[index] === noProtocol);
+    const live = held.length === 0 ? all : pick(all, (index) => codes[index] !== noProtocol);
     let protocols: ProtocolCounts = {};
     if (agent !== undefined && live.length > 0) {
       const part = pickWindows(windows, live);
@@ -186,7 +186,7 @@ export class TextWriter {
    */
   #chooseProtocols(sites: Uint32Array, windows: Windows): Uint8Array {
     const several = new Uint8Array(sites.length);
-    for (let i = 0; i < sites.length; i++) several[i] = this.#states.several[sites[i] ?? 0] ?? 0;
+    gather(this.#states.several, sites, several);
     const codes = this.#planner.choose(windows, several, this.#firstChanges(sites, windows));
     if (this.#process.backEnd.movesLive) return codes;
     for (let i = 0; i < sites.length; i++) if (windows.moved[i] !== 0) codes[i] = noProtocol;
@@ -385,7 +385,7 @@ export class TextWriter {
 /** The codes at `places`. */
 function pickCodes(codes: Uint8Array, places: Uint32Array): Uint8Array {
   const picked = new Uint8Array(places.length);
-  for (let i = 0; i < picked.length; i++) picked[i] = codes[places[i] ?? 0] ?? noProtocol;
+  gather(codes, places, picked);
   return picked;
 }
 
