@@ -17,11 +17,12 @@ export function worksOf(
 ): Pick<SiteChanges, "works" | "work"> {
   const list = new WorkList();
   const actions = sets.map((ops) => ops.map(actionOf));
-  const numbers: number[] = [];
+  const numbers = new Int32Array(sets.length).fill(-1);
   const work = new Uint16Array(sites.length);
   for (let index = 0; index < work.length; index++) {
     const one = set[index] ?? 0;
-    work[index] = numbers[one] ??= list.intern(makeWork(actions[one] ?? []));
+    if (numbers[one] === -1) numbers[one] = list.intern(makeWork(actions[one] ?? []));
+    work[index] = numbers[one] ?? 0;
   }
   // What a probe names is each place's own.
   const wantsOperands = sets.map((ops) => ops.some(({ handler }) => "operands" in handler));

@@ -39,15 +39,24 @@ export function dispatchesOf(
   /** By set: numbers of dispatches by what keeps a site from having a literal. */
   const numbers = sets.map(() => new Map<string | undefined, number>());
   const kind = new Uint16Array(sites.length);
+  const numberOf = (one: number, noLiteral: string | undefined): number => {
+    const known = numbers[one]?.get(noLiteral);
+    if (known !== undefined) return known;
+    const facts = { count: sets[one]?.length ?? 0, needsThunk: needs[one], noLiteral };
+    const number = kinds.push(pickDispatch(facts, forced)) - 1;
+    numbers[one]?.set(noLiteral, number);
+    return number;
+  };
+  // Neighbours mostly are alike.
+  let lastSet = -1;
+  let last: string | undefined;
+  let number = 0;
   for (let index = 0; index < kind.length; index++) {
     const one = set[index] ?? 0;
     const noLiteral = noLiterals[sites[index] ?? 0];
-    let number = numbers[one]?.get(noLiteral);
-    if (number === undefined) {
-      const facts = { count: sets[one]?.length ?? 0, needsThunk: needs[one], noLiteral };
-      number = kinds.push(pickDispatch(facts, forced)) - 1;
-      numbers[one]?.set(noLiteral, number);
-    }
+    if (one !== lastSet || noLiteral !== last) number = numberOf(one, noLiteral);
+    lastSet = one;
+    last = noLiteral;
     kind[index] = number;
   }
   return { kinds, kind };

@@ -86,33 +86,21 @@ function forEachRun(windows: Windows, visit: (first: number, last: number) => vo
   }
 }
 
-/** Reads the text of a run of windows and calls `visit` for each with the place of its bytes. */
-function readRun(
-  memory: TargetMemory,
-  windows: Windows,
-  first: number,
-  last: number,
-  visit: (text: Uint8Array, at: number, index: number) => void,
-): Uint8Array {
-  const start = startOf(windows, first);
-  const text = memory.read(BigInt(start), endOf(windows, last - 1) - start);
-  for (let index = first; index < last; index++)
-    visit(text, startOf(windows, index) - start, index);
-  return text;
-}
-
 /** Indices of the windows that do not hold the bytes they should. */
 export function findDiffering(memory: TargetMemory, windows: Windows): readonly number[] {
+  const { at, size, bytes } = windows;
   const differing: number[] = [];
   forEachRun(windows, (first, last) => {
-    readRun(memory, windows, first, last, (text, at, index) => {
-      const from = index * windowBytesMax;
-      for (let i = 0; i < (windows.size[index] ?? 0); i++) {
-        if (text[at + i] === windows.bytes[from + i]) continue;
-        differing.push(index);
-        return;
-      }
-    });
+    const start = startOf(windows, first);
+    const text = memory.read(BigInt(start), endOf(windows, last - 1) - start);
+    for (let index = first; index < last; index++) {
+      const from = (at[index] ?? 0) - start;
+      const wanted = index * windowBytesMax;
+      const count = size[index] ?? 0;
+      let i = 0;
+      while (i < count && text[from + i] === bytes[wanted + i]) i++;
+      if (i < count) differing.push(index);
+    }
   });
   return differing;
 }
@@ -120,11 +108,13 @@ export function findDiffering(memory: TargetMemory, windows: Windows): readonly 
 /** Writes all windows. All threads are held, so that pages can be written as a whole. */
 export function writeWindows(memory: TargetMemory, windows: Windows): void {
   forEachRun(windows, (first, last) => {
-    const text = readRun(memory, windows, first, last, (run, at, index) => {
-      const from = index * windowBytesMax;
-      run.set(windows.bytes.subarray(from, from + (windows.size[index] ?? 0)), at);
-    });
-    memory.writeText(BigInt(startOf(windows, first)), text);
+    const start = startOf(windows, first);
+    const text = memory.read(BigInt(start), endOf(windows, last - 1) - start);
+    for (let index = first; index < last; index++) {
+      const at = startOf(windows, index) - start;
+      copyFew(windows.bytes, index * windowBytesMax, text, at, windows.size[index] ?? 0);
+    }
+    memory.writeText(BigInt(start), text);
   });
 }
 

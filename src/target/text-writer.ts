@@ -187,8 +187,13 @@ export class TextWriter {
   #chooseProtocols(sites: Uint32Array, windows: Windows): Uint8Array {
     const several = new Uint8Array(sites.length);
     gather(this.#states.several, sites, several);
-    const codes = this.#planner.choose(windows, several, this.#firstChanges(sites, windows));
-    if (this.#process.backEnd.movesLive) return codes;
+    const firstChanges = this.#firstChanges(sites, windows);
+    // From one instruction to another it is the same protocol to and fro.
+    const isBack = firstChanges === undefined && !several.includes(1);
+    const codes = isBack
+      ? pickCodes(this.#protocolBack, sites)
+      : this.#planner.choose(windows, several, firstChanges);
+    if (this.#process.backEnd.movesLive || !windows.moved.includes(1)) return codes;
     for (let i = 0; i < sites.length; i++) if (windows.moved[i] !== 0) codes[i] = noProtocol;
     return codes;
   }
