@@ -1,6 +1,7 @@
 /**
- * Attaching: how long it takes from the command to the first event, how many functions are enabled
- * in a second, and how long the program stands still for it, as the program itself sees it.
+ * Attaching and switching: how long it takes from the command to the first event, how many functions
+ * are enabled in a second, how long all of them take to be switched off and on, and how long the
+ * program stands still for it, as the program itself sees it.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -17,10 +18,14 @@ import { Driven } from "./program.ts";
 import { type Row, Samples, type Table } from "./table.ts";
 
 const rounds = 5;
+/** Switches in each direction, for each round. */
+const switches = 5;
 const functionCounts = [10_000, 100_000];
 /** Watched without a tracer for so long, to see what the machine does by itself. */
 const quietMs = 300;
 const commandLine = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+
+type Recording = Awaited<ReturnType<Awaited<ReturnType<typeof patchbay.attach>>["record"]>>;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -32,6 +37,17 @@ async function watchPauses<T>(driver: Driven, work: () => Promise<T>) {
   const ms = performance.now() - start;
   const [stopNs = 0, stops = 0, , gapNs = 0] = await driver.ask("pauses");
   return { value, ms, stopUs: stopNs / 1e3, stops, gapUs: gapNs / 1e3 };
+}
+
+/** Switches all functions off and on again. */
+async function switchOnce(driver: Driven, recording: Recording, samples: Samples): Promise<void> {
+  for (const state of ["off", "on"] as const) {
+    const done = await watchPauses(driver, () => recording.setEnabled(state === "on"));
+    samples.add(`switch ${state}, ms`, done.ms);
+    samples.add("stops at a switch", done.stops);
+    samples.add("longest gap at a switch, us", done.gapUs);
+    await sleep(30);
+  }
 }
 
 async function attachOnce(
@@ -54,6 +70,7 @@ async function attachOnce(
   samples.add("stops", started.stops);
   samples.add("longest gap at attach, us", started.gapUs);
   await sleep(50);
+  for (let i = 0; i < switches; i++) await switchOnce(driver, recording, samples);
   const ended = await watchPauses(driver, () => recording.stop());
   samples.add("stop(), ms", ended.ms);
   samples.add("longest stop at detach, us", ended.stopUs);
@@ -114,7 +131,7 @@ export async function run(): Promise<readonly Table[]> {
     );
     return [
       {
-        title: "attach: all functions of a running program",
+        title: "attach: all functions of a running program, and switching them",
         notes: [
           `medians of ${rounds} rounds, by number of functions and what is recorded of them`,
           "stops and gaps as a thread of the program sees them that only reads the clock:",
