@@ -287,7 +287,7 @@ async function openForkGate(
   if (forks.length === 0) return;
   const gate = await target.call("openForkGate");
   if (gate === undefined) return;
-  const filter: FtraceHash = { terms: forkTerms, sites: new Set(forks.map(({ id }) => id)) };
+  const filter: FtraceHash = { terms: forkTerms, sites: new SiteSet(forks.map(({ id }) => id)) };
   const ops = makeOps("forks", { kind: "direct", target: gate }, { filter });
   await tracing.exchange("note forks", [], [ops]);
 }

@@ -203,14 +203,14 @@ export class TextWriter {
     sites: Uint32Array,
     { bytes: after }: Windows,
   ): ((index: number) => FirstChange) | undefined {
-    const { compareFirst } = this.#process.backEnd;
+    const { backEnd } = this.#process;
     const { bytes: before } = this.#states;
-    if (compareFirst === undefined) return undefined;
+    if (backEnd.compareFirst === undefined) return undefined;
     return (index) =>
-      compareFirst(
+      backEnd.compareFirst?.(
         { bytes: before, from: (sites[index] ?? 0) * windowBytesMax },
         { bytes: after, from: index * windowBytesMax },
-      );
+      ) ?? "any";
   }
 
   readonly #read: TextReader = (address, length) =>
