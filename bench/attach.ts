@@ -1,7 +1,7 @@
 /**
- * Attaching and switching: how long it takes from the command to the first event, how many functions
- * are enabled in a second, how long all of them take to be switched off and on, and how long the
- * program stands still for it, as the program itself sees it.
+ * Attaching and switching: how long it takes from the command to the first event, how many
+ * functions are enabled in a second, how long all of them take to be switched off and on, and how
+ * long the program stands still for it, as the program itself sees it.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

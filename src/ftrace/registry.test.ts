@@ -20,11 +20,10 @@ const select = (...globs: string[]) =>
 const recordHandler: Handler = { kind: "record", exits: true };
 const direct: Handler = { kind: "direct", target: codeAddr(0x1000n) };
 
-type Action = keyof typeof updateAction;
-const actionNames = Object.keys(updateAction) as Action[];
+const actionNames = Object.keys(updateAction);
 
 /** An update as a list: the site, what becomes of its text, and the ops that it serves. */
-const rowsOf = ({ sites, actions, sets, set }: Update): [number, Action, readonly Ops[]][] =>
+const rowsOf = ({ sites, actions, sets, set }: Update): [number, string, readonly Ops[]][] =>
   Array.from(sites, (site, index) => [
     site,
     ensure(actionNames[actions[index] ?? -1], "an action"),

@@ -103,14 +103,8 @@ export class TextWriter {
   /** The text of `sites` is new, or gone: what stood there is forgotten, and not put back. */
   forget(sites: Uint32Array): void {
     this.#states.forget(sites);
-    const { table } = this.#states;
-    const columns = {
-      count: sites.length,
-      at: Float64Array.from(sites, (site) => table.at[site] ?? 0),
-      size: Uint8Array.from(sites, (site) => table.size[site] ?? 0),
-      moved: Uint8Array.from(sites, (site) => table.moved[site] ?? 0),
-    };
-    const back = this.#planner.choose(columns, new Uint8Array(sites.length));
+    const windows = this.#states.compiled(sites);
+    const back = this.#planner.choose(windows, new Uint8Array(sites.length));
     for (const [index, site] of sites.entries())
       this.#protocolBack[site] = back[index] ?? noProtocol;
     this.#setJournal(() => true);
@@ -372,14 +366,14 @@ export class TextWriter {
 
   /** Whether `restore` has left nothing to `restoreHeld`. */
   get isRestored(): boolean {
-    if (this.#agent === undefined || this.#agentless !== undefined) return false;
+    if (!this.isLive) return false;
     return this.#states.touchedSites().every((site) => this.#hasWayBack(site));
   }
 
   /** Puts back what `restore` could not; all threads are held. */
   restoreHeld(): void {
     const touched = this.#states.touchedSites();
-    const isLive = this.#agent !== undefined && this.#agentless === undefined;
+    const { isLive } = this;
     const left = touched.filter((site) => !isLive || !this.#hasWayBack(site));
     if (left.length > 0) writeWindows(this.#process.memory, this.#states.compiled(left));
     if (isLive) return;
