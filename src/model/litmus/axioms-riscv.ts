@@ -16,11 +16,13 @@ import type { FenceSet } from "../../isa/effects.ts";
 import {
   type Axioms,
   type Execution,
+  type Groups,
   isNatural,
   joinParts,
   laterWrites,
   type Node,
   overlaps,
+  wholes,
 } from "./execution.ts";
 import type { Pairs } from "./reach.ts";
 import { eventsOf, type Fence, type Mask, maskOf, type Trace } from "./trace.ts";
@@ -149,6 +151,19 @@ class Local {
   }
 }
 
+/**
+ * An AMO gives rise to one memory operation that is load and store at once (RVWMO, "Definition of
+ * the RVWMO Memory Model"): what is before or after one of its halves is so of both.
+ */
+const joinAtomics = (nodes: readonly Node[], groups: Groups): Groups =>
+  groups.map((group, at) => {
+    const own = nodes[at];
+    if (own?.event.atomic !== true) return group;
+    return nodes.flatMap(({ thread, event }, other) =>
+      thread === own.thread && event.step === own.event.step && event.atomic ? [other] : [],
+    );
+  });
+
 function localPairs(trace: Trace, nodes: readonly Node[], rules: FetchRules): Pairs {
   const local = new Local(trace, nodes, rules);
   const pairs: number[] = [];
@@ -157,7 +172,8 @@ function localPairs(trace: Trace, nodes: readonly Node[], rules: FetchRules): Pa
       if (i !== j && a.cell >= 0 && b.cell >= 0 && local.isOrdered(a, b)) pairs.push(i, j);
     }
   }
-  return pairs;
+  const alone = nodes.map((_, node) => [node]);
+  return joinParts(pairs, joinAtomics(nodes, alone));
 }
 
 /** Rules 2, 3 and 12: they ask which store a load read from. */
@@ -205,7 +221,7 @@ function observedPairs(execution: Execution, rules: FetchRules): Pairs {
       for (const w of laterWrites(execution, b)) pairs.push(b, w);
     }
   }
-  return joinParts(nodes, pairs, isNatural);
+  return joinParts(pairs, joinAtomics(nodes, wholes(nodes, isNatural)));
 }
 
 /** The axioms of a candidate. */

@@ -12,7 +12,14 @@
  *   it is fetched.
  */
 
-import { type Axioms, type Execution, joinParts, laterWrites, type Node } from "./execution.ts";
+import {
+  type Axioms,
+  type Execution,
+  joinParts,
+  laterWrites,
+  type Node,
+  wholes,
+} from "./execution.ts";
 import type { Pairs } from "./reach.ts";
 import type { Fence, Trace, TraceEvent } from "./trace.ts";
 
@@ -81,7 +88,7 @@ function observedPairs(execution: Execution, rules: X86Rules): Pairs {
     if (from >= 0 && nodes[from]?.thread !== node.thread) pairs.push(from, b);
     for (const w of laterWrites(execution, b)) pairs.push(b, w);
   }
-  return joinParts(nodes, pairs, isWhole(rules));
+  return joinParts(pairs, wholes(nodes, isWhole(rules)));
 }
 
 /** The axioms of an x86-64 machine. */

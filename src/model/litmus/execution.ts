@@ -141,15 +141,21 @@ export function siblings(
   return found;
 }
 
-/** Pairs, where what is said of a part of a whole access holds for all of its parts. */
-export function joinParts(nodes: readonly Node[], pairs: Pairs, isWhole: IsWhole): Pairs {
-  const groups = nodes.map((_, node) => siblings(nodes, node, isWhole));
+/** For every node, the nodes of the operation that it is a part of, itself too. */
+export type Groups = readonly (readonly number[])[];
+
+/** The parts of whole accesses belong together. */
+export const wholes = (nodes: readonly Node[], isWhole: IsWhole): Groups =>
+  nodes.map((_, node) => siblings(nodes, node, isWhole));
+
+/** Pairs, where what is said of a part of an operation holds for all of its parts. */
+export function joinParts(pairs: Pairs, groups: Groups): Pairs {
   if (groups.every((group) => group.length === 1)) return pairs;
   const joined: number[] = [];
   for (let i = 0; i < pairs.length; i += 2) {
-    for (const a of groups[pairs[i] ?? 0] ?? []) {
-      for (const b of groups[pairs[i + 1] ?? 0] ?? []) joined.push(a, b);
-    }
+    const [from = 0, to = 0] = [pairs[i], pairs[i + 1]];
+    if (groups[from]?.includes(to) === true) joined.push(from, to);
+    else for (const a of groups[from] ?? []) for (const b of groups[to] ?? []) joined.push(a, b);
   }
   return joined;
 }
