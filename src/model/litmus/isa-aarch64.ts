@@ -149,6 +149,9 @@ function parseArgs(mnemonic: string, rest: string, pc: bigint, names: Names): Ar
   return args;
 }
 
+/** HINT by its number (Arm ARM C6.2 HINT). */
+const hints = ["nop", "yield", "wfe", "wfi", "sev", "sevl"];
+
 /** `BEQ` is `b.eq`, `IC IALLUIS` needs no operand, `ISB SY` is `isb`. */
 function normalise(text: string): { mnemonic: string; rest: string } {
   const [, name = "", rest = ""] = /^(\S+)\s*(.*)$/.exec(text.trim()) ?? [];
@@ -157,6 +160,9 @@ function normalise(text: string): { mnemonic: string; rest: string } {
   const known = condition !== undefined && [...conditions, "hs", "lo"].includes(condition);
   if (known) return { mnemonic: `b.${condition}`, rest };
   if (mnemonic === "isb") return { mnemonic, rest: "" };
+  const hint = mnemonic === "hint" && isNumber(rest) ? Number(rest.replace("#", "")) : undefined;
+  const named = hint === undefined ? undefined : hints[hint];
+  if (named !== undefined) return { mnemonic: named, rest: "" };
   return { mnemonic, rest };
 }
 

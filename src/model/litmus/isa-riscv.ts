@@ -19,19 +19,21 @@ const fNumber = (name: string): number | undefined => {
   return numbered !== undefined && Number(numbered) < 32 ? Number(numbered) : undefined;
 };
 
+const isNumber = (text: string): boolean => /^-?(0x[0-9a-f]+|\d+)$/i.test(text);
+
 /** Mnemonics whose last operand, a name, is a place to go to. */
 const branches =
   /^(c\.)?(j|jal|beqz?|bnez?|bltu?|bgeu?|bgtu?|bleu?|bltz|bgez|blez|bgtz|call|tail)$/;
 
 /** One operand: a register, a number, `8(x5)`, a label, or a fence's set. */
 function parseOperand(text: string, pc: bigint, mnemonic: string, names: Names): Arg | string {
-  const integer = xNumber(text);
+  const integer = xNumber(text.toLowerCase());
   if (integer !== undefined) return x(integer);
   const float = fNumber(text);
   if (float !== undefined) return f(float);
-  if (/^-?(0x[0-9a-f]+|\d+)$/i.test(text)) return Number(parseNumber(text));
+  if (isNumber(text)) return Number(parseNumber(text));
   const [, offset, base] = /^(-?\w*)\((\w+)\)$/.exec(text) ?? [];
-  const baseNumber = base === undefined ? undefined : xNumber(base);
+  const baseNumber = base === undefined ? undefined : xNumber(base.toLowerCase());
   if (baseNumber !== undefined) return mem(x(baseNumber), Number(offset || "0"));
   if (!branches.test(mnemonic)) return text;
   const relative = /^\.([+-]\d+)$/.exec(text)?.[1];
@@ -43,16 +45,51 @@ function parseOperand(text: string, pc: bigint, mnemonic: string, names: Names):
 /** herd writes `amoadd.w.aq.rl`, GNU as `amoadd.w.aqrl`. */
 const normalise = (mnemonic: string): string => mnemonic.toLowerCase().replace(".aq.rl", ".aqrl");
 
-function assemble(isa: RiscvIsa, text: string, pc: bigint, names: Names): Uint8Array | string {
-  const [, name = "", rest = ""] = /^(\S+)\s*(.*)$/.exec(text.trim()) ?? [];
-  const mnemonic = normalise(name);
-  if (mnemonic === ".word") {
-    const word = Number(parseNumber(rest.trim()));
-    return Uint8Array.from([0, 8, 16, 24], (shift) => (word >>> shift) & 0xff);
+/** Branches that compare the other way round. */
+const turned: Readonly<Record<string, string>> = {
+  bgt: "blt",
+  ble: "bge",
+  bgtu: "bltu",
+  bleu: "bgeu",
+};
+
+const wordBytes = (word: number): readonly number[] =>
+  [0, 8, 16, 24].map((shift) => (word >>> shift) & 0xff);
+
+/** LUI and ADDIW, which make any number of 32 bits (Volume I, "Integer Register-Immediate"). */
+function loadNumber(register: string, value: bigint): readonly string[] | string {
+  if (BigInt.asIntN(32, value) !== value) return `${value} does not fit 32 bits`;
+  const low = BigInt.asIntN(12, value);
+  const high = BigInt.asUintN(20, (value - low) >> 12n);
+  return [`lui ${register},${high}`, `addiw ${register},${register},${low}`];
+}
+
+/** What the assembler makes of several instructions, or writes in another way. */
+function expand(
+  mnemonic: string,
+  operands: readonly string[],
+  names: Names,
+): readonly string[] | string {
+  const [first = "", second = "", third = ""] = operands;
+  const plain = `${mnemonic} ${operands.join(",")}`;
+  const other = turned[mnemonic];
+  if (other !== undefined) return [`${other} ${second},${first},${third}`];
+  if (mnemonic === "fence") return [plain.toLowerCase()];
+  if (mnemonic === "jalr" && third !== "") return [`jalr ${first},${third}(${second})`];
+  if (mnemonic === "la" || mnemonic === "lla") {
+    const address = names.label(second) ?? names.variable(second);
+    return address === undefined ? `there is no ${second}` : loadNumber(first, address);
   }
+  if (mnemonic !== "li" || !isNumber(second)) return [plain];
+  const value = parseNumber(second);
+  return BigInt.asIntN(12, value) === value ? [plain] : loadNumber(first, value);
+}
+
+function assembleOne(isa: RiscvIsa, text: string, pc: bigint, names: Names): Uint8Array | string {
+  const [mnemonic = "", rest = ""] = text.split(" ");
   const args: Arg[] = [];
   for (const operand of rest === "" ? [] : rest.split(",")) {
-    const parsed = parseOperand(operand.replaceAll(/\s/g, ""), pc, mnemonic, names);
+    const parsed = parseOperand(operand, pc, mnemonic, names);
     if (typeof parsed === "string" && parsed.includes(" ")) return parsed;
     args.push(parsed);
   }
@@ -62,6 +99,24 @@ function assemble(isa: RiscvIsa, text: string, pc: bigint, names: Names): Uint8A
   const word = encodeForm(reading.form, reading.fields);
   const size = reading.form.pattern.sizeBytes;
   return bytesOf({ mnemonic, size, operands: reading.fields, word });
+}
+
+function assemble(isa: RiscvIsa, text: string, pc: bigint, names: Names): Uint8Array | string {
+  const [, name = "", rest = ""] = /^(\S+)\s*(.*)$/.exec(text.trim()) ?? [];
+  const mnemonic = normalise(name);
+  const operands = rest.replaceAll(/\s/g, "").split(",");
+  if (mnemonic === ".word" || mnemonic === ".4byte") {
+    return isNumber(rest) ? Uint8Array.from(wordBytes(Number(parseNumber(rest)))) : "no number";
+  }
+  const expanded = expand(mnemonic, rest === "" ? [] : operands, names);
+  if (typeof expanded === "string") return expanded;
+  const bytes: number[] = [];
+  for (const line of expanded) {
+    const made = assembleOne(isa, line.trim(), pc + BigInt(bytes.length), names);
+    if (typeof made === "string") return made;
+    bytes.push(...made);
+  }
+  return Uint8Array.from(bytes);
 }
 
 function decode(isa: RiscvIsa, bytes: Uint8Array, pc: bigint): Decoding {

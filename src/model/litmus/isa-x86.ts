@@ -14,6 +14,7 @@ import { format } from "../../isa/x86-64/format.ts";
 import { getForms } from "../../isa/x86-64/forms.ts";
 import {
   type MemMaker,
+  type MemParts,
   mem,
   mem8,
   mem16,
@@ -36,21 +37,45 @@ const isMnemonic = (name: string): name is Mnemonic => getForms(name).length > 0
 
 const registers: readonly Gpr[] = [r8, r16, r32, r64].flatMap((bank) => Object.values(bank));
 
-const findRegister = (name: string): Gpr | undefined =>
-  registers.find((register) => register.name === name && !register.high);
+/** By name, `%` and capitals or not. */
+function findRegister(text: string): Gpr | undefined {
+  const name = text.replace("%", "").toLowerCase();
+  return registers.find((register) => register.name === name && !register.high);
+}
 
-/** `8(%rax)`, `[rax]`, `(x)`, `x`: memory of `size` bits. */
+const isNumber = (text: string): boolean => /^-?(0x[\da-f]+|\d+)$/i.test(text);
+const numberOf = (text: string): number => Number(parseNumber(text));
+
+/** The address of a variable. A name with `%` is none, but a register that is not known. */
+const findVariable = (text: string, names: Names): number | string => {
+  const address = /^[A-Za-z_.]/.test(text) ? names.variable(text) : undefined;
+  return address === undefined ? `${text} is neither a register nor a variable` : Number(address);
+};
+
+/** `%rax` and `4`: base and scale of `(%rsi,%rcx,4)`. */
+function parseIndex(index: string | undefined, scale: string | undefined): MemParts | string {
+  if (index === undefined) return {};
+  const register = findRegister(index);
+  const by = ([1, 2, 4, 8] as const).find((known) => known === Number(scale ?? "1"));
+  if (register === undefined || by === undefined) return `${index},${scale} is no index`;
+  return { index: gpr(64, register.number), scale: by };
+}
+
+/** `8(%rax)`, `(%rsi,%rcx,4)`, `x(%rip)`, `[rax]`, `(x)`, `x`: memory of `size` bits. */
 function parseMemory(text: string, size: Size | 0, names: Names): Operand | string {
   const make = size === 0 ? mem : makers[size];
-  const [, offset = "", inside] = /^(-?\w*)[[(]%?([\w.]+)[)\]]$/.exec(text) ?? [];
-  const place = inside ?? text;
-  const register = findRegister(place);
-  if (register === undefined) {
-    const address = names.variable(place);
-    if (address === undefined) return `${place} is neither a register nor a variable`;
-    return make({ disp: Number(address) });
-  }
-  return make(gpr(64, register.number), offset === "" ? {} : { disp: Number(parseNumber(offset)) });
+  const [, before = "", inside] = /^([^[(]*)[[(]([^\])]+)[)\]]$/.exec(text) ?? [];
+  const [base = text, index, scale] = inside?.split(",") ?? [];
+  const disp = before === "" || isNumber(before) ? numberOf(before || "0") : before;
+  const offset = typeof disp === "number" ? disp : findVariable(disp, names);
+  if (typeof offset === "string") return offset;
+  if (base.toLowerCase() === "%rip" && typeof disp === "string") return make({ disp: offset });
+  const register = findRegister(base);
+  const indexed = parseIndex(index, scale);
+  if (typeof indexed === "string") return indexed;
+  if (register !== undefined) return make(gpr(64, register.number), { ...indexed, disp: offset });
+  const address = findVariable(base, names);
+  return typeof address === "string" ? address : make({ ...indexed, disp: address + offset });
 }
 
 const isMemory = (text: string): boolean => /[[(]/.test(text);
@@ -58,7 +83,7 @@ const isMemory = (text: string): boolean => /[[(]/.test(text);
 /** The size that an instruction's registers or its suffix say. */
 function sizeOf(operands: readonly string[], suffix: Size | undefined): Size {
   for (const text of operands) {
-    const register = findRegister(text.replace("%", ""));
+    const register = findRegister(text);
     if (!isMemory(text) && register !== undefined) return register.size;
   }
   return suffix ?? 32;
@@ -66,14 +91,14 @@ function sizeOf(operands: readonly string[], suffix: Size | undefined): Size {
 
 function parseOperand(text: string, size: Size | 0, names: Names): Operand | string {
   if (text.startsWith("$")) {
-    const digits = text.slice(1);
-    if (/^-?(0x[\da-f]+|\d+)$/i.test(digits)) return Number(parseNumber(digits));
-    return names.variable(digits) ?? `there is no ${digits}`;
+    const value = text.slice(1);
+    if (!isNumber(value)) return findVariable(value, names);
+    const number = parseNumber(value);
+    return BigInt.asIntN(32, number) === number ? Number(number) : number;
   }
-  const register = isMemory(text) ? undefined : findRegister(text.replace("%", ""));
+  const register = isMemory(text) ? undefined : findRegister(text);
   if (register !== undefined) return register;
-  if (/^-?\d+$/.test(text)) return Number(parseNumber(text));
-  return parseMemory(text, size, names);
+  return isNumber(text) ? numberOf(text) : parseMemory(text, size, names);
 }
 
 /** Where a branch goes: a label, `.+8`, or `*%rax`. */
@@ -85,12 +110,60 @@ function parseTarget(text: string, pc: bigint, names: Names): Operand | string {
   return address === undefined ? `there is no label ${text}` : codeAddr(address);
 }
 
+/** Other names of conditions and shifts. */
+const synonyms: Readonly<Record<string, string>> = {
+  jz: "je",
+  jnz: "jne",
+  jc: "jb",
+  jnc: "jae",
+  sal: "shl",
+};
+
+type Named = {
+  readonly mnemonic: Mnemonic;
+  /** Size of the operands where no register says it. */
+  readonly suffix: Size | undefined;
+  /** Size of a source in memory that is not the result's (`movzbl`). */
+  readonly source?: Size;
+};
+
 /** `movl` is `mov` with 32 bits (and `movq` not the vector instruction); `jl`, `call` stay. */
-function splitMnemonic(name: string): { mnemonic: Mnemonic; suffix: Size | undefined } | undefined {
+function splitMnemonic(written: string): Named | undefined {
+  const name = synonyms[written] ?? written;
+  const [, sign = "", from = "", to = ""] = /^mov([sz])([bwl])([wlq])$/.exec(name) ?? [];
+  const source = suffixes[from];
+  if (source !== undefined) {
+    const mnemonic = sign === "s" && from === "l" ? "movsxd" : `mov${sign}x`;
+    return isMnemonic(mnemonic) ? { mnemonic, suffix: suffixes[to], source } : undefined;
+  }
   const stem = name.slice(0, -1);
+  const mnemonic = synonyms[stem] ?? stem;
   const suffix = suffixes[name.slice(-1)];
-  if (suffix !== undefined && isMnemonic(stem)) return { mnemonic: stem, suffix };
+  if (suffix !== undefined && isMnemonic(mnemonic)) return { mnemonic, suffix };
   return isMnemonic(name) ? { mnemonic: name, suffix: undefined } : undefined;
+}
+
+/** Either operand of these may be the one in memory, and the encoding has one order only. */
+const symmetric: ReadonlySet<string> = new Set(["xchg", "test"]);
+
+/** The operands as the assembler takes them: destination first. */
+function parseOperands(
+  { mnemonic, suffix, source }: Named,
+  operands: readonly string[],
+  names: Names,
+  here: bigint,
+): Operand[] | string {
+  const branch = /^(j\w+|call)$/.test(mnemonic);
+  const [first = "", second = ""] = operands;
+  const turned = symmetric.has(mnemonic) && isMemory(first) && !isMemory(second);
+  const size = mnemonic === "lea" ? 0 : (source ?? sizeOf(operands, suffix));
+  const parsed: Operand[] = [];
+  for (const operand of turned ? operands : operands.toReversed()) {
+    const made = branch ? parseTarget(operand, here, names) : parseOperand(operand, size, names);
+    if (typeof made === "string") return made;
+    parsed.push(made);
+  }
+  return parsed;
 }
 
 /** Assembles one instruction; a string says why not. */
@@ -101,36 +174,40 @@ function emit(a: Assembler, text: string, names: Names): string | undefined {
   if (nop !== undefined) a.nop(Number(nop));
   else if (align !== undefined) a.align(Number(align));
   if (nop !== undefined || align !== undefined) return undefined;
-  const [, prefix, name = ""] = /^(?:(lock|short);? )?([\w]+)/.exec(words) ?? [];
+  const [head = "", prefix, name = ""] = /^(?:(lock|short) )?(\w+)/.exec(words) ?? [];
   // Labels and variables keep their case.
-  const rest = text
+  const operands = text
     .trim()
-    .slice(prefix === undefined ? 0 : prefix.length + 1)
-    .trim();
-  const operands = rest
-    .slice(rest.toLowerCase().indexOf(name) + name.length)
-    .split(",")
+    .slice(head.length)
+    .split(/,(?![^(]*\))/)
     .map((operand) => operand.replaceAll(/\s/g, ""))
     .filter((operand) => operand !== "");
   const found = splitMnemonic(name);
   if (found === undefined) return "no such instruction";
-  const { mnemonic, suffix } = found;
-  const branch = /^(j\w+|call)$/.test(mnemonic);
-  const size = mnemonic === "lea" ? 0 : sizeOf(operands, suffix);
-  const parsed: Operand[] = [];
-  for (const operand of operands.toReversed()) {
-    const made = branch ? parseTarget(operand, a.here, names) : parseOperand(operand, size, names);
-    if (typeof made === "string") return made;
-    parsed.push(made);
-  }
+  const { mnemonic } = found;
   if (prefix === "lock" && !lockable.has(mnemonic)) return `${mnemonic} can't be locked`;
   try {
+    const parsed = parseOperands(found, operands, names, a.here);
+    if (typeof parsed === "string") return parsed;
     if (prefix === "lock") a.lock();
     const [target] = parsed;
     if (prefix === "short" && typeof target === "bigint") a.short(mnemonic, codeAddr(target));
     else a.i(mnemonic, ...parsed);
   } catch (error) {
-    return error instanceof Error ? error.message.replace("assertion failed: ", "") : "no form";
+    const why = error instanceof Error ? error.message.replace("assertion failed: ", "") : "";
+    return why === "" || why.startsWith("no form") ? "no form takes these operands" : why;
+  }
+  return undefined;
+}
+
+/** A complaint where the bytes hold an instruction whose effects are not known. */
+function findUnknown(bytes: Uint8Array, pc: bigint): string | undefined {
+  for (let at = 0; at < bytes.length; ) {
+    const decoded = decode(bytes, at, codeAddr(pc + BigInt(at)));
+    if (decoded === undefined) return "it is not decoded";
+    const text = format(decoded);
+    if (text !== "iretq" && effectsOf(decoded) === undefined) return "what it does is not modelled";
+    at += decoded.length;
   }
   return undefined;
 }
@@ -141,7 +218,8 @@ function assemble(text: string, pc: bigint, names: Names): Uint8Array | string {
     const problem = emit(a, part, names);
     if (problem !== undefined) return problem;
   }
-  return a.finish().bytes;
+  const { bytes } = a.finish();
+  return findUnknown(bytes, pc) ?? bytes;
 }
 
 /** IRET serialises (SDM Vol. 3A, "Serializing Instructions"). */
