@@ -27,9 +27,12 @@ function read(file: string): string {
   }
 }
 
-/** Runs every file; those that can't be run are refused at once, and make the status 1. */
+/**
+ * Runs every file; those that can't be run are refused at once. They make the status 1, and so do
+ * those that are not decided.
+ */
 function run(files: readonly string[], flags: Flags): void {
-  let refused = 0;
+  let unanswered = 0;
   for (const file of files) {
     try {
       const machine = flags.machine === undefined ? {} : { machine: flags.machine };
@@ -37,15 +40,18 @@ function run(files: readonly string[], flags: Flags): void {
         ...{ fileName: file, witnesses: flags.witness },
         ...machine,
       });
-      for (const result of results) print(file, result, flags);
+      for (const result of results) {
+        print(file, result, flags);
+        if (result.verdict === "Undecided") unanswered++;
+      }
     } catch (error) {
       if (!(error instanceof PatchbayError) || error.code === "bad-usage") throw error;
-      refused++;
+      unanswered++;
       if (flags.json) writeLines([JSON.stringify({ file, refused: error.toJSON() })]);
       else process.stderr.write(`patchbay: ${error.message}\n`);
     }
   }
-  if (refused > 0) process.exitCode = 1;
+  if (unanswered > 0) process.exitCode = 1;
 }
 
 function print(file: string, result: LitmusResult, { json, witness }: Flags): void {

@@ -25,8 +25,12 @@ export class Choices {
   }
 }
 
-/** The run can't be: an access that no value fits, or one more round of a loop than is searched. */
+/**
+ * The run is not followed: an access that no value fits, a round of a loop that changes nothing, or
+ * one more round than is searched.
+ */
 export class Cut extends Error {
+  /** Something may be missed by that. */
   readonly looping: boolean;
   constructor(looping: boolean) {
     super("cut");

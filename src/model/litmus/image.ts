@@ -39,6 +39,8 @@ export type Image = {
   readonly entry: (thread: number, role: Column["role"]) => bigint | undefined;
   /** Whether `pc` is the end of a column: a thread that gets there is done. */
   readonly isEnd: (pc: bigint) => boolean;
+  /** Where the columns' code is. */
+  readonly codeRanges: readonly { readonly start: bigint; readonly bytes: number }[];
   /** Whether `pc` is inside of the test's code. */
   readonly isCode: (pc: bigint) => boolean;
   /** What the bytes are as an instruction at `pc`; remembered. */
@@ -377,6 +379,7 @@ export function makeImage(test: LitmusTest, isa: LitmusIsa): Image {
     entry: (thread, role) =>
       columns.find(({ column }) => column.thread === thread && column.role === role)?.start,
     decode: rememberDecodings(isa),
+    codeRanges: columns.map(({ start, end }) => ({ start, bytes: Number(end - start) })),
     isEnd: (pc) => columns.some(({ end }) => end === pc),
     isCode: (pc) => columns.some(({ start, end }) => pc >= start && pc < end),
     bytesAt: (address, count) => {

@@ -66,6 +66,11 @@ export class MemoryUnit {
     this.#log = log;
   }
 
+  /** Whether a load-exclusive waits for its store. */
+  get isReserved(): boolean {
+    return this.#reservation !== undefined;
+  }
+
   /** Gives up the reservation of a load-exclusive. */
   clearReservation(): void {
     this.#reservation = undefined;

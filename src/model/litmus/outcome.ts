@@ -1,6 +1,7 @@
 /** Final states: reading them off an execution, and putting propositions to them. */
 
 import type { Image } from "./image.ts";
+import type { RegisterName } from "./isa.ts";
 import { placeName } from "./parse.ts";
 import {
   type FaultText,
@@ -92,6 +93,9 @@ function checkValues(image: Image, proposition: Proposition): void {
   }
 }
 
+const valueIn = (trace: Trace | undefined, { name, bits }: RegisterName): bigint =>
+  BigInt.asUintN(bits, trace?.registers.get(name) ?? 0n);
+
 function readRegister(
   image: Image,
   place: Place & { kind: "register" },
@@ -102,8 +106,7 @@ function readRegister(
   if (found === undefined || place.thread >= image.threads) {
     throw refusal(image.test.name, line, `there is no register ${placeName(place)}`);
   }
-  const value = state?.traces[place.thread]?.registers.get(found.name) ?? 0n;
-  return BigInt.asUintN(found.bits, value);
+  return valueIn(state?.traces[place.thread], found);
 }
 
 /** What stands in a place at the end. */
@@ -169,6 +172,26 @@ export function holds(image: Image, proposition: Proposition, state: FinalState)
   }
 }
 
+const faultsOf = (image: Image, { thread, faults }: Trace): readonly string[] =>
+  faults.map(
+    ({ pc, type }) => `Fault(${image.nameOf(pc).replace(/^0x.*|^\d+$/, `P${thread}`)},${type});`,
+  );
+
+/** What a final state shows of one trace. */
+export function describeEnd(
+  image: Image,
+  places: readonly Place[],
+  withFaults: boolean,
+  trace: Trace,
+): string {
+  const values = places.flatMap((place) => {
+    if (place.kind !== "register" || place.thread !== trace.thread) return [];
+    const found = image.isa.register(place.register);
+    return found === undefined ? [] : [valueIn(trace, found)];
+  });
+  return [...values, ...(withFaults ? faultsOf(image, trace) : [])].join(" ");
+}
+
 /** A final state in words: `1:X0=2; x=1;`. */
 export function describeState(
   image: Image,
@@ -179,13 +202,6 @@ export function describeState(
   const values = places.map(
     (place) => `${placeName(place)}=${image.nameOf(readPlace(image, place, state))};`,
   );
-  const faults = withFaults
-    ? state.traces.flatMap(({ thread, faults: own }) =>
-        own.map(
-          ({ pc, type }) =>
-            `Fault(${image.nameOf(pc).replace(/^0x.*|^\d+$/, `P${thread}`)},${type});`,
-        ),
-      )
-    : [];
+  const faults = withFaults ? state.traces.flatMap((trace) => faultsOf(image, trace)) : [];
   return [...values, ...faults].join(" ");
 }

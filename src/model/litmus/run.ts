@@ -3,19 +3,22 @@
  * put the condition to the final states.
  */
 
+import { ensure } from "../../base/assert.ts";
 import { PatchbayError } from "../../base/error.ts";
 import { Candidates } from "./candidates.ts";
-import { type Cell, cutCells, type TraceGraph } from "./execution.ts";
+import { type Cell, cutCells } from "./execution.ts";
 import { type Image, makeImage, valueOfBytes } from "./image.ts";
 import type { LitmusIsa } from "./isa.ts";
 import { aarch64Litmus } from "./isa-aarch64.ts";
 import { riscvLitmus } from "./isa-riscv.ts";
 import { x86Litmus } from "./isa-x86.ts";
+import { findLive, type Liveness } from "./liveness.ts";
 import { findModels, type MachineModel } from "./machines.ts";
 import { findUnsynchronised } from "./modification.ts";
 import {
   cellOf,
   checkNames,
+  describeEnd,
   describeState,
   type FinalState,
   faultsIn,
@@ -23,7 +26,7 @@ import {
   placesIn,
 } from "./outcome.ts";
 import { parseLitmus, placeName } from "./parse.ts";
-import { Search } from "./search.ts";
+import { lastValues, Search, type Witness } from "./search.ts";
 import {
   type LitmusArch,
   type LitmusTest,
@@ -37,9 +40,10 @@ import { drawWitness } from "./witness.ts";
 
 /**
  * `Allowed`: some final state satisfies the condition's proposition. `Forbidden`: none does.
- * `Required`: the condition is `forall`, and all do.
+ * `Required`: the condition is `forall`, and all do. `Undecided`: a loop was not followed to its end,
+ * and no state that was found decides it.
  */
-export type LitmusVerdict = "Allowed" | "Forbidden" | "Required";
+export type LitmusVerdict = "Allowed" | "Forbidden" | "Required" | "Undecided";
 
 /** A final state and whether the proposition holds in it. */
 export type LitmusState = {
@@ -54,7 +58,7 @@ export type LitmusResult = {
   readonly name: string;
   readonly machine: string;
   readonly verdict: LitmusVerdict;
-  /** The proposition with its quantifier holds: herd's Ok (and No). */
+  /** The proposition with its quantifier holds: herd's Ok (and No). Undecided is not ok. */
   readonly ok: boolean;
   /** Sorted by text. */
   readonly states: readonly LitmusState[];
@@ -98,17 +102,34 @@ function systemRegisters({ cacheType }: MachineModel): ReadonlyMap<string, bigin
 
 type Threads = { readonly traces: readonly (readonly Trace[])[]; readonly cut: boolean };
 
+/** What is live in each thread: all, where the code may be changed by somebody. */
+function liveIn(image: Image, thread: number, candidates: Candidates): Liveness {
+  const registers = observedPlaces(image.test).flatMap((place) =>
+    place.kind === "register" && place.thread === thread
+      ? (image.isa.register(place.register)?.name ?? [])
+      : [],
+  );
+  const live = findLive(image, thread, new Set(registers));
+  const isChanged = image.codeRanges.some(({ start, bytes }) =>
+    candidates.isStoredTo(start, bytes),
+  );
+  return isChanged ? () => undefined : live;
+}
+
 /**
  * Runs all threads until nothing new is stored, or until every store could have got its value from
  * every other: no model here lets values come out of their own future, so a value that takes more
  * steps than there are stores belongs to no execution (a counter that counts itself).
  */
-function runThreads(image: Image, options: ThreadOptions): Threads {
+function runThreads(image: Image, options: Omit<ThreadOptions, "live">): Threads {
   const candidates = new Candidates(image);
   for (let round = 0; ; round++) {
     const known = candidates.count;
     const runs = Array.from({ length: image.threads }, (_, thread) =>
-      runThread(image, thread, candidates, options),
+      runThread(image, thread, candidates, {
+        ...options,
+        live: liveIn(image, thread, candidates),
+      }),
     );
     for (const stored of runs.flatMap((run) => run.stored)) candidates.add(stored);
     const stores = runs.reduce((sum, run) => sum + run.storesMax, 0);
@@ -136,19 +157,29 @@ function observedPlaces(test: LitmusTest): readonly Place[] {
 function finalMemory(
   image: Image,
   cells: readonly Cell[],
-  lastOf: (cell: number) => bigint,
+  last: ReadonlyMap<number, bigint>,
 ): FinalState["memoryAt"] {
   return (address, bytes) => {
     const content = image.bytesAt(address, bytes);
     if (content === undefined) return 0n;
-    for (const [index, cell] of cells.entries()) {
-      const value = lastOf(index);
+    for (const [index, value] of last) {
+      const cell = ensure(cells[index], "a cell");
       for (let i = 0; i < cell.bytes; i++) {
         const at = Number(cell.address + BigInt(i) - address);
         if (at >= 0 && at < bytes) content[at] = Number((value >> BigInt(8 * i)) & 0xffn);
       }
     }
     return valueOfBytes(content);
+  };
+}
+
+/** How an execution ends. */
+function finalState(image: Image, cells: readonly Cell[], { execution }: Witness): FinalState {
+  const { graphs, nodes, writes } = execution;
+  const last = lastValues(nodes, writes);
+  return {
+    traces: graphs.map(({ trace }) => trace),
+    memoryAt: finalMemory(image, cells, last),
   };
 }
 
@@ -179,70 +210,74 @@ function runOn(image: Image, machine: MachineModel, drawn: boolean): LitmusResul
   const { traces, cut } = runThreads(image, { fetchBytes, visitsMax, registers });
   const places = observedPlaces(test);
   const cells = cutCells(traces.flat());
-  const byKey = new Map<string, { state: FinalState; text: string }>();
   const withFaults = [test.condition, ...(test.filter ? [test.filter] : [])].some(
     (proposition) => faultsIn(proposition).length > 0,
   );
-  const stateOf = (graphs: readonly TraceGraph[], lastOf: (cell: number) => bigint): string => {
-    const memoryAt = finalMemory(image, cells, lastOf);
-    const state = { traces: graphs.map((graph) => graph.trace), memoryAt };
-    const text = describeState(image, places, withFaults, state);
-    if (!byKey.has(text)) byKey.set(text, { state, text });
-    return text;
-  };
   const search = new Search(machine.axioms, cells, {
     initialOf: ({ address, bytes }) =>
       valueOfBytes(image.bytesAt(address, bytes) ?? new Uint8Array()),
     observedCells: observedCells(image, cells, places),
-    stateOf,
+    endOf: (trace) => describeEnd(image, places, withFaults, trace),
     refuse: (why) => {
       throw refusal(test.name, 1, why);
     },
   });
   const { witnesses, candidates } = search.run(traces);
-  const states: LitmusState[] = [];
+  const states = new Map<string, LitmusState>();
   const warnings = new Set<string>(cut ? [`loops were followed ${visitsMax} times only`] : []);
-  for (const [key, witness] of witnesses) {
-    const found = byKey.get(key);
-    if (found === undefined) continue;
-    if (test.filter !== undefined && !holds(image, test.filter, found.state)) continue;
-    states.push({
-      text: found.text,
-      holds: holds(image, test.condition, found.state),
+  for (const witness of witnesses) {
+    const state = finalState(image, cells, witness);
+    const text = describeState(image, places, withFaults, state);
+    if (states.has(text)) continue;
+    if (test.filter !== undefined && !holds(image, test.filter, state)) continue;
+    states.set(text, {
+      text,
+      holds: holds(image, test.condition, state),
       ...(drawn ? { witness: drawWitness(image, witness) } : {}),
     });
     const place = test.arch === "AArch64" ? findUnsynchronised(image, witness) : undefined;
     if (place !== undefined) warnings.add(unpredictable(place));
   }
-  return summarise(image, machine, states, candidates, [...warnings]);
+  return summarise(image, machine, {
+    states: [...states.values()],
+    candidates,
+    cut,
+    warnings: [...warnings],
+  });
 }
 
 const unpredictable = (place: string): string =>
   `${place} is changed while it is executed, and not among instructions that allow it: ` +
   "CONSTRAINED UNPREDICTABLE (Arm ARM B2.2.5)";
 
+/** What a search found. */
+type Outcome = Pick<LitmusResult, "states" | "candidates" | "warnings"> & {
+  /** Some runs of the threads were not followed to their end. */
+  readonly cut: boolean;
+};
+
 function summarise(
   { test }: Image,
   machine: MachineModel,
-  states: readonly LitmusState[],
-  candidates: number,
-  warnings: readonly string[],
+  { states, candidates, cut, warnings }: Outcome,
 ): LitmusResult {
   const positive = states.filter((state) => state.holds).length;
   const negative = states.length - positive;
   const required = test.quantifier === "forall" && negative === 0;
   const found = positive > 0 ? "Allowed" : "Forbidden";
+  const decided = required ? "Required" : found;
+  const verdict = cut && decided !== "Allowed" ? "Undecided" : decided;
   const ok = { exists: positive > 0, "not exists": positive === 0, forall: required };
   return {
     name: test.name,
     machine: machine.name,
-    verdict: required ? "Required" : found,
-    ok: ok[test.quantifier],
+    verdict,
+    ok: verdict !== "Undecided" && ok[test.quantifier],
     states: states.toSorted((a, b) => (a.text < b.text ? -1 : 1)),
     positive,
     negative,
     candidates,
-    warnings,
+    warnings: states.length === 0 && !cut ? [...warnings, "there is no final state"] : warnings,
   };
 }
 

@@ -22,8 +22,8 @@ export type Goal = {
   readonly initialOf: (cell: Cell) => bigint;
   /** Cells whose last value belongs to the final state. */
   readonly observedCells: ReadonlySet<number>;
-  /** A key of the final state; `lastOf` gives observed cells' last values. */
-  readonly stateOf: (graphs: readonly TraceGraph[], lastOf: (cell: number) => bigint) => string;
+  /** What the final state shows of a trace: equal where traces end alike for the condition. */
+  readonly endOf: (trace: Trace) => string;
   /** Gives up: the test is too large. */
   readonly refuse: (why: string) => never;
 };
@@ -41,8 +41,8 @@ export type Witness = {
 };
 
 export type Found = {
-  /** By key of the final state. */
-  readonly witnesses: ReadonlyMap<string, Witness>;
+  /** One of every final state. */
+  readonly witnesses: readonly Witness[];
   /** Executions that were put before the axioms. */
   readonly candidates: number;
 };
@@ -50,12 +50,21 @@ export type Found = {
 /** What a read needs and a write offers: a value of a cell. */
 const keyOf = ({ cell, value }: Node): string => `${cell} ${value}`;
 
+const isReader = ({ event }: Node): boolean => event.kind === "read" || event.kind === "fetch";
+
 /** A trace with what has to be said about it before combining. */
 type Prepared = {
   readonly graph: TraceGraph;
+  readonly end: string;
   /** Values that other threads have to store. */
   readonly needs: ReadonlySet<string>;
   readonly offers: ReadonlySet<string>;
+};
+
+/** All threads' traces, and what those from each thread on may store. */
+type Threads = {
+  readonly prepared: readonly (readonly Prepared[])[];
+  readonly offered: readonly ReadonlySet<string>[];
 };
 
 export class Search {
@@ -80,8 +89,11 @@ export class Search {
       this.#goal.refuse(`its threads can run in ${combinations} combinations: too many to search`);
     }
     const prepared = traces.map((own) => own.map((trace) => this.#prepare(trace)));
-    this.#combine(prepared, []);
-    return { witnesses: this.#witnesses, candidates: this.#candidates };
+    const offered = prepared.map((_, at) =>
+      prepared.slice(at).flatMap((own) => own.flatMap(({ offers }) => [...offers])),
+    );
+    this.#combine({ prepared, offered: offered.map((keys) => new Set(keys)) }, []);
+    return { witnesses: [...this.#witnesses.values()], candidates: this.#candidates };
   }
 
   #prepare(trace: Trace): Prepared {
@@ -94,25 +106,31 @@ export class Search {
       if (!reads || this.#initial[node.cell] === node.value) continue;
       if (!offers.has(keyOf(node))) needs.add(keyOf(node));
     }
-    return { graph: { trace, nodes, local: this.#axioms.local(trace, nodes) }, needs, offers };
+    const graph = { trace, nodes, local: this.#axioms.local(trace, nodes) };
+    return { graph, end: this.#goal.endOf(trace), needs, offers };
   }
 
-  #combine(prepared: readonly (readonly Prepared[])[], chosen: readonly Prepared[]): void {
+  /** Chooses a trace for every thread; a value that nobody can have stored ends the attempt. */
+  #combine(threads: Threads, chosen: readonly Prepared[]): void {
+    const { prepared, offered } = threads;
+    const possible = offered[chosen.length];
+    const satisfied = chosen.every(({ needs }) =>
+      [...needs].every(
+        (key) => possible?.has(key) === true || chosen.some(({ offers }) => offers.has(key)),
+      ),
+    );
+    if (!satisfied) return;
     const next = prepared[chosen.length];
-    if (next === undefined) {
-      const satisfied = chosen.every(({ needs }) =>
-        [...needs].every((key) => chosen.some(({ offers }) => offers.has(key))),
-      );
-      if (satisfied) this.#assign(chosen.map(({ graph }) => graph));
-      return;
-    }
-    for (const candidate of next) this.#combine(prepared, [...chosen, candidate]);
+    if (next === undefined) this.#assign(chosen);
+    else for (const candidate of next) this.#combine(threads, [...chosen, candidate]);
   }
 
   /** Tries every coherence order and every source of these traces. */
-  #assign(graphs: readonly TraceGraph[]): void {
+  #assign(chosen: readonly Prepared[]): void {
+    const ends = chosen.map(({ end }) => end).join("\n");
+    if (this.#goal.observedCells.size === 0 && this.#witnesses.has(ends)) return;
+    const graphs = chosen.map(({ graph }) => graph);
     const nodes = graphs.flatMap((graph) => graph.nodes);
-    if (this.#goal.observedCells.size === 0 && this.#isKnown(graphs, new Map())) return;
     const base = new Reach(nodes.length);
     let offset = 0;
     for (const { nodes: own, local } of graphs) {
@@ -120,27 +138,24 @@ export class Search {
       offset += own.length;
     }
     for (const writes of this.#coherenceOrders(nodes)) {
-      if (this.#isKnown(graphs, lastValues(nodes, writes))) continue;
+      const key = this.#stateKey(ends, lastValues(nodes, writes));
+      if (this.#witnesses.has(key)) continue;
       const position = nodes.map((_, node) => {
         const order = writes.get(nodes[node]?.cell ?? -1) ?? [];
         return order.indexOf(node) + 1;
       });
-      if (this.#trySources({ graphs, nodes, position, writes, source: [] }, base)) continue;
+      const found = this.#trySources({ graphs, nodes, position, writes, source: [] }, base);
+      if (found !== undefined) this.#witnesses.set(key, found);
     }
   }
 
-  #stateKey(graphs: readonly TraceGraph[], last: ReadonlyMap<number, bigint>): string {
-    return this.#goal.stateOf(
-      graphs,
-      (cell) => last.get(cell) ?? ensure(this.#initial[cell], "cell"),
-    );
+  #stateKey(ends: string, last: ReadonlyMap<number, bigint>): string {
+    if (this.#goal.observedCells.size === 0) return ends;
+    const cells = [...this.#goal.observedCells].map((cell) => last.get(cell) ?? "");
+    return `${ends}\n${cells.join()}`;
   }
 
-  #isKnown(graphs: readonly TraceGraph[], last: ReadonlyMap<number, bigint>): boolean {
-    return this.#witnesses.has(this.#stateKey(graphs, last));
-  }
-
-  /** Every order of every cell's writes that keeps each thread's program order. */
+  /** Every order of every cell's writes that the reads of that cell can live with. */
   *#coherenceOrders(nodes: readonly Node[]): Generator<ReadonlyMap<number, readonly number[]>> {
     const byCell = new Map<number, number[]>();
     for (const [index, { event, cell }] of nodes.entries()) {
@@ -149,30 +164,56 @@ export class Search {
       if (own === undefined) byCell.set(cell, [index]);
       else own.push(index);
     }
-    const cells = [...byCell];
-    const orders = cells.map(([, writes]) => [...linearise(nodes, writes, [])]);
-    yield* product(
-      cells.map(([cell]) => cell),
-      orders,
-    );
+    const orders: (readonly (readonly number[])[])[] = [];
+    for (const [cell, writes] of byCell) {
+      const possible = [...linearise(nodes, writes, [])].filter((order) =>
+        this.#canBeRead(nodes, cell, order),
+      );
+      if (possible.length === 0) return;
+      orders.push(possible);
+    }
+    yield* product([...byCell.keys()], orders);
   }
 
-  /** Whether some choice of sources makes an allowed execution; the witness is kept. */
-  #trySources(partial: Execution, base: Reach): boolean {
+  /** Whether every read of a cell can have a source, as far as the cell alone can tell. */
+  #canBeRead(nodes: readonly Node[], cell: number, order: readonly number[]): boolean {
+    const readers = nodes.flatMap((node, index) =>
+      node.cell === cell && isReader(node) ? [index] : [],
+    );
+    const source = nodes.map(() => -1);
+    const position = nodes.map((_, node) => order.indexOf(node) + 1);
+    const execution = { graphs: [], nodes, position, writes: new Map([[cell, order]]), source };
+    return this.#assignSources(execution, source, readers, () => true) === true;
+  }
+
+  /** An allowed execution with some choice of sources. */
+  #trySources(partial: Execution, base: Reach): Witness | undefined {
     const { nodes } = partial;
     const source: number[] = nodes.map(() => -1);
-    const readers = nodes.flatMap(({ event }, index) =>
-      event.kind === "read" || event.kind === "fetch" ? [index] : [],
-    );
+    const readers = nodes.flatMap((node, index) => (isReader(node) ? [index] : []));
     const execution: Execution = { ...partial, source };
-    const assignFrom = (at: number): boolean => {
+    return this.#assignSources(execution, source, readers, () => this.#judge(execution, base));
+  }
+
+  /**
+   * Tries all sources of these readers until `accept` finds something.
+   * @param source the execution's own, which is written to.
+   */
+  #assignSources<T>(
+    execution: Execution,
+    source: number[],
+    readers: readonly number[],
+    accept: () => T | undefined,
+  ): T | undefined {
+    const assignFrom = (at: number): T | undefined => {
       const reader = readers[at];
-      if (reader === undefined) return this.#isAllowed(execution, base);
+      if (reader === undefined) return accept();
       for (const candidate of this.#sourcesOf(execution, reader)) {
         source[reader] = candidate;
-        if (assignFrom(at + 1)) return true;
+        const found = assignFrom(at + 1);
+        if (found !== undefined) return found;
       }
-      return false;
+      return undefined;
     };
     return assignFrom(0);
   }
@@ -218,29 +259,28 @@ export class Search {
     return true;
   }
 
-  #isAllowed(execution: Execution, base: Reach): boolean {
+  /** Puts an execution before the axioms; `undefined`: it is not allowed. */
+  #judge(execution: Execution, base: Reach): Witness | undefined {
     if (++this.#candidates > candidatesMax) {
       this.#goal.refuse(`it has more than ${candidatesMax} executions to judge`);
     }
-    if (!isAtomic(execution)) return false;
+    if (!isAtomic(execution)) return undefined;
     const reach = base.copy();
-    if (!reach.addAll(this.#axioms.observed(execution))) return false;
+    if (!reach.addAll(this.#axioms.observed(execution))) return undefined;
     const choices = this.#axioms.choices(execution);
     const solved = solve(
       reach,
       choices,
       choices.map(() => undefined),
     );
-    if (solved === undefined) return false;
-    const key = this.#stateKey(execution.graphs, lastValues(execution.nodes, execution.writes));
+    if (solved === undefined) return undefined;
     const kept = { ...execution, source: [...execution.source] };
-    this.#witnesses.set(key, { execution: kept, order: solved.order(), reach: solved });
-    return true;
+    return { execution: kept, order: solved.order(), reach: solved };
   }
 }
 
 /** Last value of every cell that is stored to. */
-function lastValues(
+export function lastValues(
   nodes: readonly Node[],
   writes: ReadonlyMap<number, readonly number[]>,
 ): ReadonlyMap<number, bigint> {

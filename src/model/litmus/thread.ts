@@ -10,10 +10,12 @@ import { ensure } from "../../base/assert.ts";
 import type { Effect, TrapCause } from "../../isa/effects.ts";
 import type { Candidates, Stored } from "./candidates.ts";
 import { Choices, Cut } from "./choices.ts";
+import { isCircle, type Visit } from "./circles.ts";
 import { evaluate, plain, type Scope, type Tainted } from "./evaluate.ts";
 import { EventLog } from "./event-log.ts";
 import { bytesOfValue, type Image } from "./image.ts";
 import type { Decoded } from "./isa.ts";
+import type { Liveness } from "./liveness.ts";
 import { type Executing, MemoryUnit } from "./memory-unit.ts";
 import { refusal } from "./test-file.ts";
 import type { FaultType, Trace } from "./trace.ts";
@@ -26,6 +28,8 @@ export type ThreadOptions = {
   readonly visitsMax: number;
   /** Registers that are there beside those of the initial state: CTR_EL0. */
   readonly registers: ReadonlyMap<string, bigint>;
+  /** Registers that can still be read, while nobody changes the code. */
+  readonly live: Liveness;
 };
 
 const exceptions: Readonly<Record<TrapCause, FaultType | undefined>> = {
@@ -49,7 +53,7 @@ class Run {
   readonly #log: EventLog;
   readonly #memory: MemoryUnit;
   readonly #registers = new Map<string, Tainted>();
-  readonly #visits = new Map<bigint, number>();
+  readonly #visits = new Map<bigint, Visit[]>();
   #pc: bigint;
 
   constructor(
@@ -89,9 +93,7 @@ class Run {
 
   #step(): void {
     const pc = this.#pc;
-    const visits = (this.#visits.get(pc) ?? 0) + 1;
-    this.#visits.set(pc, visits);
-    if (visits > this.#options.visitsMax) throw new Cut(true);
+    this.#visit(pc);
     this.#log.begin(pc);
     if (!this.#image.isCode(pc)) {
       this.#enterException("MMU:Translation", pc, pc, pc);
@@ -101,6 +103,21 @@ class Run {
     this.#log.name(decoded?.text ?? "not an instruction");
     if (decoded === undefined) this.#enterException("UndefinedInstruction", pc, pc);
     else this.#execute(decoded, pc);
+  }
+
+  /** Ends a run that goes in circles, or that has come by too often. */
+  #visit(pc: bigint): void {
+    const earlier = this.#visits.get(pc) ?? [];
+    const now: Visit = {
+      registers: new Map(this.#registers),
+      live: this.#options.live(pc),
+      events: this.#log.events.length,
+      faults: this.#log.faults.length,
+      isReserved: this.#memory.isReserved,
+    };
+    if (earlier.some((visit) => isCircle(visit, now, this.#log.events))) throw new Cut(false);
+    if (earlier.length >= this.#options.visitsMax) throw new Cut(true);
+    this.#visits.set(pc, [...earlier, now]);
   }
 
   /** Fetches block by block until an instruction is complete; `undefined`: the bytes are none. */
@@ -182,6 +199,7 @@ class Run {
           this.#maintain(effect, scope);
           break;
         case "hint":
+          if (effect.name === "clrex") this.#memory.clearReservation();
           break;
         default: {
           const fault = this.#memory.access(effect, executing);
