@@ -40,8 +40,8 @@ import { drawWitness } from "./witness.ts";
 
 /**
  * `Allowed`: some final state satisfies the condition's proposition. `Forbidden`: none does.
- * `Required`: the condition is `forall`, and all do. `Undecided`: a loop was not followed to its end,
- * and no state that was found decides it.
+ * `Required`: the condition is `forall`, and all do. `Undecided`: a loop was not followed to its
+ * end, and no state that was found decides it.
  */
 export type LitmusVerdict = "Allowed" | "Forbidden" | "Required" | "Undecided";
 
