@@ -29,21 +29,33 @@ export type EmulatorOptions = {
   readonly sysroot?: string;
 };
 
-const emulators: Readonly<Record<Machine, string>> = {
-  "x86-64": "qemu-x86_64",
+/** Machines that are emulated; this one's programs are traced as they are. */
+type Emulable = Exclude<Machine, "x86-64">;
+
+const emulators: Readonly<Record<Emulable, string>> = {
   aarch64: "qemu-aarch64",
   riscv64: "qemu-riscv64",
 };
 
 /** Where Debian's cross packages put the C library of a machine. */
-const sysroots: Readonly<Record<Machine, string>> = {
-  "x86-64": "/",
+const sysroots: Readonly<Record<Emulable, string>> = {
   aarch64: "/usr/aarch64-linux-gnu",
   riscv64: "/usr/riscv64-linux-gnu",
 };
 
+/** Refuses programs of this machine, whose injected code an emulator is not known to run. */
+function emulable(machine: Machine, program: string): Emulable {
+  if (machine !== "x86-64") return machine;
+  throw new PatchbayError({
+    code: "unsupported",
+    doing: `trace ${program} under an emulator`,
+    why: "it is a program of this machine",
+    hint: "start it without the emulator: patchbay record -- COMMAND",
+  });
+}
+
 /** The emulator's path; fails in one line with what to install. */
-function findEmulator(machine: Machine, options: EmulatorOptions): string {
+function findEmulator(machine: Emulable, options: EmulatorOptions): string {
   const name = options.emulator ?? emulators[machine];
   const folders = name.includes("/") ? [""] : (process.env["PATH"] ?? "").split(delimiter);
   const found = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
@@ -57,7 +69,7 @@ function findEmulator(machine: Machine, options: EmulatorOptions): string {
 }
 
 /** The sysroot, where there is any: static programs do without. */
-function findSysroot(machine: Machine, options: EmulatorOptions): string | undefined {
+function findSysroot(machine: Emulable, options: EmulatorOptions): string | undefined {
   if (options.sysroot !== undefined) return options.sysroot;
   const usual = process.env["QEMU_LD_PREFIX"] ?? sysroots[machine];
   return existsSync(usual) ? usual : undefined;
@@ -82,8 +94,9 @@ export function launchEmulated(
   options: SpawnOptions & EmulatorOptions,
   stopAt: (entry: CodeAddr) => CodeAddr,
 ): Emulated {
-  const emulator = findEmulator(backEnd.name, options);
-  const sysroot = findSysroot(backEnd.name, options);
+  const machine = emulable(backEnd.name, command[0] ?? "");
+  const emulator = findEmulator(machine, options);
+  const sysroot = findSysroot(machine, options);
   const folder = mkdtempSync(join(tmpdir(), "patchbay-stub-"));
   const place = join(folder, "stub");
   const prefix = sysroot === undefined ? [] : ["-L", sysroot];
@@ -171,7 +184,7 @@ export function holdWaiting(
   options: EmulatorOptions,
   stopAt: (entry: CodeAddr) => CodeAddr,
 ): Emulated {
-  const sysroot = findSysroot(backEnd.name, options);
+  const sysroot = findSysroot(emulable(backEnd.name, path), options);
   return { ...holdAtStart(client, pid, backEnd, stopAt, path), sysroot };
 }
 

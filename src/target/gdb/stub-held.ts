@@ -8,6 +8,8 @@ import type { ThreadId } from "./stop-reply.ts";
 import type { StubProcess } from "./stub-process.ts";
 
 const trapSignal = 5;
+/** GDB's numbers of SIGILL, SIGFPE, SIGBUS and SIGSEGV: without a handler, they come for ever. */
+const faults: ReadonlySet<number> = new Set([4, 8, 10, 11]);
 /** Longest wait for a driven thread, in ms. */
 const runTimeoutMs = 30_000;
 /** Instructions that a thread is let go on for at a time. */
@@ -102,6 +104,13 @@ export class StubHeld implements HeldThreads {
       if (stop.kind !== "stopped") return undefined;
       const isOurs = stop.thread === undefined || stop.thread.thread === tid;
       if (isOurs && stop.signal === trapSignal) return "trap";
+      if (isOurs && action === "continue" && faults.has(stop.signal)) {
+        throw new PatchbayError({
+          code: "system",
+          doing: `${doing} in process ${this.pid}`,
+          why: `the thread got signal ${stop.signal} by what it executed`,
+        });
+      }
       if (isOurs) this.#signals.push(stop.signal);
       // Another thread of an emulator's has got a signal of its own.
       else client.resume({ action: "continue", signal: stop.signal });
