@@ -11,4 +11,5 @@ export { formatTree, formatTreeJson } from "./report/tree-text.ts";
 export { parseDurationNs } from "./report/units.ts";
 export { openTrace } from "./session/open-trace.ts";
 export { writeParquet } from "./session/parquet-directory.ts";
+export { fileProblem, withFiles } from "./session/trace-files.ts";
 export { writeUftrace } from "./session/uftrace-directory.ts";

@@ -4,7 +4,7 @@
  * answer is no or the work failed, 2 the call was wrong.
  */
 import { readFileSync } from "node:fs";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help, type Option, type OutputConfiguration } from "commander";
 
 /** Adds a verb. */
 type Register = (program: Command) => void;
@@ -40,6 +40,23 @@ function version(): string {
   return JSON.parse(manifest).version;
 }
 
+/** How the parser's refusals are said: on one line, with what it suggests or where to look. */
+const refusing = (help: string): OutputConfiguration => ({
+  outputError: (text, write) => {
+    const line = text
+      .replace(/^error: /, "patchbay: ")
+      .trimEnd()
+      .replace(/\n(?=\()/, " ");
+    write(`${line.endsWith(")") ? line : `${line} (${help})`}\n`);
+  },
+});
+
+/** An option's help; that it is off or empty unless it is given goes without saying. */
+const describeOption = (option: Option): string =>
+  option.defaultValue === false || Array.isArray(option.defaultValue)
+    ? option.description
+    : new Help().optionDescription(option);
+
 const isVersion = ([, , word]: readonly string[]): boolean => word === "-V" || word === "--version";
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -47,17 +64,20 @@ async function main(argv: readonly string[]): Promise<number> {
     .description("ftrace for programs in user space, with model-checked patching protocols")
     .version(version(), "-V, --version", "print the version")
     .enablePositionalOptions()
-    .exitOverride()
-    .configureOutput({
-      // One line: what it suggests comes on a second one.
-      outputError: (text, write) =>
-        write(text.replace(/^error: /, "patchbay: ").replace(/\n(?=\()/, " ")),
-    });
+    .configureHelp({ optionDescription: describeOption })
+    .configureOutput(refusing("patchbay --help"))
+    .exitOverride();
+  // Commander answers `help NOPE` with the help of all.
+  const isAskedAbout = argv[2] === "help" && argv[3] !== undefined && argv[3] !== "help";
+  if (isAskedAbout && !Object.hasOwn(verbs, argv[3] ?? "")) argv = argv.toSpliced(2, 1);
   // Help and suggestions are about all of them.
   const name = argv[2] ?? "";
   const wanted = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
   const loads = wanted === undefined && !isVersion(argv) ? Object.values(verbs) : [wanted];
   for (const load of loads) (await load?.())?.(program);
+  for (const verb of program.commands) {
+    verb.configureOutput(refusing(`patchbay ${verb.name()} --help`));
+  }
   try {
     await program.parseAsync(argv);
     return typeof process.exitCode === "number" ? process.exitCode : 0;
@@ -73,7 +93,11 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 // Whoever reads the output may have seen enough: `patchbay sites ... | head`.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
+process.stdout.on("error", async (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") return;
+  process.exitCode = 1;
+  const { fileProblem } = await import("../reading.ts");
+  const { message } = fileProblem("write to standard output", error);
+  process.stderr.write(`patchbay: ${message}\n`);
 });
 process.exitCode = await main(process.argv);

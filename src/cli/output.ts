@@ -1,7 +1,7 @@
 /** Standard output: text as it comes, colours for people, and a quiet end when nobody reads on. */
 import { writeSync } from "node:fs";
 import { styleText } from "node:util";
-import type { Ink, Paint } from "../reading.ts";
+import { type Ink, type Paint, withFiles } from "../reading.ts";
 
 const looks: Readonly<Record<Ink, Parameters<typeof styleText>[0]>> = {
   heading: "bold",
@@ -26,9 +26,18 @@ const encoder = new TextEncoder();
 /**
  * Writes a piece to a file descriptor, all of it. Gives false when nobody reads any more
  * (`patchbay graph | head`), which is no error.
+ * @param place what the error calls it, where it can't be written to.
  */
-export function writePiece(fd: number, piece: string | Uint8Array): boolean {
+export function writePiece(
+  fd: number,
+  piece: string | Uint8Array,
+  place = "standard output",
+): boolean {
   const bytes = typeof piece === "string" ? encoder.encode(piece) : piece;
+  return withFiles(`write to ${place}`, () => writeBytes(fd, bytes));
+}
+
+function writeBytes(fd: number, bytes: Uint8Array): boolean {
   for (let done = 0; done < bytes.length; ) {
     try {
       done += writeSync(fd, bytes, done);

@@ -39,6 +39,8 @@ import { errnoOf, traceFiles, withFiles } from "./trace-files.ts";
 /** What the drain knows of a packet; the stream itself adds its place and its size. */
 export type PacketDraft = Omit<PacketFields, "payloadBytes" | "sequence">;
 
+const whenFull = "what was recorded before is kept";
+
 /** writev takes no more pieces (IOV_MAX is 1024); a ring's contents are two at the most. */
 const chunksMax = 1000;
 
@@ -47,6 +49,10 @@ const chunksMax = 1000;
  * `path.old`, in place of an older one; anything else there is left alone and refused.
  */
 export function createTraceDirectory(path: string, start: SessionStart): TraceDirectory {
+  if (path === "") {
+    const why = "no directory was named";
+    throw new PatchbayError({ code: "bad-usage", doing: "create a trace", why });
+  }
   return withFiles(`create the trace ${path}`, () => {
     makeRoom(path);
     makeDirectory(join(path, traceFiles.own));
@@ -70,7 +76,7 @@ function makeRoom(path: string): void {
   }
   const old = `${path.replace(/\/+$/, "")}.old`;
   if (isTrace(old)) rmSync(old, { recursive: true });
-  renameSync(path, old);
+  withFiles(`move the trace ${path} to ${old}`, () => renameSync(path, old));
 }
 
 /** A trace that is being written; whoever made it ends it with `finish` or `close`. */
@@ -238,16 +244,20 @@ export class ThreadStream {
 
   #write(chunks: readonly Uint8Array[], totalBytes: number): void {
     const fd = ensure(this.#fd, "a stream is not appended to after it was closed");
-    withFiles(`write to ${this.path}`, () => {
-      try {
-        for (let done = 0; done < totalBytes; ) {
-          done += writevSync(fd, from(chunks, done), this.#sizeBytes + done);
+    withFiles(
+      `write to ${this.path}`,
+      () => {
+        try {
+          for (let done = 0; done < totalBytes; ) {
+            done += writevSync(fd, from(chunks, done), this.#sizeBytes + done);
+          }
+        } catch (error) {
+          if (errnoOf(error) !== "") ftruncateSync(fd, this.#sizeBytes);
+          throw error;
         }
-      } catch (error) {
-        if (errnoOf(error) !== "") ftruncateSync(fd, this.#sizeBytes);
-        throw error;
-      }
-    });
+      },
+      whenFull,
+    );
   }
 }
 

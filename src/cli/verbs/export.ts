@@ -1,7 +1,14 @@
 /** `patchbay export`: a trace in other tools' formats. */
 import { closeSync, openSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { exporters, openTrace, PatchbayError, writeParquet, writeUftrace } from "../../reading.ts";
+import {
+  exporters,
+  openTrace,
+  PatchbayError,
+  withFiles,
+  writeParquet,
+  writeUftrace,
+} from "../../reading.ts";
 import { writeAll, writePiece } from "../output.ts";
 import { addSelection, type SelectionFlags, selectionOf } from "../trace-options.ts";
 
@@ -71,27 +78,9 @@ function wantsDirectory({ to, output }: Flags): string {
 }
 
 function writeFile(path: string, pieces: Iterable<Uint8Array>): void {
-  const fail = (cause: unknown): PatchbayError =>
-    new PatchbayError({
-      code: "io",
-      doing: `write ${path}`,
-      why: cause instanceof Error ? cause.message : String(cause),
-      cause,
-    });
-  let fd: number;
+  const fd = withFiles(`write to ${path}`, () => openSync(path, "w"));
   try {
-    fd = openSync(path, "w");
-  } catch (error) {
-    throw fail(error);
-  }
-  try {
-    for (const piece of pieces) {
-      try {
-        writePiece(fd, piece);
-      } catch (error) {
-        throw fail(error);
-      }
-    }
+    for (const piece of pieces) writePiece(fd, piece, path);
   } finally {
     closeSync(fd);
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { type LitmusResult, litmusMachines, PatchbayError, runLitmus } from "../../index.ts";
+import { withFiles } from "../../reading.ts";
 import { paintFor, writeLines } from "../output.ts";
 
 type Flags = { readonly machine?: string; readonly json: boolean; readonly witness: boolean };
@@ -19,12 +20,7 @@ export function registerLitmus(program: Command): void {
 }
 
 function read(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    const why = error instanceof Error ? error.message.replace(/^\w+: /, "") : "it can't be read";
-    throw new PatchbayError({ code: "io", doing: `read litmus test ${file}`, why, cause: error });
-  }
+  return withFiles(`read litmus test ${file}`, () => readFileSync(file, "utf8"));
 }
 
 /**
