@@ -2,8 +2,9 @@
 import { writePiece } from "./output.ts";
 
 const esc = "\x1b[";
-const enter = `${esc}?1049h${esc}?25l`;
-const leave = `${esc}?25h${esc}?1049l`;
+/** The other screen, without a cursor; lines that are too long end at its edge. */
+const enter = `${esc}?1049h${esc}?25l${esc}?7l`;
+const leave = `${esc}?7h${esc}?25h${esc}?1049l`;
 const home = `${esc}H`;
 const clearLine = `${esc}K`;
 const clearBelow = `${esc}J`;

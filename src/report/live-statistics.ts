@@ -52,6 +52,9 @@ const timeColumns = ["total", "self"].map(number);
 const meanColumns = ["mean", "min", "p50", "p99", "max"].map(dim);
 const nameColumn: Column = { title: "function", align: "left", ink: "name" };
 
+/** How much of each function is shown: calls alone, the sums of times too, or all. */
+type Detail = "calls" | "sums" | "all";
+
 export type LiveTableOptions = {
   /** Whether times were measured. */
   readonly times: boolean;
@@ -62,18 +65,18 @@ export type LiveTableOptions = {
 export function formatLive(
   rows: readonly LiveRow[],
   { times, paint }: LiveTableOptions,
+  detail: Detail = times ? "all" : "calls",
 ): readonly string[] {
-  const columns = times
-    ? [...timeColumns, ...callColumns, ...meanColumns, nameColumn]
-    : [...callColumns, nameColumn];
+  const sumColumns = detail === "calls" ? callColumns : [...timeColumns, ...callColumns];
+  const columns = [...sumColumns, ...(detail === "all" ? meanColumns : []), nameColumn];
   const time = (ns: number | undefined): string => (ns === undefined ? "-" : formatDuration(ns));
   const cells = rows.map((row) => {
     const calls = [formatCount(row.calls), formatCount(row.perSecond)];
-    if (!times) return [...calls, row.name];
+    if (detail === "calls") return [...calls, row.name];
     const { meanNs, minNs, p50Ns, p99Ns, maxNs } = row;
     // What has not returned yet has no times.
     const sums = meanNs === undefined ? [undefined, undefined] : [row.totalNs, row.selfNs];
-    const each = [meanNs, minNs, p50Ns, p99Ns, maxNs];
+    const each = detail === "all" ? [meanNs, minNs, p50Ns, p99Ns, maxNs] : [];
     return [...sums.map(time), ...calls, ...each.map(time), row.name];
   });
   return formatTable(columns, cells, paint);
@@ -209,6 +212,17 @@ export type LiveScreen = LiveTableOptions & {
   readonly title: string;
 };
 
+/** Columns that a name has at least; numbers make room for them. */
+const nameWidthMin = 20;
+
+/** Columns that the numbers of rows take. */
+function widthOf(rows: readonly LiveRow[], detail: Detail): number {
+  const nameless = rows.map((row) => ({ ...row, name: "" }));
+  const lines = formatLive(nameless, { times: true, paint: plain }, detail);
+  // The heading ends with the title of the column of names.
+  return Math.max(...lines.map((line, i) => line.length - (i === 0 ? 8 : 0)));
+}
+
 const keysHelp = "up/down choose  space on/off  a all  / filter  q quit  sort:";
 
 /** The lines of a screen: title, table, what the keys do. */
@@ -224,18 +238,16 @@ export function formatScreen(
   const visible = shown.slice(from, from + room);
   const marked = (row: LiveRow): string =>
     `${row.site === view.at ? ">" : " "}${view.off.has(row.site) ? "(off) " : " "}${row.name}`;
-  const bare = formatLive(
-    visible.map((row) => ({ ...row, name: "" })),
-    { times, paint: plain },
-  );
-  // The heading ends with the title of the column of names.
-  const left = Math.max(...bare.map((line, i) => line.length - (i === 0 ? 8 : 0)));
-  const width = Math.max(20, columns - left - 2);
+  const details: readonly Detail[] = times ? ["all", "sums"] : [];
+  const roomFor = (detail: Detail): number => columns - widthOf(visible, detail) - 2;
+  const detail = details.find((one) => roomFor(one) >= nameWidthMin) ?? "calls";
+  const width = Math.max(nameWidthMin, roomFor(detail));
   const cut = (name: string): string =>
     name.length > width ? `${name.slice(0, width - 3)}...` : name;
   const table = formatLive(
     visible.map((row) => ({ ...row, name: cut(marked(row)) })),
     { times, paint },
+    detail,
   );
   const filter = view.typing || view.pattern !== "" ? `; names like ${view.pattern}` : "";
   const cursor = view.typing ? "_" : "";
