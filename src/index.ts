@@ -155,7 +155,13 @@ export {
   type TreeNode,
   type TreeTextOptions,
 } from "./report/tree-text.ts";
-export { formatBytes, formatCount, formatDuration, parseDurationNs } from "./report/units.ts";
+export {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  parseDurationNs,
+  plural,
+} from "./report/units.ts";
 export { type BuildFixOptions, type BuiltFix, buildFix } from "./session/build-fix.ts";
 export type { CataloguedFunction, SiteFilter } from "./session/catalogue.ts";
 export {

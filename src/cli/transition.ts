@@ -1,13 +1,14 @@
 /** Shows how a change between versions goes on, and lets Ctrl-C cancel it. */
 import { setTimeout as sleep } from "node:timers/promises";
 import {
-  formatCount,
   type HeldUp,
   PatchbayError,
   type PatchOutcome,
   type PatchTransition,
+  plural,
 } from "../index.ts";
 import { writeJson } from "./output.ts";
+import { endSignals } from "./stay.ts";
 
 export type TransitionOptions = {
   /** In ms: after that nobody is waited for any more. */
@@ -33,7 +34,7 @@ export async function follow(
     if (transition.heldUp.length > 0) say("cancelling: everything goes back to how it was");
     transition.cancel();
   };
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  for (const signal of endSignals) process.on(signal, onSignal);
   const force = (): void => transition.force();
   const timer = forceAfter === undefined ? undefined : setTimeout(force, forceAfter);
   const over = new AbortController();
@@ -49,7 +50,7 @@ export async function follow(
   } finally {
     over.abort();
     clearTimeout(timer);
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+    for (const signal of endSignals) process.off(signal, onSignal);
     await telling;
   }
 }
@@ -71,12 +72,11 @@ async function tellProgress(transition: PatchTransition, over: AbortSignal): Pro
 }
 
 function describeHeldUp(heldUp: readonly HeldUp[]): readonly string[] {
-  return [`waiting for ${threads(heldUp.length)} (Ctrl-C cancels):`, ...whereThreadsAre(heldUp)];
+  return [
+    `waiting for ${plural(heldUp.length, "thread")} (Ctrl-C cancels):`,
+    ...whereThreadsAre(heldUp),
+  ];
 }
-
-/** `1 thread`, `2 threads`. */
-export const threads = (count: number): string =>
-  `${formatCount(count)} thread${count === 1 ? "" : "s"}`;
 
 /** A line for each thread that holds a change up, with its stack. */
 export function whereThreadsAre(heldUp: readonly HeldUp[]): readonly string[] {
@@ -85,13 +85,12 @@ export function whereThreadsAre(heldUp: readonly HeldUp[]): readonly string[] {
     return `  thread ${tid} ${name} is inside ${inside}${doubt}: ${stack.join(" < ")}`;
   });
   const more = heldUp.length - shownMax;
-  return more > 0 ? [...lines, `  and ${threads(more)} more`] : lines;
+  return more > 0 ? [...lines, `  and ${plural(more, "thread")} more`] : lines;
 }
 
 function describe({ name, functions, result, waitedFor, forced, ms }: PatchOutcome): string {
-  const many = functions.length === 1 ? "" : "s";
-  const what = `${result} ${functions.length} function${many} (${functions.join(", ")}) by ${name}`;
-  const waited = waitedFor === 0 ? "" : `, after waiting for ${threads(waitedFor)}`;
+  const what = `${result} ${plural(functions.length, "function")} (${functions.join(", ")}) by ${name}`;
+  const waited = waitedFor === 0 ? "" : `, after waiting for ${plural(waitedFor, "thread")}`;
   const how = forced ? ", by force: versions may have mixed" : waited;
   return `${what} in ${ms.toFixed(0)} ms${how}`;
 }

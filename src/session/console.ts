@@ -5,7 +5,7 @@
  */
 import { resolve } from "node:path";
 import { PatchbayError } from "../base/error.ts";
-import { formatCount, formatDuration } from "../report/units.ts";
+import { formatCount, formatDuration, plural } from "../report/units.ts";
 import type { CataloguedFunction, SiteFilter } from "./catalogue.ts";
 import type { DrainTotals } from "./drain.ts";
 import type { FunctionStatistics, Observation } from "./observation.ts";
@@ -47,6 +47,8 @@ type Context = {
 type Verb = {
   readonly usage: string;
   readonly does: string;
+  /** Its other ways of use, for `help`. */
+  readonly more?: readonly { readonly usage: string; readonly does: string }[];
   readonly run: (context: Context) => Promise<Answer> | Answer;
 };
 
@@ -103,7 +105,11 @@ async function describeUser(user: User): Promise<Described> {
   return { ...about, recorded: { directory, events, lost, bytes, threads } };
 }
 
+const recordFlags = /^--(no-exits|flight-recorder|clock=.*)$/;
+
 async function addRecord({ target, words, folder }: Context): Promise<Answer> {
+  const unknown = words.find((word) => word.startsWith("--") && !recordFlags.test(word));
+  if (unknown !== undefined) throw badUsage("record", `there is no option ${unknown}`, "`help`");
   const [directory, ...rest] = words.filter((word) => !word.startsWith("--"));
   if (directory === undefined) throw badUsage("record", "there is no directory to record into");
   await target.record({
@@ -125,7 +131,7 @@ async function announced({ users }: ConsoleTarget, what: string): Promise<Answer
   const user = users.at(-1);
   if (user === undefined) throw badUsage(what, "it has ended already");
   const functions = await functionsOf(user);
-  return done(`${user.name}: ${what} ${functions} functions`, await describeUser(user));
+  return done(`${user.name}: ${what} ${plural(functions, "function")}`, await describeUser(user));
 }
 
 async function remove(context: Context): Promise<Answer> {
@@ -141,7 +147,10 @@ async function refilter(
   const user = userOf(context, "filter");
   const filter = change(user.ops.filter, context.words.slice(1));
   user.ops = await user.seat.setFilter(user.ops, filter);
-  return done(`${user.name}: ${await functionsOf(user)} functions`, await describeUser(user));
+  return done(
+    `${user.name}: ${plural(await functionsOf(user), "function")}`,
+    await describeUser(user),
+  );
 }
 
 async function setOn(context: Context, on: boolean): Promise<Answer> {
@@ -161,8 +170,7 @@ async function snapshot(context: Context): Promise<Answer> {
     throw badUsage("take a snapshot", `${name} counts: \`stat\` shows it`);
   const totals = await work.recording.snapshot();
   const { directory } = work.recording;
-  const events = formatCount(totals.events);
-  return done(`${name}: ${events} events written into ${directory}`, {
+  return done(`${name}: ${plural(totals.events, "event")} written into ${directory}`, {
     name,
     directory,
     ...totals,
@@ -178,14 +186,17 @@ async function enabled({ target }: Context): Promise<Answer> {
   return { lines: value.map(enabledLine), value };
 }
 
-async function stat({ target, words }: Context): Promise<Answer> {
-  const [name] = words;
-  const users = target.users.filter((user) => name === undefined || user.name === name);
+async function stat(context: Context): Promise<Answer> {
+  const { target, words } = context;
+  const users = words.length === 0 ? target.users : [userOf(context, "stat")];
   const rows: (FunctionStatistics & { readonly ops: string })[] = [];
   for (const user of users) {
     if (user.work.kind !== "count") continue;
     const found = await user.work.observation.statistics();
     rows.push(...found.map((one) => ({ ...one, ops: user.name })));
+  }
+  if (!users.some(({ work }) => work.kind === "count")) {
+    return { lines: ["nothing is counted: `count` and `time` begin that"], value: rows };
   }
   const cells = ["calls", "total", "mean", "p99"].map((text) => text.padStart(12)).join(" ");
   return { lines: [`${cells}  function  ops`, ...rows.map(statLine)], value: rows };
@@ -203,9 +214,12 @@ function opsLine({ name, kind, isOn, filter, functions, recorded }: Described): 
   const { include = [], exclude = [] } = filter;
   const words = [...include, ...exclude.map((word) => `!${word}`)].join(" ");
   const where = recorded === undefined ? "" : ` into ${recorded.directory}`;
-  const so = recorded === undefined ? "" : `, ${recorded.events} events, ${recorded.lost} lost`;
+  const so =
+    recorded === undefined
+      ? ""
+      : `, ${plural(recorded.events, "event")}, ${formatCount(recorded.lost)} lost`;
   const state = isOn ? "on" : "off";
-  return `${name}: ${kind}${where}, ${state}, ${functions} functions${so}: ${words || "*"}`;
+  return `${name}: ${kind}${where}, ${state}, ${plural(functions, "function")}${so}: ${words || "*"}`;
 }
 
 async function listOps({ target }: Context): Promise<Answer> {
@@ -217,9 +231,13 @@ async function listOps({ target }: Context): Promise<Answer> {
 function info({ target }: Context): Answer {
   const { pid, joined, guests } = target;
   const users = target.users.map(({ name }) => name);
-  const who = joined === undefined ? `host to ${guests} others` : `guest of process ${joined}`;
+  const who =
+    joined === undefined ? `host to ${plural(guests, "other")}` : `guest of process ${joined}`;
   return {
-    lines: [`process ${pid}, traced by process ${process.pid}, ${who}`, `ops: ${users.join(" ")}`],
+    lines: [
+      `process ${pid}, traced by process ${process.pid}, ${who}`,
+      `ops: ${users.join(" ") || "none"}`,
+    ],
     value: { pid, tracer: process.pid, host: joined ?? null, guests, ops: users },
   };
 }
@@ -231,10 +249,9 @@ function functions({ target, words }: Context): Answer {
 
 const verbs: Readonly<Record<string, Verb>> = {
   record: {
-    usage:
-      "record start DIR [FILTER...] [--no-exits] [--flight-recorder] [--clock=coarse] | " +
-      "record stop [NAME]",
-    does: "records into a directory, or ends that",
+    usage: "record start DIR [FILTER...]",
+    does: "records into DIR; [--no-exits] [--flight-recorder] [--clock=coarse]",
+    more: [{ usage: "record stop [NAME]", does: "ends that" }],
     run: (context) => {
       const [how, ...words] = context.words;
       if (how === "start") return addRecord({ ...context, words });
@@ -292,7 +309,10 @@ const verbs: Readonly<Record<string, Verb>> = {
 };
 
 function help(): Answer {
-  const rows = Object.values(verbs).map(({ usage, does }) => ({ usage, does }));
+  const rows = Object.values(verbs).flatMap(({ usage, does, more = [] }) => [
+    { usage, does },
+    ...more,
+  ]);
   return { lines: rows.map(({ usage, does }) => `${usage.padEnd(28)}  ${does}`), value: rows };
 }
 

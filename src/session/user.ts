@@ -1,4 +1,5 @@
 /** What goes on in a session, under the names by which consoles and other users know it. */
+import { formatCount, plural } from "../report/units.ts";
 import type { Observation } from "./observation.ts";
 import type { Recording } from "./recording.ts";
 import type { RegisteredOps, Seat } from "./seat.ts";
@@ -29,10 +30,13 @@ export async function stopWork(work: User["work"], reason: string): Promise<stri
     const { recording } = work;
     const summary = await (recording.isEnding ? recording.ended : recording.stop(reason));
     const { events, lost, threads, directory } = summary;
-    return `recorded ${events} events in ${threads} threads, ${lost} lost, in ${directory}`;
+    return (
+      `recorded ${plural(events, "event")} in ${plural(threads, "thread")}, ` +
+      `${formatCount(lost)} lost, in ${directory}`
+    );
   }
   const { observation } = work;
   const summary = await (observation.isEnding ? observation.ended : observation.stop(reason));
   const calls = summary.statistics.reduce((sum, one) => sum + one.calls, 0);
-  return `counted ${calls} calls of ${summary.functions} functions`;
+  return `counted ${plural(calls, "call")} of ${plural(summary.functions, "function")}`;
 }

@@ -10,7 +10,7 @@ import {
   Target,
   tracePath,
 } from "./harness.ts";
-import { changedTextBytes } from "./process-state.ts";
+import { changedTextBytes, stateOf } from "./process-state.ts";
 import { countTrace } from "./trace-counts.ts";
 
 const start = (...options: readonly string[]): Promise<Target> =>
@@ -96,6 +96,19 @@ describe("patchbay attach", () => {
       "patchbay: run a command: there is no verb no-such-verb (`help` lists them)",
       "patchbay: filter: there is no x (nothing is traced yet)",
     ]);
+  });
+
+  it.each(["SIGTERM", "SIGHUP", "SIGINT"] as const)("ends in order at %s", async (signal) => {
+    const target = await start();
+    const before = stateOf(target.pid);
+    const { console, ask } = await attached(target);
+    const directory = tracePath();
+    await ask(`record start "${directory}" traced_l*`);
+    console.child.kill(signal);
+    expect(await console.ended).toEqual({ status: 0, signal: null });
+    expect(countTrace(directory)).toMatchObject({ isEnded: true });
+    expect(stateOf(target.pid)).toEqual(before);
+    expect(changedTextBytes(target.pid)).toBe(0);
   });
 
   it("joins a recording", async () => {

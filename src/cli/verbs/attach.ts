@@ -14,7 +14,7 @@ import {
   splitWords,
 } from "../../index.ts";
 import { writeJson, writeLines } from "../output.ts";
-import { stayForGuests } from "../stay.ts";
+import { stayForGuests, untilTold } from "../stay.ts";
 import { parsePid } from "../units.ts";
 
 type Options = { readonly pid?: string; readonly json: boolean };
@@ -55,7 +55,11 @@ async function run({ pid: text, json }: Options): Promise<void> {
     ...(isTyped ? { output: process.stdout, completer: completer(session) } : {}),
     prompt: `patchbay ${pid}> `,
   });
-  if (!(await serve(session, lines, json)) && !isTyped) process.exitCode = 1;
+  const ok = await untilTold((stop) => {
+    stop.signal.addEventListener("abort", () => lines.close());
+    return serve(session, lines, json);
+  });
+  if (!ok && !isTyped) process.exitCode = 1;
   await stayForGuests(session);
 }
 
@@ -74,6 +78,7 @@ async function serve(session: Session, lines: Interface, json: boolean): Promise
     if (words[0] !== undefined && endVerbs.includes(words[0])) break;
     if (words.length > 0 && !line.trimStart().startsWith("#")) {
       ok = (await carryOut(session, words, json)) && ok;
+      if (words[0] === "help" && !json) writeLines([`${"quit".padEnd(28)}  ends all of that`]);
     }
     if ((await session.status()).kind !== "running") {
       process.stderr.write(`patchbay: process ${session.pid} has ended\n`);

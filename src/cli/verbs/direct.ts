@@ -1,6 +1,7 @@
 /** `patchbay direct`: calls functions of a shared library at the entries of a process' own. */
 import type { Command } from "commander";
-import { attach, formatCount, PatchbayError, type Session } from "../../index.ts";
+import { attach, PatchbayError, plural, type Session } from "../../index.ts";
+import { stayForGuests, untilTold } from "../stay.ts";
 import { wantPid } from "../transition.ts";
 import { parseDuration, parsePid } from "../units.ts";
 
@@ -34,24 +35,24 @@ function parsePair(text: string): Pair {
     code: "bad-usage",
     doing: "call functions directly",
     why: `${text} is not FUNCTION=HANDLER`,
+    hint: "patchbay direct -p PID probe.so http_parse=on_parse",
   });
 }
 
 async function run(library: string, texts: readonly string[], options: Options): Promise<void> {
   const pid = wantPid("call functions directly", parsePid(options.pid));
   const pairs = texts.map(parsePair);
-  const stop = new AbortController();
-  const onSignal = (): void => stop.abort();
-  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
-  const { duration } = options;
-  const timer = duration === undefined ? undefined : setTimeout(onSignal, duration);
-  try {
-    await using session = await attach(pid);
-    await watch(session, library, pairs, options.prologues, stop.signal);
-  } finally {
-    clearTimeout(timer);
-    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
-  }
+  const { duration, prologues } = options;
+  await using session = await attach(pid);
+  await untilTold(async (stop) => {
+    const timer = duration === undefined ? undefined : setTimeout(() => stop.abort(), duration);
+    try {
+      await watch(session, library, pairs, prologues, stop.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  });
+  await stayForGuests(session);
 }
 
 /** Calls the library's functions until it is to stop, and tells how often. */
@@ -78,6 +79,6 @@ async function watch(
   await Promise.race([stopped, observation.ended]);
   const { statistics, reason, left } = await observation.stop();
   const calls = statistics.reduce((sum, one) => sum + one.calls, 0);
-  process.stderr.write(`patchbay: ${formatCount(calls)} calls; ${reason}\n`);
+  process.stderr.write(`patchbay: ${plural(calls, "call")}; ${reason}\n`);
   if (left !== undefined) process.stderr.write(`patchbay: some memory stays mapped: ${left}\n`);
 }

@@ -1,8 +1,8 @@
 /** `patchbay patches`: the fixes in a process, and how they stand. */
 import type { Command } from "commander";
-import { listPatches, PatchbayError, type PatchState, requestPatch } from "../../index.ts";
+import { listPatches, PatchbayError, type PatchState, plural, requestPatch } from "../../index.ts";
 import { writeJson, writeLines } from "../output.ts";
-import { threads, wantPid, whereThreadsAre } from "../transition.ts";
+import { wantPid, whereThreadsAre } from "../transition.ts";
 import { parsePid } from "../units.ts";
 
 type Options = {
@@ -50,7 +50,7 @@ function describe(patch: PatchState): readonly string[] {
       ? "  nobody sees to it any more: `patchbay revert` takes the fix out"
       : `  process ${owner} sees to it: --cancel or --force tells it what to do`;
   return [
-    `${name}: ${state}, waits for ${threads(holding.length)}; ${file}, since ${time}`,
+    `${name}: ${state}, waits for ${plural(holding.length, "thread")}; ${file}, since ${time}`,
     ...lines,
     ...whereThreadsAre(heldUp),
     who,
