@@ -45,7 +45,9 @@ function collectTid(text: string, before: readonly number[] | undefined): readon
 function depth(text: string): number {
   const calls = /^\d+$/.test(text) ? Number(text) : 0;
   if (calls >= 1 && calls <= stackDepthMax) return calls;
-  throw new InvalidArgumentError(`a depth is a number from 1 to ${stackDepthMax}.`);
+  throw new InvalidArgumentError(
+    `a depth is a number from 1 to ${stackDepthMax}; a command stands behind --.`,
+  );
 }
 
 /**

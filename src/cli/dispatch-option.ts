@@ -1,6 +1,6 @@
 /** `--dispatch` and `--site-design`: how functions reach what is done at them. */
 import { Option } from "commander";
-import { type DispatchCounts, dispatchForms, siteDesigns } from "../index.ts";
+import { type DispatchCounts, dispatchForms, plural, siteDesigns } from "../index.ts";
 
 export const dispatchOption = (): Option =>
   new Option("--dispatch <form>", "how functions reach their ops (docs/dispatch.md)").choices(
@@ -16,4 +16,4 @@ export const siteDesignOption = (): Option =>
 export const describeReasons = ({ reasons }: DispatchCounts): readonly string[] =>
   Object.entries(reasons)
     .sort(([, a], [, b]) => b - a)
-    .map(([why, count]) => `${count} functions have another dispatch: ${why}`);
+    .map(([why, count]) => `another dispatch for ${plural(count, "function")}: ${why}`);

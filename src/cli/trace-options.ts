@@ -8,6 +8,12 @@ export const collect = (value: string, before: readonly string[] | undefined): s
   value,
 ];
 
+/** The same for patterns of names. */
+export function collectPattern(text: string, before: readonly string[] | undefined): string[] {
+  if (text === "") throw new InvalidArgumentError("it names no function; all are '*'.");
+  return collect(text, before);
+}
+
 /** `1.5ms` to nanoseconds. */
 export function duration(text: string): number {
   const ns = parseDurationNs(text);
@@ -35,8 +41,8 @@ export type SelectionFlags = {
 /** -F, -N and --thread. */
 export const addSelection = (command: Command): Command =>
   command
-    .option("-F, --filter <glob>", "only functions that match (repeatable)", collect)
-    .option("-N, --notrace <glob>", "no functions that match (repeatable)", collect)
+    .option("-F, --filter <glob>", "only functions that match (repeatable)", collectPattern)
+    .option("-N, --notrace <glob>", "no functions that match (repeatable)", collectPattern)
     .option("--thread <tid>", "only this thread (repeatable)", threadList);
 
 export const selectionOf = (

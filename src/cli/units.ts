@@ -4,14 +4,19 @@ import { PatchbayError } from "../index.ts";
 
 const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
+/** What timers of Node.js take: 24.8 days. */
+export const durationMaxMs: number = 2 ** 31 - 1;
+
 /** "500ms", "2s", "1.5m" to ms; a bare number is seconds. */
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
   const unit = durationUnits[match?.[2] ?? "s"];
   if (match === null || unit === undefined) {
-    throw new InvalidArgumentError("a time is written as 500ms, 2s or 1m.");
+    throw new InvalidArgumentError("a time is written as 500ms, 2s, 1m or 3h.");
   }
-  return Number(match[1]) * unit;
+  const ms = Number(match[1]) * unit;
+  if (ms > durationMaxMs) throw new InvalidArgumentError("24 days are the most.");
+  return ms;
 }
 
 const sizeUnits: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };

@@ -48,23 +48,26 @@ describe("a condition", () => {
   });
 
   it.each([
-    ["", "a value like arg1, ret or duration was expected, not the end, at column 1: >>>"],
+    ["", "a value like arg1, ret or duration was expected, not the end, at column 1 of ''"],
     [
       "arg2 >",
-      "a value like arg1, ret or duration was expected, not the end, at column 7: arg2 >>>>",
+      "a value like arg1, ret or duration was expected, not the end, at column 7 of 'arg2 >'",
     ],
-    ["arg2 > 1 arg3", "&& or || or the end was expected, not arg3, at column 10: arg2 > 1 >>>arg3"],
-    ["(arg2 > 1", ") was expected, not the end, at column 10: (arg2 > 1>>>"],
-    ["arg2 $ 1", "$ makes no sense, at column 6: arg2 >>>$ 1"],
-    ["duration > 5", "a time like 1ms was expected, not 5, at column 12: duration > >>>5"],
+    [
+      "arg2 > 1 arg3",
+      "&& or || or the end was expected, not arg3, at column 10 of 'arg2 > 1 arg3'",
+    ],
+    ["(arg2 > 1", ") was expected, not the end, at column 10 of '(arg2 > 1'"],
+    ["arg2 $ 1", "$ makes no sense, at column 6 of 'arg2 $ 1'"],
+    ["duration > 5", "a time like 1ms was expected, not 5, at column 12 of 'duration > 5'"],
     [
       "ret < arg1",
       "an argument can't be compared with the result: it is gone by then, " +
-        "at column 1: >>>ret < arg1",
+        "at column 1 of 'ret < arg1'",
     ],
     [
       "arg9999",
-      "an integer like arg1 or ret, or duration, was expected, not arg9999, at column 1: >>>arg9999",
+      "an integer like arg1 or ret, or duration, was expected, not arg9999, at column 1 of 'arg9999'",
     ],
   ])("%j is refused with its place", (text, problem) => {
     const parsed = parseCondition(text);

@@ -33,14 +33,14 @@ describe("a request for values", () => {
   });
 
   it.each([
-    ["open", "which values? Write FUNCTION@arg1/s,arg2/x,ret/d, at column 5: open>>>"],
-    ["@arg1", "there is no function before the @, at column 1: >>>@arg1"],
+    ["open", "which values? Write FUNCTION@arg1/s,arg2/x,ret/d, at column 5 of 'open'"],
+    ["@arg1", "there is no function before the @, at column 1 of '@arg1'"],
     [
       "f@arg1/s,argh",
-      "argh is no value; there are arg1, fparg1, ret, fpret, at column 10: f@arg1/s,>>>argh",
+      "argh is no value; there are arg1, fparg1, ret, fpret, at column 10 of 'f@arg1/s,argh'",
     ],
-    ["f@arg1/lf", "arg1 can't be of type f64, at column 8: f@arg1/>>>lf"],
-    ["f@ret,ret,ret", "more than two results, at column 3: f@>>>ret,ret,ret"],
+    ["f@arg1/lf", "arg1 can't be of type f64, at column 8 of 'f@arg1/lf'"],
+    ["f@ret,ret,ret", "more than two results, at column 3 of 'f@ret,ret,ret'"],
   ])("of %s is refused with its place", (text, problem) => {
     expect(problemOf(text)).toBe(problem);
   });

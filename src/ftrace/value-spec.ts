@@ -191,6 +191,6 @@ function parseSpec(word: string, column: number): Result<ValueSpec, TextProblem>
 
 const defaultType = (place: ValuePlace): ValueTypeName => (isFloat(place) ? "f64" : "pointer");
 
-/** A problem as one line that points at its column of `text`. */
+/** A problem as one line that says where in `text` it is. */
 export const pointAt = (text: string, { column, problem }: TextProblem): string =>
-  `${problem}, at column ${column + 1}: ${text.slice(0, column)}>>>${text.slice(column)}`;
+  `${problem}, at column ${column + 1} of '${text}'`;

@@ -4,6 +4,7 @@
  * further path. Time is the sum of all threads' unless they are told apart. Of stacks that were
  * recorded (`record --stack`), the number is that of the calls.
  */
+import { PatchbayError } from "../base/error.ts";
 import type { CallVisitor, LongPayload } from "../trace/call-stack.ts";
 import { frameName } from "../trace/stack-frames.ts";
 import type { Trace } from "../trace/trace.ts";
@@ -50,6 +51,14 @@ export function* exportFolded(trace: Trace, options: TreeOptions): Generator<Uin
 /** The same of recorded stacks: how often each function was called with each of them. */
 function* exportStacks(trace: Trace, options: TreeOptions): Generator<Uint8Array> {
   const counts = countStacks(trace, options);
+  if (counts.size === 0) {
+    throw new PatchbayError({
+      code: "bad-trace",
+      doing: "export recorded stacks",
+      why: "there are none of these functions",
+      hint: "record --stack takes them",
+    });
+  }
   const out = new ByteWriter();
   for (const [path, count] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
     out.text(`${path} `);

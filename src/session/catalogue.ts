@@ -270,9 +270,17 @@ export function resolveFilter(
     code: "no-match",
     doing,
     why: `no patchable function matches ${include.join(" ")}`,
-    hint:
-      near.length > 0 ? `did you mean ${near.join(", ")}?` : "`patchbay sites` lists what is there",
+    hint: suggest(near, names),
   });
+}
+
+function suggest(near: readonly string[], names: readonly string[]): string {
+  if (names.every((name) => /^sub_[0-9a-f]+$/.test(name))) {
+    return `nothing there has a symbol: functions are named by addresses, like ${names[0]}`;
+  }
+  return near.length > 0
+    ? `did you mean ${near.join(", ")}?`
+    : "`patchbay sites` lists what is there";
 }
 
 /** What there is before a site's function. */

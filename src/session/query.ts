@@ -47,6 +47,7 @@ export async function queryTrace(
   sql: string,
   use: (result: QueryResult) => Promise<void>,
 ): Promise<void> {
+  if (sql.trim() === "") throw explain(new Error("the question is empty"));
   const { DuckDBInstance } = await loadDuckDb();
   const scratch = mkdtempSync(join(tmpdir(), "patchbay-query-"));
   try {

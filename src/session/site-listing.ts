@@ -187,8 +187,8 @@ function noSites(doing: string, modules: readonly Module[], refused: readonly Re
   const [reason, count] = countByReason(refused)[0] ?? [];
   const example = refused.find((row) => row.reason === reason);
   if (example !== undefined) {
-    const bytes = example.bytes === "" ? "" : `, as in ${example.bytes}`;
-    const why = `${count} of ${refused.length} entries are refused: ${example.why}${bytes}`;
+    const bytes = example.bytes === "" ? "" : `, such as ${example.bytes}`;
+    const why = `${count} of ${refused.length} entries are refused${bytes}: ${example.why}`;
     return new PatchbayError({ code: "no-sites", doing, why });
   }
   const [main] = modules;

@@ -150,8 +150,17 @@ describe("a call that is wrong", () => {
     [["record", "--duration", "soon", "--", "true"], /a time is written as/],
     [["record", "--max-threads", "0", "--", "true"], /from 1 to 65536/],
     [["record", "--max-threads", "many", "--", "true"], /from 1 to 65536/],
-    [["record", "--no-such-option"], /unknown option/],
-    [["rekord"], /unknown command/],
+    [["record", "--duration", "25d", "--", "true"], /a time is written as/],
+    [["record", "--duration", "600h", "--", "true"], /24 days are the most/],
+    [["record", "-F", "", "--", "true"], /it names no function/],
+    [["record", "--stack", "./program"], /a command stands behind --/],
+    [
+      ["record", "--no-such-option"],
+      /unknown option '--no-such-option' \(patchbay record --help\)/,
+    ],
+    [["record", "--durtion", "1s"], /unknown option '--durtion' \(Did you mean --duration\?\)/],
+    [["rekord"], /unknown command 'rekord' \(Did you mean record\?\)/],
+    [["help", "nothing"], /unknown command 'nothing'/],
   ])("is %j", async (args, what) => {
     expectRefused(await patchbay(...args), 2, what);
   });
@@ -192,6 +201,13 @@ describe("a place where no trace can be", () => {
     const result = await patchbay("record", "-p", String(target.pid), "-o", directory);
     expectRefused(result, 1, /create the trace/);
     expect(stateOf(target.pid)).toEqual(before);
+    expect(changedTextBytes(target.pid)).toBe(0);
+  });
+
+  it("has no name", async () => {
+    const target = await waiting();
+    const result = await patchbay("record", "-p", String(target.pid), "-o", "");
+    expectRefused(result, 2, /no directory was named/);
     expect(changedTextBytes(target.pid)).toBe(0);
   });
 

@@ -213,6 +213,6 @@ describe("dispatch", { timeout: timeoutMs }, () => {
       ...["--dispatch", "call-ops", "--no-exits", "--duration", "50ms"],
     );
     expect(status).toBe(0);
-    expect(stderr).toMatch(/^patchbay: 8 functions have another dispatch: it has no room for a /m);
+    expect(stderr).toMatch(/^patchbay: another dispatch for 8 functions: it has no room for a /m);
   });
 });

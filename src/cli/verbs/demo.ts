@@ -14,6 +14,7 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
+  plural,
   formatGraph,
   formatReport,
   openTrace,
@@ -27,7 +28,7 @@ import {
 import { type DemoProgram, findDemoProgram } from "../demo-program.ts";
 import { nowNs, sleep, Workload } from "../demo-workload.ts";
 import { paintFor, writeLines } from "../output.ts";
-import { collect } from "../trace-options.ts";
+import { collectPattern } from "../trace-options.ts";
 
 type Flags = {
   readonly seconds: number;
@@ -52,8 +53,12 @@ export function registerDemo(program: Command): void {
       "trace a program at work: attach, record for a second, detach, show the call graph",
     )
     .option("--seconds <n>", "trace for so long", parseSeconds, 1)
-    .option("-F, --filter <glob>", "trace functions that match (repeatable)", collect)
-    .option("-N, --notrace <glob>", "do not trace functions that match (repeatable)", collect)
+    .option("-F, --filter <glob>", "trace functions that match (repeatable)", collectPattern)
+    .option(
+      "-N, --notrace <glob>",
+      "do not trace functions that match (repeatable)",
+      collectPattern,
+    )
     .option("--keep <dir>", "keep the trace in this directory")
     .action(run);
 }
@@ -115,7 +120,7 @@ async function traceWorkload(
   session.useSites({ prologues });
   const every = session.select().length;
   const traced = session.select({ include, exclude }).length;
-  say(`tracing ${formatCount(traced)} of its ${formatCount(every)} functions, ${flags.seconds} s`);
+  say(`tracing ${formatCount(traced)} of its ${plural(every, "function")}, ${flags.seconds} s`);
   const options = { directory, filter: { include, exclude }, ringBytes, threadsMax, prologues };
   const recording = await session.record(options);
   const from = nowNs();
@@ -246,7 +251,7 @@ function describeCost(
   const perEvent = spentNs / Math.max(1, events);
   const total = formatCount(rounds.reduce((sum, one) => sum + one, 0));
   const rows = [
-    ["events", `${formatCount(events)} in ${threads} threads, ${formatCount(lost)} lost`],
+    ["events", `${formatCount(events)} in ${plural(threads, "thread")}, ${formatCount(lost)} lost`],
     ["on disk", `${formatBytes(bytes)}, ${formatBytes(bytes / seconds)} a second`],
     ["attached", `${attachMs.toFixed(0)} ms after it was asked to`],
     ["longest pause", `all threads were held for ${formatDuration(pauseMs * 1e6)}`],

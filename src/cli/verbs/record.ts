@@ -12,6 +12,7 @@ import {
   type MoreSites,
   openTrace,
   PatchbayError,
+  plural,
   type Recording,
   type RecordingSummary,
   type RecordOptions,
@@ -24,6 +25,7 @@ import { describeReasons, dispatchOption, siteDesignOption } from "../dispatch-o
 import { describeLeftAlone } from "../left-alone.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
 import { stayForGuests, untilTold } from "../stay.ts";
+import { collect, collectPattern } from "../trace-options.ts";
 import { parseCount, parseDuration, parsePid, parseSize } from "../units.ts";
 
 type Options = CallFlags &
@@ -52,7 +54,6 @@ type Options = CallFlags &
     readonly json: boolean;
   };
 
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 const progressMs = 500;
 
 export function registerRecord(program: Command): void {
@@ -60,8 +61,13 @@ export function registerRecord(program: Command): void {
     .description("trace functions of a process, running or started here, into a trace directory")
     .argument("[command...]", "program to start, with its arguments")
     .option("-o, --output <dir>", "trace directory", "patchbay-trace")
-    .option("-F, --filter <glob>", "trace functions that match (repeatable)", collect, [])
-    .option("-N, --notrace <glob>", "do not trace functions that match (repeatable)", collect, [])
+    .option("-F, --filter <glob>", "trace functions that match (repeatable)", collectPattern, [])
+    .option(
+      "-N, --notrace <glob>",
+      "do not trace functions that match (repeatable)",
+      collectPattern,
+      [],
+    )
     .option("-p, --pid <pid>", "attach to this running process")
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
     .option("--no-exits", "record entries alone: cheaper, without durations")
@@ -106,11 +112,15 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   await using session = await open(command, pid, options);
   const summary = await recordUntilEnd(session, options);
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
-  else process.stderr.write(describe(summary, options.exits) + describeOpenCalls(summary));
+  else process.stderr.write(describe(summary, options) + describeOpenCalls(summary));
   // As a shell would say it: whoever starts a program through this learns how it ended.
   if (summary.exit.kind === "exited") process.exitCode = summary.exit.status;
   if (summary.exit.kind === "killed") process.exitCode = 128 + summary.exit.signal;
-  if (summary.exit.kind === "running") await stayForGuests(session);
+  if (summary.exit.kind !== "running") return;
+  if (pid === undefined && !options.json) {
+    process.stderr.write(`patchbay: the program runs on as process ${session.pid}\n`);
+  }
+  await stayForGuests(session);
 }
 
 /** Traces up to this size are read once more to say where a program was that was killed. */
@@ -157,7 +167,7 @@ async function announce(recording: Recording, { pid, joined }: Session): Promise
   const { functions } = await recording.progress();
   const beside = joined === undefined ? "" : `, joining patchbay process ${joined}`;
   process.stderr.write(
-    `patchbay: recording ${formatCount(functions)} functions of process ${pid}${beside}\n`,
+    `patchbay: recording ${plural(functions, "function")} of process ${pid}${beside}\n`,
   );
 }
 
@@ -212,11 +222,13 @@ function showProgress(recording: Recording, started: number): { end(): void } {
       `${formatCount(now.events)} events (${formatCount((now.events - lastEvents) * perSecond)}/s)`,
       `${formatCount(now.lost)} lost`,
       `${formatBytes(now.bytes)} (${formatBytes((now.bytes - lastBytes) * perSecond)}/s)`,
-      `${now.threads} threads`,
+      plural(now.threads, "thread"),
     ].join(", ");
     lastBytes = now.bytes;
     lastEvents = now.events;
-    process.stderr.write(`\r\x1b[K${line}`);
+    // A line that is wrapped would stay.
+    const width = Math.max(0, (process.stderr.columns || 80) - 1);
+    process.stderr.write(`\r\x1b[K${line.slice(0, width)}`);
   };
   const timer = setInterval(() => {
     show().catch(() => clearInterval(timer));
@@ -243,14 +255,22 @@ function describeFollowing({ programs, unfollowed = [] }: RecordingSummary): rea
   return lines;
 }
 
-function describe(summary: RecordingSummary, wantsExits: boolean): string {
+const howToLoseLess =
+  "events are lost where a thread's ring is full, or none is left for it: narrow -F, or see " +
+  "--ring-size, --max-threads and --flight-recorder";
+
+function describe(
+  summary: RecordingSummary,
+  { exits: wantsExits, flightRecorder }: Options,
+): string {
   const lines = [
-    `recorded ${formatCount(summary.events)} events of ` +
-      `${formatCount(summary.functions)} functions in ` +
-      `${summary.threads} threads, ${formatCount(summary.lost)} lost, ` +
+    `recorded ${plural(summary.events, "event")} of ` +
+      `${plural(summary.functions, "function")} in ` +
+      `${plural(summary.threads, "thread")}, ${formatCount(summary.lost)} lost, ` +
       `${formatBytes(summary.bytes)} in ` +
       `${summary.directory}; ${summary.reason}`,
   ];
+  if (summary.lost > 0 && !flightRecorder) lines.push(howToLoseLess);
   if (!summary.exits && wantsExits)
     lines.push("entries alone: the process has no room for a mirror of its stacks");
   lines.push(...describeLeftAlone(summary), ...describeFollowing(summary));

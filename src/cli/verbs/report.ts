@@ -28,7 +28,11 @@ export function registerReport(program: Command): void {
         .choices(Object.keys(reportOrders))
         .default("total"),
     )
-    .option("-n, --limit <count>", "show so many functions", count, 1_000_000)
+    .addOption(
+      new Option("-n, --limit <count>", "show so many functions")
+        .argParser(count)
+        .default(1_000_000, "all"),
+    )
     .option("--per-thread", "a table for each thread", false)
     .option("--json", "print JSON", false)
     .action(run);

@@ -13,6 +13,7 @@ import {
   siteTarget,
 } from "../../index.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
+import { collectPattern } from "../trace-options.ts";
 
 type Options = Required<MoreSites> & {
   readonly filter: readonly string[];
@@ -23,14 +24,17 @@ type Options = Required<MoreSites> & {
   readonly json: boolean;
 };
 
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
-
 export function registerSites(program: Command): void {
   addSiteOptions(program.command("sites"))
     .description("list the patch sites of a program, a library or a running process")
     .argument("<file|pid>", "program or library, or the id of a process")
-    .option("-F, --filter <glob>", "list functions that match (repeatable)", collect, [])
-    .option("-N, --notrace <glob>", "do not list functions that match (repeatable)", collect, [])
+    .option("-F, --filter <glob>", "list functions that match (repeatable)", collectPattern, [])
+    .option(
+      "-N, --notrace <glob>",
+      "do not list functions that match (repeatable)",
+      collectPattern,
+      [],
+    )
     .option("--why <name>", "say why a function can or can't be traced")
     .option("--refused", "list the refused entries too, with their bytes", false)
     .option("--no-lines", "do not look up source lines")

@@ -20,6 +20,7 @@ import {
   type Observation,
   type ObservationSummary,
   PatchbayError,
+  plural,
   pressKey,
   sortLive,
 } from "../../index.ts";
@@ -30,8 +31,8 @@ import { LiveScreen } from "../live-screen.ts";
 import { paintFor, writeLines, writePiece } from "../output.ts";
 import { addSiteOptions, moreSites } from "../site-options.ts";
 import { stayForGuests, untilTold } from "../stay.ts";
-import { collect } from "../trace-options.ts";
-import { parseDuration, parsePid } from "../units.ts";
+import { collect, collectPattern } from "../trace-options.ts";
+import { durationMaxMs, parseDuration, parsePid } from "../units.ts";
 
 type Options = Required<MoreSites> &
   ChoiceFlags & {
@@ -52,15 +53,23 @@ export function registerStat(program: Command): void {
   addChoiceOptions(addSiteOptions(program.command("stat")))
     .description("calls and times of functions of a process, live; nothing is recorded")
     .argument("[command...]", "program to start, with its arguments")
-    .option("-F, --filter <glob>", "count functions that match (repeatable)", collect)
-    .option("-N, --notrace <glob>", "do not count functions that match (repeatable)", collect)
+    .option("-F, --filter <glob>", "count functions that match (repeatable)", collectPattern)
+    .option(
+      "-N, --notrace <glob>",
+      "do not count functions that match (repeatable)",
+      collectPattern,
+    )
     .option(
       "--by <spec>",
       "a row for each value: 'read@arg1/d', 'read@ret/ld' (repeatable)",
       collect,
     )
     .option("-p, --pid <pid>", "attach to this running process")
-    .option("--interval <time>", "time between two tables: 500ms, 2s", parseDuration, 1000)
+    .addOption(
+      new Option("--interval <time>", "time between two tables: 500ms, 2s")
+        .argParser(parseDuration)
+        .default(1000, "1s"),
+    )
     .option("--duration <time>", "stop by itself after 500ms, 2s, 1m", parseDuration)
     .option("--no-times", "count calls alone: a tenth of the cost")
     .addOption(new Option("--sort <key>", "what stands first").choices(liveOrders))
@@ -87,6 +96,7 @@ async function run(command: readonly string[], options: Options): Promise<void> 
       code: "bad-usage",
       doing: "count calls",
       why: "the interval is shorter than 10 ms",
+      hint: "--interval 1s",
     });
   }
   await using session = pid === undefined ? await launch(command) : await attach(pid);
@@ -104,7 +114,11 @@ async function run(command: readonly string[], options: Options): Promise<void> 
   });
   if (exit.kind === "exited") process.exitCode = exit.status;
   if (exit.kind === "killed") process.exitCode = 128 + exit.signal;
-  if (exit.kind === "running") await stayForGuests(session);
+  if (exit.kind !== "running") return;
+  if (pid === undefined && !options.json) {
+    process.stderr.write(`patchbay: the program runs on as process ${session.pid}\n`);
+  }
+  await stayForGuests(session);
 }
 
 /** Shows how statistics grow until the observation ends, and what they came to. */
@@ -123,7 +137,7 @@ async function watch(
     if (isLive) await showLive(observation, options, stop, growth);
     else if (options.json && !options.once)
       await printIntervals(observation, options, stop, growth);
-    else await isOver(2 ** 31 - 1, stop.signal);
+    else await isOver(durationMaxMs, stop.signal);
     const summary = await (observation.isEnding ? observation.ended : observation.stop());
     const total = growth.finish(summary.statistics);
     const order = options.sort ?? (observation.times ? "total" : "rate");
@@ -170,7 +184,7 @@ async function showLive(
   let watched = await observation.functions();
   const title = (): string => {
     const rate = calls.functions.reduce((sum, { perSecond }) => sum + perSecond, 0);
-    const functions = `${formatCount(watched)} functions`;
+    const functions = plural(watched, "function");
     return `${functions}, ${calls.seconds.toFixed(1)} s, ${formatCount(rate)} calls/s`;
   };
   // A program that was started here has the keyboard to itself.
@@ -260,9 +274,7 @@ class Growth {
 function describe(summary: ObservationSummary): string {
   const { reason, functions, statistics, missed, left } = summary;
   const calls = statistics.reduce((sum, one) => sum + one.calls, 0);
-  const lines = [
-    `counted ${formatCount(calls)} calls of ${formatCount(functions)} functions; ${reason}`,
-  ];
+  const lines = [`counted ${plural(calls, "call")} of ${plural(functions, "function")}; ${reason}`];
   if (missed > 0) {
     const calls = formatCount(missed);
     lines.push(`${calls} more calls are of threads for which there was no memory left`);
