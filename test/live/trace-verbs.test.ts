@@ -132,7 +132,11 @@ describe("verbs that read traces", () => {
     [1, ["info", "/proc"], /^patchbay: open the trace \/proc: it is no Patchbay trace.*\n$/],
     [1, ["graph", "DIR", "-F", "function_numbr_1"], /near to it: function_number_1/],
     [1, ["report", "DIR", "--thread", "5"], /it has 1000, 1001/],
-    [1, ["export", "DIR", "-t", "dot", "-o", "/nowhere/x"], /^patchbay: write to \/nowhere\/x: .*\n$/],
+    [
+      1,
+      ["export", "DIR", "-t", "dot", "-o", "/nowhere/x"],
+      /^patchbay: write to \/nowhere\/x: .*\n$/,
+    ],
     [1, ["diff", "DIR", "/nowhere"], /^patchbay: open the trace \/nowhere/],
   ])("exit with %d after %j, with a line that says why", async (expected, words, text) => {
     const args = words.map((word) => (word === "DIR" ? trace : word));

@@ -77,7 +77,12 @@ export function registerRecord(program: Command): void {
     .option("--clock <clock>", "exact, or coarse: cheap, in steps of 50us or so (coarse:20us)")
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
     .option("--max-threads <n>", "threads that record at the same time", parseCount)
-    .option("--trigger <trigger>", "FUNCTION:traceoff or :traceon, and :COUNT", collect, [])
+    .option(
+      "--trigger <trigger>",
+      "FUNCTION:traceoff, :traceon, :snapshot or :stacktrace, and :COUNT",
+      collect,
+      [],
+    )
     .option("--off", "begin switched off, until a trigger switches it on", false)
     .addOption(dispatchOption())
     .addOption(siteDesignOption())
