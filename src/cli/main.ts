@@ -92,12 +92,16 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-// Whoever reads the output may have seen enough: `patchbay sites ... | head`.
-process.stdout.on("error", async (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") return;
-  process.exitCode = 1;
+async function tellOutputProblem(error: Error): Promise<void> {
   const { fileProblem } = await import("../reading.ts");
   const { message } = fileProblem("write to standard output", error);
   process.stderr.write(`patchbay: ${message}\n`);
+}
+
+// Whoever reads the output may have seen enough: `patchbay sites ... | head`.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") return;
+  process.exitCode = 1;
+  tellOutputProblem(error).catch(() => undefined);
 });
 process.exitCode = await main(process.argv);
