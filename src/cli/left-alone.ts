@@ -9,7 +9,8 @@ const line = (names: readonly string[], why: string): readonly string[] =>
   names.length === 0
     ? []
     : [
-        `left alone: ${plural(names.length, "function")} ${why}: ${names.slice(0, namesMax).join(", ")}`,
+        `left alone: ${plural(names.length, "function")} ${why}: ` +
+          names.slice(0, namesMax).join(", "),
       ];
 
 /** A line for each reason why functions were left alone. */

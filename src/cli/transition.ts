@@ -89,7 +89,8 @@ export function whereThreadsAre(heldUp: readonly HeldUp[]): readonly string[] {
 }
 
 function describe({ name, functions, result, waitedFor, forced, ms }: PatchOutcome): string {
-  const what = `${result} ${plural(functions.length, "function")} (${functions.join(", ")}) by ${name}`;
+  const many = plural(functions.length, "function");
+  const what = `${result} ${many} (${functions.join(", ")}) by ${name}`;
   const waited = waitedFor === 0 ? "" : `, after waiting for ${plural(waitedFor, "thread")}`;
   const how = forced ? ", by force: versions may have mixed" : waited;
   return `${what} in ${ms.toFixed(0)} ms${how}`;

@@ -67,7 +67,8 @@ describe("a condition", () => {
     ],
     [
       "arg9999",
-      "an integer like arg1 or ret, or duration, was expected, not arg9999, at column 1 of 'arg9999'",
+      "an integer like arg1 or ret, or duration, was expected, not arg9999, " +
+        "at column 1 of 'arg9999'",
     ],
   ])("%j is refused with its place", (text, problem) => {
     const parsed = parseCondition(text);

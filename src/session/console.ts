@@ -218,8 +218,8 @@ function opsLine({ name, kind, isOn, filter, functions, recorded }: Described): 
     recorded === undefined
       ? ""
       : `, ${plural(recorded.events, "event")}, ${formatCount(recorded.lost)} lost`;
-  const state = isOn ? "on" : "off";
-  return `${name}: ${kind}${where}, ${state}, ${plural(functions, "function")}${so}: ${words || "*"}`;
+  const state = `${isOn ? "on" : "off"}, ${plural(functions, "function")}`;
+  return `${name}: ${kind}${where}, ${state}${so}: ${words || "*"}`;
 }
 
 async function listOps({ target }: Context): Promise<Answer> {

@@ -221,7 +221,8 @@ describe("functions that a branch reaches no free memory from", () => {
     const { status, stderr } = await tracer.finish();
     expect(status).toBe(0);
     expect(stderr).toContain(
-      "left alone: 2 functions without free memory in a branch's reach: traced_far_one, traced_far_two\n",
+      "left alone: 2 functions without free memory in a branch's reach: " +
+        "traced_far_one, traced_far_two\n",
     );
     const entriesOf = (name: string): number | undefined =>
       countTrace(directory).functions.get(name)?.entries;
