@@ -8,11 +8,17 @@ import { bucketCount, quantile, subBits } from "../ring/histogram.ts";
 /** High half of a double: 20 bits of the fraction below the exponent, whose bias is 1023. */
 const shift = 20 - subBits;
 const firstBucket = 1023 << subBits;
+const scratch: Float64Array = new Float64Array(1);
+const halves: Uint32Array = new Uint32Array(scratch.buffer);
 
 /** Below it, a bucket is found without a detour through memory. */
 const shortTicks = 2 ** 31;
 
-/** The bucket of a number below `shortTicks`: its highest bit, and those behind it. */
+/** The bucket of a duration of `ticks`: 0 goes with 1, what is too long with the longest. */
+const bucketOf = (ticks: number): number =>
+  ticks < shortTicks ? shortBucket(ticks) : longBucket(ticks);
+
+/** A number's highest bit, and those behind it. */
 function shortBucket(ticks: number): number {
   const whole = ticks | 0;
   if (whole < 1) return 0;
@@ -21,60 +27,54 @@ function shortBucket(ticks: number): number {
   return ((31 - zeros) << subBits) | sub;
 }
 
-/** Durations that are counted together. */
-const pendingMax = 4096;
+function longBucket(ticks: number): number {
+  scratch[0] = ticks;
+  return Math.min(bucketCount - 1, ((halves[1] ?? 0) >>> shift) - firstBucket);
+}
+
+/** A count that reaches it is carried. */
+const carryAt = 2 ** 16;
 
 export class Histograms {
-  #counts: Uint32Array;
   /**
-   * Places in `#counts` of durations that are not counted yet. The counts of many functions are in
-   * no near cache; in a loop of nothing else the processor waits for many of them at a time.
+   * The counts' low 16 bits: the fewer bytes there are, the more functions' counts fit into a near
+   * cache.
    */
-  readonly #pending: Int32Array = new Int32Array(pendingMax);
-  #pendingCount = 0;
-  readonly #scratch: Float64Array = new Float64Array(1);
-  readonly #halves: Uint32Array = new Uint32Array(this.#scratch.buffer);
+  #low: Uint16Array;
+  /** What was carried, by place. */
+  readonly #high: Map<number, number> = new Map();
 
   /** @param rows for how many functions at first. */
   constructor(rows: number) {
-    this.#counts = new Uint32Array(rows * bucketCount);
+    this.#low = new Uint16Array(rows * bucketCount);
   }
 
   /** Makes room for `rows` functions. */
   grow(rows: number): void {
-    const counts = new Uint32Array(rows * bucketCount);
-    counts.set(this.#counts);
-    this.#counts = counts;
+    const low = new Uint16Array(rows * bucketCount);
+    low.set(this.#low);
+    this.#low = low;
   }
 
-  /** Counts a duration of `ticks`; 0 goes with 1, what is too long with the longest. */
+  /** Counts a duration of `ticks`. */
   add(row: number, ticks: number): void {
-    const bucket = ticks < shortTicks ? shortBucket(ticks) : this.#longBucket(ticks);
-    this.#pending[this.#pendingCount] = row * bucketCount + bucket;
-    if (++this.#pendingCount === pendingMax) this.#count();
+    const place = row * bucketCount + bucketOf(ticks);
+    const count = (this.#low[place] ?? 0) + 1;
+    this.#low[place] = count;
+    if (count === carryAt) this.#carry(place);
   }
 
-  /** Counts what waits for it. */
-  #count(): void {
-    const counts = this.#counts;
-    const pending = this.#pending;
-    const end = this.#pendingCount;
-    this.#pendingCount = 0;
-    for (let index = 0; index < end; index++) {
-      const at = pending[index] ?? 0;
-      counts[at] = (counts[at] ?? 0) + 1;
-    }
-  }
-
-  #longBucket(ticks: number): number {
-    this.#scratch[0] = ticks;
-    const wanted = ((this.#halves[1] ?? 0) >>> shift) - firstBucket;
-    return Math.max(0, Math.min(bucketCount - 1, wanted));
+  #carry(place: number): void {
+    this.#high.set(place, (this.#high.get(place) ?? 0) + carryAt);
   }
 
   /** The ticks that `share` (0 to 1) of the row's durations do not exceed; 0 without durations. */
   quantile(row: number, share: number): number {
-    this.#count();
-    return quantile(this.#counts.subarray(row * bucketCount, (row + 1) * bucketCount), share);
+    const start = row * bucketCount;
+    const counts = Float64Array.from(
+      this.#low.subarray(start, start + bucketCount),
+      (low, bucket) => low + (this.#high.get(start + bucket) ?? 0),
+    );
+    return quantile(counts, share);
   }
 }

@@ -161,6 +161,13 @@ describe("histograms", () => {
     );
   });
 
+  it("count further than their counters go", () => {
+    const histograms = new Histograms(1);
+    for (let call = 0; call < 300_000; call++) histograms.add(0, call < 200_000 ? 10 : 1000);
+    expect(histograms.quantile(0, 0.6)).toBeLessThan(11.25);
+    expect(histograms.quantile(0, 0.7)).toBeGreaterThan(900);
+  });
+
   it("keep their counts when they grow, and take what is too short or too long", () => {
     const histograms = new Histograms(1);
     for (const ticks of [0, 0, 2 ** 60]) histograms.add(0, ticks);

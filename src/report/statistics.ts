@@ -4,6 +4,7 @@
  * (mean, least, greatest, quantiles) are those of complete calls only, while `total` and `self`
  * take in what is known of the others too.
  */
+import { CallBatch } from "../trace/call-batch.ts";
 import { type CallEnd, type CallVisitor, callEnd } from "../trace/call-stack.ts";
 import { Histograms } from "./histograms.ts";
 
@@ -42,62 +43,45 @@ const rowsFirst = 64;
 
 /** Told of one thread after the other: it does not tell threads apart. */
 export class Statistics implements CallVisitor {
+  readonly batch: CallBatch;
   /** Exits of calls that began before the trace, or whose entries were lost. */
   orphans = 0;
   /** Sites of the calls that are open at the end of the present thread, innermost first. */
   #openAtEnd: number[] = [];
   /** Each function's row, -1 for none yet: only functions that are called take memory. */
   #rowOf: Int32Array;
-  /** How many calls of each function are open. Apart from the rows, so that it stays in a cache. */
-  #open: Int32Array;
   readonly #sites: number[] = [];
   #rows: Float64Array = new Float64Array(rowsFirst * rowLength);
   readonly #histograms: Histograms = new Histograms(rowsFirst);
 
   /** @param siteEnd one more than the highest site to expect; others may come. */
   constructor(siteEnd: number) {
+    this.batch = new CallBatch(siteEnd, (calls) => this.#take(calls));
     this.#rowOf = new Int32Array(Math.max(16, siteEnd)).fill(-1);
-    this.#open = new Int32Array(this.#rowOf.length);
   }
 
   enter(site: number): void {
-    if (site >= this.#open.length) this.#grow(site);
-    this.#open[site] = (this.#open[site] ?? 0) + 1;
+    this.batch.enter(site);
   }
 
-  /** Small enough for the reader's loop to take it in: calls with doubles in them are slow. */
   leave(site: number, start: number, end: number, own: number, _index: number, how: CallEnd): void {
-    const row = this.#row(site);
-    const at = row * rowLength;
-    const rows = this.#rows;
     const duration = end - start;
-    const open = (this.#open[site] ?? 0) - 1;
-    this.#open[site] = open;
-    rows[at + all] = (rows[at + all] ?? 0) + duration;
-    if (open > 0) rows[at + nested] = (rows[at + nested] ?? 0) + duration;
-    rows[at + self] = (rows[at + self] ?? 0) + own;
-    if (how > callEnd.unwound) {
-      this.#addPartial(site, at, duration, how);
+    const around = this.batch.leave(site);
+    if (how <= callEnd.unwound) {
+      this.batch.add(site, duration, own, around);
       return;
     }
-    const count = rows[at + complete] ?? 0;
-    rows[at + complete] = count + 1;
-    if (count === 0 || duration < (rows[at + min] ?? 0)) rows[at + min] = duration;
-    if (duration > (rows[at + max] ?? 0)) rows[at + max] = duration;
-    this.#histograms.add(row, duration);
-  }
-
-  #addPartial(site: number, at: number, duration: number, how: CallEnd): void {
-    const rows = this.#rows;
-    rows[at + partial] = (rows[at + partial] ?? 0) + 1;
-    rows[at + unsure] = (rows[at + unsure] ?? 0) + duration;
+    const at = this.#row(site) * rowLength;
+    this.#add(at + partial, 1);
+    this.#add(at + all, duration);
+    this.#add(at + unsure, duration);
+    this.#add(at + self, own);
+    if (around > 0) this.#add(at + nested, duration);
     if (how === callEnd.open) this.#openAtEnd.push(site);
   }
 
   point(site: number): void {
-    if (site >= this.#open.length) this.#grow(site);
-    const at = this.#row(site) * rowLength;
-    this.#rows[at + partial] = (this.#rows[at + partial] ?? 0) + 1;
+    this.#add(this.#row(site) * rowLength + partial, 1);
   }
 
   orphan(): void {
@@ -117,6 +101,7 @@ export class Statistics implements CallVisitor {
 
   /** The functions that were called, by site. */
   tallies(): Tally[] {
+    this.batch.flush();
     return this.#sites.map((site, row) => this.#tally(site, row)).sort((a, b) => a.site - b.site);
   }
 
@@ -131,11 +116,44 @@ export class Statistics implements CallVisitor {
       total: number(all) - number(nested),
       self: number(self),
       sum: number(all) - number(unsure),
-      min: number(min),
+      min: number(complete) === 0 ? 0 : number(min),
       max: number(max),
       p50: quantile(0.5),
       p99: quantile(0.99),
     };
+  }
+
+  #add(place: number, value: number): void {
+    this.#rows[place] = (this.#rows[place] ?? 0) + value;
+  }
+
+  /** Adds complete calls. */
+  #take(calls: CallBatch): void {
+    for (let done = 0; done < calls.count; ) {
+      done = this.#takeKnown(calls, done);
+      if (done < calls.count) this.#newRow(calls.sites[done] ?? 0);
+    }
+  }
+
+  /** Adds calls from the one at `from` on, up to one whose function has no row yet. */
+  #takeKnown({ count, sites, durations, selfs, around }: CallBatch, from: number): number {
+    const rowOf = this.#rowOf;
+    const rows = this.#rows;
+    const histograms = this.#histograms;
+    for (let call = from; call < count; call++) {
+      const row = rowOf[sites[call] ?? 0] ?? -1;
+      if (row < 0) return call;
+      const at = row * rowLength;
+      const duration = durations[call] ?? 0;
+      rows[at + complete] = (rows[at + complete] ?? 0) + 1;
+      rows[at + all] = (rows[at + all] ?? 0) + duration;
+      rows[at + self] = (rows[at + self] ?? 0) + (selfs[call] ?? 0);
+      if ((around[call] ?? 0) > 0) rows[at + nested] = (rows[at + nested] ?? 0) + duration;
+      if (duration < (rows[at + min] ?? 0)) rows[at + min] = duration;
+      if (duration > (rows[at + max] ?? 0)) rows[at + max] = duration;
+      histograms.add(row, duration);
+    }
+    return count;
   }
 
   #row(site: number): number {
@@ -143,18 +161,12 @@ export class Statistics implements CallVisitor {
     return row >= 0 ? row : this.#newRow(site);
   }
 
-  /** Makes room for `site`, which the trace's functions do not name. */
-  #grow(site: number): void {
-    const length = Math.max(site + 1, this.#rowOf.length * 2);
-    const rowOf = new Int32Array(length).fill(-1);
-    const open = new Int32Array(length);
-    rowOf.set(this.#rowOf);
-    open.set(this.#open);
-    this.#rowOf = rowOf;
-    this.#open = open;
-  }
-
   #newRow(site: number): number {
+    if (site >= this.#rowOf.length) {
+      const rowOf = new Int32Array(Math.max(site + 1, this.#rowOf.length * 2)).fill(-1);
+      rowOf.set(this.#rowOf);
+      this.#rowOf = rowOf;
+    }
     const row = this.#sites.length;
     this.#sites.push(site);
     this.#rowOf[site] = row;
@@ -164,6 +176,7 @@ export class Statistics implements CallVisitor {
       this.#rows = longer;
       this.#histograms.grow(longer.length / rowLength);
     }
+    this.#rows[row * rowLength + min] = Infinity;
     return row;
   }
 }

@@ -10,6 +10,7 @@
  * Below the first frame lie any number of calls that began before the trace did.
  */
 
+import type { CallBatch } from "./call-batch.ts";
 import type { Losses } from "./losses.ts";
 
 /** How a call ended. */
@@ -60,6 +61,11 @@ export type CallVisitor = {
   gap(lost: number, from: number, to: number): void;
   /** What the next of the calls above came with. */
   values?(payload: LongPayload): void;
+  /**
+   * Takes plain calls many at a time, of which `enter` and `leave` are not told then. For visitors
+   * to whom it makes no difference in which order they learn of a thread's calls.
+   */
+  readonly batch?: CallBatch;
 };
 
 /** Stands in `sites` for calls of which only the number is known. */
@@ -74,13 +80,19 @@ export type StackSnapshot = {
   readonly numbers: Float64Array;
 };
 
-/** The arrays are public for the one loop that can't afford calls, in `trace/thread-reader.ts`. */
+/**
+ * The arrays are public for the loops that can't afford calls, in `trace/thread-reader.ts` and
+ * `trace/call-batch.ts`.
+ */
 export class CallStack {
   sites: Int32Array = new Int32Array(framesFirst);
   /** Ticks of the entry; of an unknown frame, from when on the time is nobody's. */
   starts: Float64Array = new Float64Array(framesFirst);
-  /** Ticks that are not the call's own: inner calls, unknown ones, losses. */
-  inner: Float64Array = new Float64Array(framesFirst);
+  /**
+   * At `index + 1`, ticks that are not the own ones of the call at `index`: inner calls, unknown
+   * ones, losses. At 0, those of all calls that nothing is known to be around.
+   */
+  inner: Float64Array = new Float64Array(framesFirst + 1);
   depth = 0;
   #unknownMin: Float64Array = new Float64Array(framesFirst);
   #unknownMax: Float64Array = new Float64Array(framesFirst);
@@ -93,8 +105,8 @@ export class CallStack {
   /** Makes room for twice as many frames; `sites`, `starts` and `inner` are new arrays then. */
   grow(): void {
     const length = this.sites.length * 2;
-    const longer = (array: Float64Array): Float64Array => {
-      const copy = new Float64Array(length);
+    const longer = (array: Float64Array, extra = 0): Float64Array => {
+      const copy = new Float64Array(length + extra);
       copy.set(array);
       return copy;
     };
@@ -102,7 +114,7 @@ export class CallStack {
     sites.set(this.sites);
     this.sites = sites;
     this.starts = longer(this.starts);
-    this.inner = longer(this.inner);
+    this.inner = longer(this.inner, 1);
     this.#unknownMin = longer(this.#unknownMin);
     this.#unknownMax = longer(this.#unknownMax);
   }
@@ -112,7 +124,7 @@ export class CallStack {
     const numbers = new Float64Array(depth * 4);
     for (let at = 0; at < depth; at++) {
       numbers[at * 4] = this.starts[at] ?? 0;
-      numbers[at * 4 + 1] = this.inner[at] ?? 0;
+      numbers[at * 4 + 1] = this.inner[at + 1] ?? 0;
       numbers[at * 4 + 2] = this.#unknownMin[at] ?? 0;
       numbers[at * 4 + 3] = this.#unknownMax[at] ?? 0;
     }
@@ -125,7 +137,7 @@ export class CallStack {
     for (const [at, site] of sites.entries()) {
       const start = numbers[at * 4] ?? 0;
       this.push(site, start);
-      this.inner[at] = numbers[at * 4 + 1] ?? 0;
+      this.inner[at + 1] = numbers[at * 4 + 1] ?? 0;
       this.#unknownMin[at] = numbers[at * 4 + 2] ?? 0;
       this.#unknownMax[at] = numbers[at * 4 + 3] ?? 0;
       if (site !== unknownFrame) this.#visitor.enter(site, start, at);
@@ -136,8 +148,8 @@ export class CallStack {
     if (this.depth === this.sites.length) this.grow();
     this.sites[this.depth] = site;
     this.starts[this.depth] = time;
-    this.inner[this.depth] = 0;
     this.depth++;
+    this.inner[this.depth] = 0;
   }
 
   /**
@@ -199,7 +211,7 @@ export class CallStack {
       this.sites[top] ?? 0,
       start,
       time,
-      total - (this.inner[top] ?? 0),
+      total - (this.inner[top + 1] ?? 0),
       top,
       how,
     );
@@ -218,15 +230,14 @@ export class CallStack {
     const top = --this.depth;
     const site = this.sites[top] ?? 0;
     const start = this.starts[top] ?? 0;
-    const self = last - start - (this.inner[top] ?? 0);
+    const self = last - start - (this.inner[top + 1] ?? 0);
     if (site !== unknownFrame) this.#visitor.leave(site, start, last, self, top, how);
     this.#addInner(last - start);
   }
 
   /** Adds to the time of the innermost frame that is not its own. */
   #addInner(ticks: number): void {
-    const top = this.depth - 1;
-    if (top >= 0) this.inner[top] = (this.inner[top] ?? 0) + ticks;
+    this.inner[this.depth] = (this.inner[this.depth] ?? 0) + ticks;
   }
 
   /** Puts unknown calls on top, or adds them to those that are there. */

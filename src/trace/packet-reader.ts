@@ -3,7 +3,8 @@
  * in it as u32 halves, where they lie. What is damaged is passed over and said, never thrown: a
  * packet that the file ends in the middle of, bytes that are no packet, packets that are missing.
  */
-import { eventBytes } from "../ring/layout.ts";
+import { eventBytes, eventKind } from "../ring/layout.ts";
+import { longHeaderSlots } from "../ring/long-event.ts";
 import { decodePacketHeader, type PacketFields, packetHeaderBytes, packetMagic } from "./packet.ts";
 import type { ByteSource } from "./trace.ts";
 
@@ -78,6 +79,14 @@ export class PacketReader {
     if (bytes === undefined) return undefined;
     const isFresh = this.#windowStart + this.from * 4 === this.#packetEnd - bytes;
     return isFresh ? this.#packetEnd - bytes - packetHeaderBytes : undefined;
+  }
+
+  /** Whether the block has its first event in full: a long one can go on behind it. */
+  get hasWholeEvent(): boolean {
+    const { words, from, to } = this;
+    if (from >= to) return false;
+    if (((words[from] ?? 0) & 3) !== eventKind.long) return true;
+    return from + 2 < to && from + (longHeaderSlots + ((words[from + 2] ?? 0) >>> 16)) * 2 <= to;
   }
 
   /** The next block is the first one of the packet at `offset`, which is one of this file's. */

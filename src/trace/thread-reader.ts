@@ -1,12 +1,14 @@
 /**
- * One thread's part of a trace: its packets' events, in order, turned into calls. The loop in `run`
- * is what reading tens of millions of events a second hangs on: it works on u32 halves and plain
- * numbers, touches no object but the typed arrays and calls nothing but the visitor, unless
- * something out of the ordinary comes.
+ * One thread's part of a trace: its packets' events, in order, turned into calls. The loop in
+ * `#readEach` is what reading tens of millions of events a second hangs on: it works on u32 halves
+ * and plain numbers, touches no object but the typed arrays and calls nothing but the visitor,
+ * unless something out of the ordinary comes. For visitors that only add up, the loop of
+ * `trace/call-batch.ts` goes first, and this one takes what that one leaves.
  */
 import { fillerSite, timeWrap } from "../ring/event.ts";
 import { aloneBit, eventKind, kindBits, timeBits } from "../ring/layout.ts";
 import { longBase, longHeaderSlots } from "../ring/long-event.ts";
+import type { CallBatch } from "./call-batch.ts";
 import { CallStack, type CallVisitor, callEnd, type StackSnapshot } from "./call-stack.ts";
 import type { FunctionTable } from "./functions.ts";
 import { type Gap, LossLedger, type LossState } from "./losses.ts";
@@ -42,11 +44,22 @@ export type ThreadMark = {
   readonly losses: LossState;
 };
 
-/** The low half of a slot: kind in its lowest bits, then the low 30 bits of the time. */
+/** From an event on that can't be read in a batch, so many are read one by one. */
+const eventsBetween = 16;
+
+/** What the loops need of other modules, as this one's: see CONTRIBUTING.md, "What bites". */
+const { entry: entryKind, exit: exitKind } = eventKind;
+const { returned } = callEnd;
+const stampShift = kindBits;
+
+/** In the low half of a slot, above the kind: the low 30 bits of the time; in the high half: 8. */
 const lowTimeUnit = 2 ** (32 - kindBits);
-/** Bits of the time in the high half, below the site. */
 const highTimeMask = 2 ** (timeBits - 32 + kindBits) - 1;
 const siteShiftHigh = 8;
+
+/** The 38 bits of a slot's time. */
+const stampOf = (low: number, high: number): number =>
+  (low >>> stampShift) + (high & highTimeMask) * lowTimeUnit;
 
 /** Processors' clocks may differ by so much, 5 ms at 3 GHz; time going further back is damage. */
 const skewTicksMax = 2 ** 24;
@@ -71,6 +84,8 @@ export class ThreadReader {
   /** Sites by the numbers that events carry, unless these are the sites. */
   #sites: Int32Array | undefined;
   readonly #origin: bigint;
+  /** Takes plain calls; undefined where events stand for something else than they usually do. */
+  #batch: CallBatch | undefined;
   /** Ticks since the origin at which the events' 38 bits of time last were 0. */
   #base = 0;
   /** The 38 bits of the event before. */
@@ -126,22 +141,49 @@ export class ThreadReader {
    */
   run(until: number): number {
     this.#tell(this.#losses.take(), this.#next);
-    const packets = this.#packets;
+    const { from, to } = this.#packets;
+    const batch = until === Infinity ? this.#batch : undefined;
+    const at = batch ? this.#readBatches(from, to, batch) : this.#readEach(from, to, until);
+    this.totals.slots += (at - from) / 2;
+    return this.#nextAfter(at);
+  }
+
+  /** Reads events many at a time, and where that can't be done, some of them one by one. */
+  #readBatches(from: number, to: number, batch: CallBatch): number {
+    const { words } = this.#packets;
+    for (let at = from; at < to; ) {
+      const begin = at;
+      at = batch.take(words, begin, to, this.#stamp, this.#base, this.#stack);
+      if (at > begin) {
+        this.#stamp = stampOf(words[at - 2] ?? 0, words[at - 1] ?? 0);
+        this.#last = this.#base + this.#stamp;
+      } else {
+        const end = Math.min(to, begin + 2 * eventsBetween);
+        at = this.#readEach(begin, end, Infinity);
+        // The rest of a long event is not there yet.
+        if (at < end) return at;
+      }
+    }
+    return to;
+  }
+
+  /** Reads events one by one up to the word `to`, or to one that is later than `until`. */
+  #readEach(from: number, to: number, until: number): number {
     const visitor = this.#visitor;
     const stack = this.#stack;
     const end = this.end;
     const entriesOnly = this.#entriesOnly;
     const siteOf = this.#sites;
-    const { words, to } = packets;
+    const { words } = this.#packets;
     let { sites, starts, inner, depth } = stack;
-    let at = packets.from;
+    let at = from;
     let last = this.#last;
     let before = this.#stamp;
     let base = this.#base;
     while (at < to) {
       const low = words[at] ?? 0;
       const high = words[at + 1] ?? 0;
-      let stamp = (low >>> kindBits) + (high & highTimeMask) * lowTimeUnit;
+      let stamp = stampOf(low, high);
       if (stamp < before) {
         // The clock's low bits started over; or, where that would be after the packet's end, the
         // clock stepped back: processors whose counters differ.
@@ -157,22 +199,22 @@ export class ThreadReader {
       let site = high >>> siteShiftHigh;
       if (siteOf !== undefined) site = this.#joined(site);
       const kind = low & 3;
-      if (kind === eventKind.entry && entriesOnly?.[site] !== 1) {
+      if (kind === entryKind && entriesOnly?.[site] !== 1) {
         if (depth === sites.length) {
           stack.grow();
           ({ sites, starts, inner } = stack);
         }
         sites[depth] = site;
         starts[depth] = time;
-        inner[depth] = 0;
         visitor.enter(site, time, depth++);
-      } else if (kind === eventKind.exit && depth > 0 && sites[depth - 1] === site) {
-        depth--;
-        const start = starts[depth] ?? 0;
+        inner[depth] = 0;
+      } else if (kind === exitKind && depth > 0 && sites[depth - 1] === site) {
+        const start = starts[depth - 1] ?? 0;
         const total = time - start;
         const self = total - (inner[depth] ?? 0);
-        if (depth > 0) inner[depth - 1] = (inner[depth - 1] ?? 0) + total;
-        visitor.leave(site, start, time, self, depth, callEnd.returned);
+        depth--;
+        inner[depth] = (inner[depth] ?? 0) + total;
+        visitor.leave(site, start, time, self, depth, returned);
       } else {
         stack.depth = depth;
         const slots = this.#rare(kind, site, time, last, at);
@@ -187,8 +229,7 @@ export class ThreadReader {
     this.#last = last;
     this.#stamp = before;
     this.#base = base;
-    this.totals.slots += (at - packets.from) / 2;
-    return this.#nextAfter(at);
+    return at;
   }
 
   /** Where the reader is, if it is at a packet's beginning and the next event was asked for. */
@@ -290,24 +331,17 @@ export class ThreadReader {
     packets.from = at;
     for (;;) {
       // A long event that the block cuts off is asked for once more, together with its rest.
-      if (this.#hasWholeEvent()) return this.#peek();
+      if (packets.hasWholeEvent) return this.#peek();
       if (!packets.nextBlock(packets.from)) return this.#finish();
       if (packets.startsPacket && packets.packet !== undefined) this.#openPacket(packets.packet);
     }
-  }
-
-  #hasWholeEvent(): boolean {
-    const { words, from, to } = this.#packets;
-    if (from >= to) return false;
-    if (((words[from] ?? 0) & 3) !== eventKind.long) return true;
-    return from + 2 < to && from + (longHeaderSlots + ((words[from + 2] ?? 0) >>> 16)) * 2 <= to;
   }
 
   #peek(): number {
     const { words, from } = this.#packets;
     const low = words[from] ?? 0;
     const high = words[from + 1] ?? 0;
-    const stamp = (low >>> kindBits) + (high & highTimeMask) * lowTimeUnit;
+    const stamp = stampOf(low, high);
     if (stamp >= this.#stamp) this.#stamp = stamp;
     else if (this.#base + timeWrap + stamp <= this.end) {
       this.#base += timeWrap;
@@ -319,6 +353,8 @@ export class ThreadReader {
 
   #openPacket(packet: PacketFields): void {
     this.#sites = this.#functions.sitesOf(packet.image);
+    const isUsual = this.#sites === undefined && this.#entriesOnly === undefined;
+    this.#batch = isUsual ? this.#visitor.batch : undefined;
     this.pid = packet.pid;
     this.tid = packet.tid;
     this.threadName = packet.threadName;

@@ -31,7 +31,8 @@ const slotsPerStep = 1 << 14;
 const turnSlots = 16;
 const windowBytesTotal = 64 << 20;
 const windowBytesMin = 16 << 10;
-const windowBytesMax = 1 << 20;
+/** No more than a processor keeps near while it does something else with it. */
+const windowBytesMax = 1 << 18;
 
 /** The threads of a trace that have at least one whole packet. */
 export function traceThreads(trace: Trace): readonly TraceThread[] {
