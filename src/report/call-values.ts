@@ -6,7 +6,8 @@ import type { LongPayload } from "../trace/call-stack.ts";
 import type { FunctionTable, TracedFunction } from "../trace/functions.ts";
 import { formatStack } from "../trace/stack-frames.ts";
 import type { Trace } from "../trace/trace.ts";
-import { formatValues, stackOf } from "../trace/values.ts";
+import { formatValues, type SignalFacts, signalOf, stackOf } from "../trace/values.ts";
+import { formatSignal } from "./signal-text.ts";
 
 /** Arguments as people write them: `fd=3, "a text"`; `values` as `formatValues` gives them. */
 export const formatArguments = (
@@ -68,12 +69,14 @@ function typedValue(
 /** What a call was called with and from where, and what came of it. */
 export type CallTexts = {
   readonly stack?: string | undefined;
+  /** The signal that it is for. */
+  readonly signal?: string | undefined;
   readonly arguments: string | undefined;
   readonly result: string | undefined;
 };
 
 /** What an entry came with. */
-type Entered = Pick<CallTexts, "arguments" | "stack">;
+type Entered = Pick<CallTexts, "arguments" | "stack" | "signal">;
 const nothing: Entered = { arguments: undefined, stack: undefined };
 
 /** Keeps the values of a thread's open calls for exporters that write a call when it ends. */
@@ -82,6 +85,7 @@ export class CallValues {
   /** Of the event that comes next. */
   #pending: readonly string[] | undefined;
   #stack: readonly bigint[] | undefined;
+  #signal: SignalFacts | undefined;
   /** Of the open calls, by their place in the stack. */
   readonly #open: Entered[] = [];
 
@@ -93,13 +97,15 @@ export class CallValues {
   announce(payload: LongPayload): void {
     const values = formatValues(payload);
     this.#stack = stackOf(payload);
-    // A stack alone brings no arguments.
-    this.#pending = values.length === 0 && this.#stack !== undefined ? undefined : values;
+    this.#signal = signalOf(payload);
+    // Stacks and signals alone bring no arguments.
+    const isBare = this.#stack === undefined && this.#signal === undefined;
+    this.#pending = values.length === 0 && !isBare ? undefined : values;
   }
 
   /** A call begins. */
   enter(site: number, index: number): void {
-    const isBare = this.#pending === undefined && this.#stack === undefined;
+    const isBare = (this.#pending ?? this.#stack ?? this.#signal) === undefined;
     if (isBare && this.#open.length <= index) return;
     this.#open[index] = this.#takeEntered(site);
   }
@@ -122,14 +128,16 @@ export class CallValues {
 
   #takeEntered(site: number): Entered {
     const values = this.#pending;
-    const stack = this.#stack;
+    const [stack, signal] = [this.#stack, this.#signal];
     this.#pending = undefined;
     this.#stack = undefined;
-    if (values === undefined && stack === undefined) return nothing;
+    this.#signal = undefined;
+    if ((values ?? stack ?? signal) === undefined) return nothing;
     const { functions, nameStack } = this.#trace;
     return {
       arguments: values === undefined ? undefined : formatArguments(functions, site, values),
       stack: stack === undefined ? undefined : formatStack(nameStack, stack),
+      signal: signal === undefined ? undefined : formatSignal(signal),
     };
   }
 }

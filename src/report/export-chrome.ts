@@ -74,8 +74,8 @@ function writeForks(
 /** What is said of a call beside its name and times: how it ended, if it did not return; values. */
 function argsOf(how: CallEnd, texts: CallTexts): string {
   const end = how === callEnd.returned ? undefined : endNames[how];
-  const { arguments: values, result, stack } = texts;
-  if ((end ?? values ?? result ?? stack) === undefined) return "";
+  const { arguments: values, result, stack, signal } = texts;
+  if ((end ?? values ?? result ?? stack ?? signal) === undefined) return "";
   return `,"args":${JSON.stringify({ end, ...texts })}`;
 }
 

@@ -2,6 +2,7 @@
 import { hex } from "../base/brand.ts";
 import { type CallEnd, callEnd } from "../trace/call-stack.ts";
 import type { Trace } from "../trace/trace.ts";
+import type { SignalFacts } from "../trace/values.ts";
 import { namedArguments, typedResults } from "./call-values.ts";
 import type { GraphCall, GraphEnd, GraphSink } from "./graph-visitor.ts";
 import { tickNs } from "./summary.ts";
@@ -22,6 +23,13 @@ const jsonStack = ({ nameStack }: Trace, addresses: readonly bigint[]): readonly
     module: module ?? null,
     address: hex(address),
   }));
+
+/** A signal; null for what is not known of it. */
+const jsonSignal = ({ number, code, sender }: SignalFacts): unknown => ({
+  number: number ?? null,
+  code: code ?? null,
+  sender: sender ?? null,
+});
 
 export class JsonGraph {
   readonly #trace: Trace;
@@ -91,6 +99,7 @@ export class JsonGraph {
       startNs: call.start * this.#ns,
       arguments: named?.map(([, value]) => value),
       stack: call.stack && jsonStack(this.#trace, call.stack),
+      signal: call.signal && jsonSignal(call.signal),
       parameters: named?.some(([name]) => name !== undefined)
         ? named.map(([name]) => name ?? null)
         : undefined,

@@ -5,6 +5,7 @@ import type { Trace } from "../trace/trace.ts";
 import { traceThreads } from "../trace/trace-reader.ts";
 import { formatArguments, formatResults } from "./call-values.ts";
 import type { GraphCall, GraphEnd, GraphSink } from "./graph-visitor.ts";
+import { formatSignal } from "./signal-text.ts";
 import { clockSteps, tickNs } from "./summary.ts";
 import type { Paint } from "./table.ts";
 import { formatDuration, formatMeasured, plural } from "./units.ts";
@@ -63,7 +64,10 @@ export class TextGraph {
       isFirst = false;
       this.#line(duration, time, threadOf().tid, level, text);
     };
-    const called = ({ stack, start, level }: GraphCall): void => {
+    const called = ({ stack, signal, start, level }: GraphCall): void => {
+      if (signal !== undefined) {
+        line("", start, level, this.#dim(`/* ${formatSignal(signal)} */`));
+      }
       if (stack === undefined) return;
       const text = formatStack(this.#trace.nameStack, stack);
       line("", start, level, this.#dim(`/* from ${text} */`));

@@ -4,7 +4,7 @@
  * for longer than it must, and a call without inner ones takes one line.
  */
 import type { CallEnd, CallVisitor, LongPayload } from "../trace/call-stack.ts";
-import { formatValues, stackOf } from "../trace/values.ts";
+import { formatValues, type SignalFacts, signalOf, stackOf } from "../trace/values.ts";
 
 /** What a graph shows; times in ticks since the trace's origin. */
 export type GraphFilter = {
@@ -30,6 +30,8 @@ export type GraphCall = {
   readonly values: readonly string[] | undefined;
   /** Return addresses of the calls around it, innermost first, where they were recorded. */
   readonly stack: readonly bigint[] | undefined;
+  /** What signal it is for, where it is a signal handler's. */
+  readonly signal: SignalFacts | undefined;
 };
 
 /** How a call ended; times in ticks. */
@@ -78,6 +80,7 @@ export class GraphVisitor implements CallVisitor {
   readonly #frames: Frame[] = [];
   #values: readonly string[] | undefined;
   #stack: readonly bigint[] | undefined;
+  #signal: SignalFacts | undefined;
 
   constructor(filter: GraphFilter, sink: GraphSink, forks: readonly GraphFork[] = []) {
     this.#filter = filter;
@@ -141,6 +144,7 @@ export class GraphVisitor implements CallVisitor {
   values(payload: LongPayload): void {
     this.#values = formatValues(payload);
     this.#stack = stackOf(payload);
+    this.#signal = signalOf(payload);
   }
 
   /** Tells of the forks up to an event at `time`, where the calls around them are shown. */
@@ -177,17 +181,20 @@ export class GraphVisitor implements CallVisitor {
     const isExcluded = parent?.isExcluded === true || exclude(site);
     const level = parent === undefined ? 0 : parent.level + (parent.isInside ? 1 : 0);
     const isShown = isInside && !isExcluded && level < depthMax;
-    const stack = this.#stack;
+    const [stack, signal] = [this.#stack, this.#signal];
     this.#stack = undefined;
-    // A stack brings no arguments of its own.
+    this.#signal = undefined;
+    // Stacks and signals bring no arguments of their own.
     const taken = this.#takeValues();
-    const values = taken?.length === 0 && stack !== undefined ? undefined : taken;
+    const isBare = stack === undefined && signal === undefined;
+    const values = taken?.length === 0 && !isBare ? undefined : taken;
     return {
       site,
       start,
       level,
       values,
       stack,
+      signal,
       isInside,
       isExcluded,
       isShown,

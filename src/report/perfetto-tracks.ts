@@ -141,8 +141,8 @@ export type FlowMark = {
   readonly kind: "begin" | "end";
   /** In ticks since the trace's origin, or at the thread's first or last event. */
   readonly at: number | "begin" | "end";
-  /** The process that is forked there. */
-  readonly child?: number;
+  /** What is noted beside it, by its name. */
+  readonly note?: readonly [string, string];
 };
 
 export class ThreadTrack {
@@ -159,8 +159,9 @@ export class ThreadTrack {
   /** Of the first and the latest event. */
   #begin: number | undefined;
   #end = 0;
-  /** A flow that ends at the next slice. */
-  #ending: number | undefined;
+  /** Flows that begin at the next slice, and that end there. */
+  #beginning: readonly number[] = [];
+  #ending: number[] = [];
 
   constructor(
     trace: Trace,
@@ -219,14 +220,19 @@ export class ThreadTrack {
   }
 
   /** The flow of that id ends at the slice that begins next. */
-  endFlow(id: number | undefined): void {
-    this.#ending = id;
+  endFlow(id: number): void {
+    this.#ending.push(id);
+  }
+
+  /** These flows begin at the slice that begins next. */
+  beginFlows(ids: readonly number[] = []): void {
+    this.#beginning = ids;
   }
 
   /** Adds the mark of a flow; those of the thread's own beginning and end come first. */
-  flow({ id, name, kind, at, child }: FlowMark): void {
+  flow({ id, name, kind, at, note }: FlowMark): void {
     const { event } = this.#writer;
-    if (child !== undefined) this.#annotate("child", String(child));
+    if (note !== undefined) this.#annotate(...note);
     event.number(trackEvent.type, eventType.instant);
     event.text(trackEvent.name, name);
     event.fixed64(kind === "begin" ? trackEvent.flowIds : trackEvent.terminatingFlowIds, id);
@@ -249,8 +255,10 @@ export class ThreadTrack {
     if (this.#trace.functions.find(site)?.file !== undefined) {
       event.number(trackEvent.sourceLocationId, id);
     }
-    if (this.#ending !== undefined) event.fixed64(trackEvent.terminatingFlowIds, this.#ending);
-    this.#ending = undefined;
+    for (const id of this.#ending) event.fixed64(trackEvent.terminatingFlowIds, id);
+    for (const id of this.#beginning) event.fixed64(trackEvent.flowIds, id);
+    this.#ending = [];
+    this.#beginning = [];
     this.#finishEvent(time);
   }
 

@@ -34,8 +34,24 @@ export const longForm = {
   values: 0,
   /** A slot with a number, so many return addresses, innermost first; then as `values`. */
   stack: 1,
+  /**
+   * The function was entered for a signal: three slots (`signalSlots`), then as `values`, or as
+   * `stack`.
+   */
+  signal: 2,
+  signalStack: 3,
 } as const;
 export type LongForm = (typeof longForm)[keyof typeof longForm];
+
+/**
+ * What is said of a signal: as the handler was entered, and as the kernel's frame has it, which is
+ * filled in for handlers that ask for it (SA_SIGINFO) alone.
+ *
+ *     slot 0   first argument: i32 | 1 if second and third are as the kernel sets them: u32
+ *     slot 1   si_signo: i32 | si_errno: i32
+ *     slot 2   si_code: i32 | si_pid, or what else is there: u32
+ */
+export const signalSlots = 3;
 
 /**
  * Types of values, 4 bits each in `types`, the first value's in the lowest bits; 0 ends the list.

@@ -89,11 +89,18 @@ export function refuseWithoutGate(pid: Pid, gate: number | undefined, isForOne: 
 }
 
 /** Fails where the children of `pid` can't be followed, a program of that architecture. */
-export function refuseFollowing(pid: Pid, architecture: Machine): void {
+export const refuseFollowing = (pid: Pid, architecture: Machine): void =>
+  refuseOthers(`follow the children of process ${pid}`, architecture);
+
+/** Fails where calls of signal handlers can't be told in `pid`. */
+export const refuseSignals = (pid: Pid, architecture: Machine): void =>
+  refuseOthers(`tell the calls of signal handlers of process ${pid}`, architecture);
+
+function refuseOthers(doing: string, architecture: Machine): void {
   if (architecture === "x86-64") return;
   throw new PatchbayError({
     code: "unsupported",
-    doing: `follow the children of process ${pid}`,
+    doing,
     why: `that works for x86-64 programs alone, and this is one for ${architecture}`,
   });
 }

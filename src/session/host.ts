@@ -187,6 +187,7 @@ export class Host {
       frameWords,
       followForks: request.followForks === true,
       coarse: request.coarse === true,
+      signals: request.signals === true,
     });
     const { instance, arenaFd, table, hasFrameWords } = added;
     let left: Promise<RemoveResult | undefined> | undefined;

@@ -22,6 +22,8 @@ export type RecordOptions = MoreSites &
     readonly threadsMax?: number;
     /** Forked children record, too, from their first call on, into the same trace. */
     readonly followForks?: boolean;
+    /** Entries of signal handlers say so, and what signal it is. */
+    readonly signals?: boolean;
     /**
      * It goes on, in the same trace, in the programs that the process becomes by exec; with forks
      * followed in those that its children become, too. A filter may name nothing in some of them.
@@ -108,6 +110,7 @@ export const recordRequestOf = (
   overwrite: options.flightRecorder ?? false,
   followForks: options.followForks ?? false,
   mayBeEmpty: options.followExecs ?? false,
+  signals: options.signals ?? false,
   frameWords,
   coarse,
 });

@@ -1,7 +1,8 @@
 /** What a recording needs to know before anything in the process is touched. */
 import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import type { Handler } from "../ftrace/ops.ts";
+import { needsExit } from "../ftrace/condition.ts";
+import type { Handler, RecordDetails } from "../ftrace/ops.ts";
 import { filtersSyscalls } from "../os/proc.ts";
 import { type AutoValues, autoValuesFor } from "./auto-values.ts";
 import type { CataloguedFunction, SiteFilter } from "./catalogue.ts";
@@ -50,6 +51,17 @@ export function refuseLater(plan: RecordPlan, handler: Handler): void {
   });
 }
 
+/** Fails where calls are recorded when they end: what signal they are for is told as they begin. */
+function refuseSignals({ when }: RecordDetails): void {
+  if (when === undefined || !needsExit(when)) return;
+  throw new PatchbayError({
+    code: "bad-usage",
+    doing: "tell the calls of signal handlers",
+    why: "which calls are recorded is decided when they end",
+    hint: "choose them by arguments, or when reading the trace",
+  });
+}
+
 /**
  * The plan of what `options` ask for; fails in one line where they make no sense.
  * @param select gives the functions that a filter names; fails where there is none.
@@ -69,6 +81,8 @@ export function planRecording(
   const hasStacks = details.stack !== undefined || hasTriggered;
   if (hasTexts(values)) refuseReading(pid, "texts");
   if (hasStacks) refuseReading(pid, "stacks");
+  const { signals = false } = options;
+  if (signals) refuseSignals(details);
   // Where reading memory is no risk.
   const operands = options.probes === true && !filtersSyscalls(pid);
   const switches = startsOff || canSwitch(triggers) ? { switched: true } : {};
@@ -83,7 +97,7 @@ export function planRecording(
       ...switches,
       ...(operands ? { operands } : {}),
     },
-    hasLong: values.length > 0 || hasStacks || operands,
+    hasLong: values.length > 0 || hasStacks || operands || signals,
     hasStacks,
     valueFacts: auto?.facts,
   };

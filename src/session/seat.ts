@@ -41,6 +41,8 @@ export type SeatRequest = {
   readonly followForks?: boolean;
   /** Events are stamped by the coarse clock, which the user keeps fresh: `coarse-clock.ts`. */
   readonly coarse?: boolean;
+  /** Entries say so where they are a signal's. */
+  readonly signals?: boolean;
   /** It is no mistake if a filter of his names nothing. */
   readonly mayBeEmpty?: boolean;
   /** The sites that count for him beside those that compilers left. */

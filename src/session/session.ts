@@ -10,7 +10,7 @@ import type { Machine } from "../elf/elf-file.ts";
 import { hasMemory, isAlive, ProcessMemory, readStat } from "../os/proc.ts";
 import { nsPerTick } from "../trace/clock.ts";
 import { type About, describeProcess } from "./about.ts";
-import { refuseFollowing, refuseFollowingExecs } from "./attachable.ts";
+import { refuseFollowing, refuseFollowingExecs, refuseSignals } from "./attachable.ts";
 import {
   type CataloguedFunction,
   resolveFilter,
@@ -166,6 +166,7 @@ export class Session {
   async record(options: RecordOptions): Promise<Recording> {
     const { followForks = false, followExecs = false } = options;
     if (followForks || followExecs) refuseFollowing(this.pid, this.#architecture);
+    if (options.signals === true) refuseSignals(this.pid, this.#architecture);
     if (followExecs) refuseFollowingExecs(this.pid, this.joined, options);
     return this.#record({ ...options, execs: followExecs, forks: followForks });
   }

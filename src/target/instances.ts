@@ -31,6 +31,7 @@ import {
   type SystemCaller,
 } from "./bootstrap.ts";
 import type { TargetProcess } from "./process.ts";
+import { findRestorers } from "./signal-frames.ts";
 
 /** An instance as its user needs to know it. */
 export type Instance = {
@@ -53,6 +54,8 @@ export type InstanceRequest = {
   readonly frameWords: number;
   /** Events are stamped by the coarse clock, which the user keeps fresh. */
   readonly coarse: boolean;
+  /** Entries say so where they are a signal's. */
+  readonly signals: boolean;
 };
 
 /** Users that can come and go while Patchbay is in a process: each takes address space. */
@@ -82,7 +85,7 @@ export class Instances {
   }
 
   /** Makes one; threads record into it as soon as a thunk names it. */
-  add({ shape, overwrite, frameWords, followForks, coarse }: InstanceRequest): Instance {
+  add({ shape, overwrite, frameWords, followForks, ...more }: InstanceRequest): Instance {
     const { process, mapped, call, mirror } = this.#parts;
     if (this.plans.length === instancesMax) {
       throw new PatchbayError({
@@ -102,10 +105,18 @@ export class Instances {
     });
     this.#follow(arena.fd, followForks);
     process.memory.write(table + BigInt(threadTable.armed), Uint8Array.of(1));
-    const plan = { table, arena: arena.at, shape, overwrite, coarse, frameDeltas };
+    const restorers = more.signals ? this.#restorers() : undefined;
+    const { coarse } = more;
+    const plan = { table, arena: arena.at, shape, overwrite, coarse, frameDeltas, restorers };
     const instance = this.plans.push(plan) - 1;
     this.#fds.push(arena.fd);
     return { instance, arenaFd: arena.fd, table, hasFrameWords: frameDeltas.length > 0 };
+  }
+
+  /** Where signal handlers return to. */
+  #restorers(): readonly bigint[] {
+    const { process } = this.#parts;
+    return [...findRestorers(process.memory, process.maps())];
   }
 
   /** Words of frames for one instance; none where the process has no room for them. */

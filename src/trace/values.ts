@@ -5,6 +5,7 @@
 import { hex } from "../base/brand.ts";
 import {
   longForm,
+  signalSlots,
   typesInline,
   typesPerSlot,
   type ValueType,
@@ -18,9 +19,9 @@ const decoder = new TextDecoder();
 
 /** The values of `payload`, each as people write it in C; what makes no sense ends the list. */
 export function formatValues(payload: LongPayload): string[] {
-  const slots = new SlotCursor(payload);
-  if (payload.form === longForm.stack) slots.addresses();
-  else if (payload.form !== longForm.values) return [];
+  if (!Object.values<number>(longForm).includes(payload.form)) return [];
+  const slots = valuesOf(payload);
+  if (hasStack(payload)) slots.addresses();
   const found: string[] = [];
   for (const type of typesOf(payload, slots)) {
     const text = formatValue(type, slots);
@@ -32,7 +33,47 @@ export function formatValues(payload: LongPayload): string[] {
 
 /** The return addresses that `payload` brings, innermost first; undefined where it brings none. */
 export const stackOf = (payload: LongPayload): readonly bigint[] | undefined =>
-  payload.form === longForm.stack ? new SlotCursor(payload).addresses() : undefined;
+  hasStack(payload) ? valuesOf(payload).addresses() : undefined;
+
+/** A signal that a call is for. */
+export type SignalFacts = {
+  /** Its number; undefined where it is not certain: the handler has no use for siginfo. */
+  readonly number: number | undefined;
+  /** Why it came, as siginfo's `si_code` has it; known where the number is. */
+  readonly code: number | undefined;
+  /** The process that sent it; undefined where none did, or it is not known. */
+  readonly sender: number | undefined;
+};
+
+const unknownSignal: SignalFacts = { number: undefined, code: undefined, sender: undefined };
+/** `si_code` of what processes send: SI_USER, SI_QUEUE, SI_TKILL (asm-generic/siginfo.h). */
+const sentCodes: readonly number[] = [0, -1, -6];
+const signalMax = 64;
+
+/** The signal that the call is for which comes with `payload`; undefined where it is for none. */
+export function signalOf(payload: LongPayload): SignalFacts | undefined {
+  if (!hasSignal(payload)) return undefined;
+  const slots = new SlotCursor(payload);
+  const [first = 0n, signo = 0n, more = 0n] = [slots.next(), slots.next(), slots.next()];
+  const number = Number(BigInt.asIntN(32, first));
+  const isCertain = first >> 32n === 1n && Number(BigInt.asIntN(32, signo)) === number;
+  if (!isCertain || number < 1 || number > signalMax) return unknownSignal;
+  const code = Number(BigInt.asIntN(32, more));
+  const sender = sentCodes.includes(code) ? Number(more >> 32n) : 0;
+  return { number, code, sender: sender > 0 ? sender : undefined };
+}
+
+const hasStack = ({ form }: LongPayload): boolean =>
+  form === longForm.stack || form === longForm.signalStack;
+const hasSignal = ({ form }: LongPayload): boolean =>
+  form === longForm.signal || form === longForm.signalStack;
+
+/** The slots behind what is told of a signal. */
+function valuesOf(payload: LongPayload): SlotCursor {
+  const slots = new SlotCursor(payload);
+  if (hasSignal(payload)) for (let i = 0; i < signalSlots; i++) slots.next();
+  return slots;
+}
 
 /** The types of the values, in order; a slot of 16 more is read from `slots` where one stands. */
 function* typesOf(payload: LongPayload, slots: SlotCursor): Generator<ValueType> {

@@ -159,3 +159,125 @@ describe("forks that are followed", () => {
     }
   });
 });
+
+/** Records a program that is sent signals; how often its functions say that they were called. */
+async function recordSignals(build: Build, count: number, ...options: readonly string[]) {
+  const target = await Target.start(compile("signals.c", build), String(count));
+  const directory = tracePath();
+  const args = ["-p", String(target.pid), "-o", directory, ...options];
+  const filter = ["-F", "traced_*", "-F", "raise@plt", "-F", "*kill@plt", "-N", "traced_leaf"];
+  const tracer = await startRecording(...args, ...filter, "--libcalls");
+  target.send("begin");
+  const own = await target.numbers();
+  tracer.child.kill("SIGINT");
+  expect(await tracer.ended).toEqual({ status: 0, signal: null });
+  expect(changedTextBytes(target.pid)).toBe(0);
+  target.send("end");
+  expect(await target.ended).toEqual({ status: 0, signal: null });
+  expect(countTrace(directory)).toMatchObject({ isEnded: true, lost: 0, damages: 0, backwards: 0 });
+  return { directory, own, pid: target.pid };
+}
+
+/** Calls of a graph, as JSON has them. */
+type GraphCall = {
+  readonly event: string;
+  readonly function: string;
+  readonly signal?: { readonly number: number | null; readonly sender: number | null };
+};
+
+async function callsIn(directory: string): Promise<readonly GraphCall[]> {
+  const { stdout } = await patchbay("graph", "--json", directory);
+  const lines: readonly GraphCall[] = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  return lines.filter(({ event }) => event === "call");
+}
+
+/** What is told of the signals of a function's calls, each with its number of calls. */
+function signalsOf(calls: readonly GraphCall[], name: string): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const call of calls.filter((one) => one.function === name)) {
+    const { number, sender } = call.signal ?? {};
+    const key = call.signal === undefined ? "none" : `${number} from ${sender}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+const usr1 = 10;
+
+describe("calls of signal handlers", () => {
+  const count = 20;
+  const builds: Readonly<Record<string, Build>> = {
+    glibc: {},
+    musl: { compiler: "musl-gcc", flags: ["-O2", "-fpatchable-function-entry=5"] },
+  };
+
+  it.each(Object.entries(builds))("are told from others, with the signal: %s", async (_, build) => {
+    const { directory, own, pid } = await recordSignals(build, count, "--signals");
+    const once = { traced_info: count, traced_plain: count, traced_work: count };
+    expect(own).toEqual({ ...once, traced_both: 2 * count });
+    const calls = await callsIn(directory);
+    const signals = (name: string) => Object.fromEntries(signalsOf(calls, name));
+    expect(signals("traced_info")).toEqual({ [`${usr1} from ${pid}`]: count });
+    // Nothing says for sure which one it was.
+    expect(signals("traced_plain")).toEqual({ "null from null": count });
+    expect(signals("traced_work")).toEqual({ "null from null": count });
+    expect(signals("traced_both")).toEqual({ "null from null": count, none: count });
+    expect(signals("traced_raises")).toEqual({ none: 1 });
+    const text = run("babeltrace2", [directory])
+      .split("\n")
+      .filter((line) => line !== "");
+    const { entries, exits } = countTrace(directory);
+    expect(text).toHaveLength(entries + exits);
+    expect(text.filter((line) => line.includes('form = ( "signal"'))).toHaveLength(4 * count);
+  });
+
+  it("are told by entries alone and by rings that overwrite", async () => {
+    for (const option of ["--no-exits", "--flight-recorder"]) {
+      const { directory } = await recordSignals({}, count, "--signals", option);
+      const text = run("babeltrace2", [directory]).split("\n");
+      expect(text.filter((line) => line.includes('form = ( "signal"'))).toHaveLength(4 * count);
+    }
+  });
+
+  it("are not told without being asked", async () => {
+    const { directory } = await recordSignals({}, count);
+    const calls = await callsIn(directory);
+    expect(calls.filter(({ signal }) => signal !== undefined)).toEqual([]);
+    expect(run("babeltrace2", [directory])).not.toContain("form");
+  });
+
+  it("are flows from what they interrupt, and from who sent them, for Perfetto", async () => {
+    const values = ["-A", "*kill@plt@arg1/d,arg2/d,arg3/d"];
+    const { directory, pid } = await recordSignals({}, count, "--signals", ...values);
+    const file = `${directory}.pftrace`;
+    const exported = await patchbay("export", directory, "--to", "perfetto", "-o", file);
+    expect(exported.status).toBe(0);
+    const flows = flowsOf(readPackets(readFileSync(file)));
+    const marks = flows.filter(({ from }) => /sig/i.test(from?.name ?? ""));
+    expect(marks).toHaveLength(4 * count);
+    for (const { from, to } of marks) {
+      const isSent = to?.name === "traced_info";
+      expect([from?.tid, to?.tid]).toEqual([pid, pid]);
+      expect(from?.name).toBe(isSent ? "SIGUSR1" : "a signal");
+      expect(from?.notes).toEqual(isSent ? { sender: String(pid) } : {});
+      const around = isSent ? ["traced_waits"] : ["traced_raises", "raise@plt"];
+      expect([from?.around, to?.around]).toEqual([around, around]);
+      expect(from?.ns).toBe(to?.ns);
+    }
+    const sent = flows
+      .filter((flow) => !marks.includes(flow))
+      .toSorted((a, b) => Number((a.from?.ns ?? 0n) - (b.from?.ns ?? 0n)));
+    expect(sent.map(({ from, to }) => [from?.name, to?.name, to?.tid])).toEqual(
+      Array.from({ length: count }, (_, turn) => [
+        turn % 2 === 0 ? "pthread_kill@plt" : "kill@plt",
+        "traced_info",
+        pid,
+      ]),
+    );
+    const order = sent.flatMap(({ from, to }) => [from?.ns ?? 0n, to?.ns ?? 0n]);
+    expect(order).toEqual(order.toSorted((a, b) => Number(a - b)));
+  });
+});

@@ -39,6 +39,7 @@ type Options = CallFlags &
     readonly flightRecorder: boolean;
     readonly clock?: string;
     readonly followFork: boolean;
+    readonly signals: boolean;
     readonly followExec: boolean;
     readonly ringSize?: number;
     readonly maxThreads?: number;
@@ -73,6 +74,7 @@ export function registerRecord(program: Command): void {
     .option("--no-exits", "record entries alone: cheaper, without durations")
     .option("--follow-fork", "record forked children, too, into the same trace", false)
     .option("--follow-exec", "go on in programs that the process becomes, in one trace", false)
+    .option("--signals", "tell which calls are of signal handlers, and for what signal", false)
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
     .option("--clock <clock>", "exact, or coarse: cheap, in steps of 50us or so (coarse:20us)")
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
@@ -206,6 +208,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   flightRecorder: options.flightRecorder,
   followForks: options.followFork,
   ...(options.clock === undefined ? {} : { clock: options.clock }),
+  ...(options.signals ? { signals: true } : {}),
   ...(options.followExec ? { followExecs: true } : {}),
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
   ...(options.trigger.length === 0 ? {} : { triggers: options.trigger }),

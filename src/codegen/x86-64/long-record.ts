@@ -18,6 +18,7 @@ import {
   longBase,
   longForm,
   longHeaderSlots,
+  signalSlots,
   typesInline,
   valueType,
 } from "../../ring/long-event.ts";
@@ -32,6 +33,7 @@ import {
   record,
   routineFrame,
 } from "./record.ts";
+import { emitSignal } from "./signal.ts";
 import { emitStack, stackSlots } from "./stack.ts";
 import { emitText, textSlots } from "./text.ts";
 import { loadPlace, type Pushed } from "./values.ts";
@@ -45,13 +47,16 @@ const extraBytes = extra.length * 8;
 export type Payload = {
   readonly values: readonly ValueSpec[];
   readonly stack?: StackWish | undefined;
+  /** What is known of the signal that the call is for. */
+  readonly signal?: true;
 };
 
-export const isEmpty = ({ values, stack }: Payload): boolean =>
-  values.length === 0 && stack === undefined;
+export const isEmpty = ({ values, stack, signal }: Payload): boolean =>
+  values.length === 0 && stack === undefined && signal === undefined;
 
-const slotsMax = ({ values, stack }: Payload): number =>
+const slotsMax = ({ values, stack, signal }: Payload): number =>
   longHeaderSlots +
+  (signal === undefined ? 0 : signalSlots) +
   (stack === undefined ? 0 : stackSlots(stack)) +
   values.reduce((sum, { type }) => sum + (type === "text" ? textSlots : 1), 0);
 
@@ -87,6 +92,7 @@ export function recordLong(
   );
   const below = saved + bytes + extraBytes;
   finishGather(routine, base, payload, {
+    signal: () => emitSignal(routine, below, bytes + extraBytes - 8),
     stack: (stack) =>
       emitStack(routine, instance, stack, () => {
         a.i("lea", r9, mem(rsp, { disp: below + routineFrame.slot }));
@@ -137,16 +143,22 @@ function moved(at: Mem, bytes: number): Mem {
 export function finishGather(
   { a }: Routine,
   base: "entry" | "exit",
-  { values, stack }: Payload,
+  { values, stack, signal }: Payload,
   put: {
+    readonly signal?: () => void;
     readonly stack: (stack: StackWish) => void;
     readonly value: (value: ValueSpec, index: number) => void;
   },
 ): void {
   a.i("lea", rbx, mem(rsp, { disp: longHeaderSlots * 8 }));
+  if (signal !== undefined) put.signal?.();
   if (stack !== undefined) put.stack(stack);
   for (const [index, value] of values.entries()) put.value(value, index);
-  const form = stack === undefined ? longForm.values : longForm.stack;
+  const [bare, withStack] =
+    signal === undefined
+      ? [longForm.values, longForm.stack]
+      : [longForm.signal, longForm.signalStack];
+  const form = stack === undefined ? bare : withStack;
   const types = values
     .slice(0, typesInline)
     .reduce((sum, { type }, i) => sum | (BigInt(valueType[type]) << BigInt(4 * i)), 0n);

@@ -9,6 +9,7 @@ import { emitHeldEntry, emitHeldExit, ignore } from "./held.ts";
 import { type Payload, recordLong } from "./long-record.ts";
 import { instanceOf, type Routine, record } from "./record.ts";
 import { emitTests, gateOf, hasTests, isHeld } from "./record-tests.ts";
+import { emitIsSignal } from "./signal.ts";
 import { frameMem } from "./statistics.ts";
 import { emitSwitchCheck } from "./trigger.ts";
 
@@ -52,7 +53,7 @@ export function emitRecordEntry(
   if (isSwitched) emitSwitchCheck(routine, instance, fails);
   if (isTested) emitTests(routine, instance, action, place, fails);
   if (held) emitHeldEntry(routine, instance, action, place);
-  else recordLong(routine, instance, "entry", place, entryPayload(work, action));
+  else emitEntry(routine, work, action, place);
   setState(1);
   a.bind(done);
   if (!isTested && !isSwitched) return;
@@ -61,6 +62,26 @@ export function emitRecordEntry(
     setState(0);
     a.i("jmp", done);
   });
+}
+
+/** The entry of a call that passes; where somebody asks for it, with what signal it is for. */
+function emitEntry(routine: Routine, work: Work, action: RecordAction, place: Place): void {
+  const { a, cold } = routine;
+  const instance = instanceOf(routine, action.instance);
+  const payload = entryPayload(work, action);
+  const { saved } = place;
+  const [signal, recorded] = [a.label(), a.label()];
+  const tellsSignals = instance.restorers !== undefined && !keepsRedZone(work);
+  if (tellsSignals && saved !== undefined) {
+    emitIsSignal(routine, instance, saved, signal);
+    cold.push(() => {
+      a.bind(signal);
+      recordLong(routine, instance, "entry", place, { ...payload, signal: true });
+      a.i("jmp", recorded);
+    });
+  }
+  recordLong(routine, instance, "entry", place, payload);
+  a.bind(recorded);
 }
 
 /** The exit, if the entry was recorded. */

@@ -29,6 +29,10 @@ export type InstancePlan = {
   readonly shape: ArenaShape;
   /** Full rings overwrite their oldest events. */
   readonly overwrite: boolean;
+  /**
+   * Where signal handlers return to (`signal.ts`); empty where nobody asks which calls are theirs.
+   */
+  readonly restorers?: readonly bigint[] | undefined;
   /** Times are those of the arena's word that the tracer keeps fresh: `control.coarseNs`. */
   readonly coarse: boolean;
   /**
