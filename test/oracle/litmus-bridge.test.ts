@@ -41,7 +41,7 @@ function compare(file: string, machine: MachineName): Comparison {
   const text = readFileSync(file, "utf8");
   const test = parseLitmus(text, file);
   const image = makeImage(test, isas[test.arch]);
-  checkNames(image, test.condition, 1);
+  checkNames(image, test.condition);
   const named = placesIn(test.condition).map((place) => [placeName(place), place] as const);
   const places = [...new Map(named).values()];
   const withFaults = faultsIn(test.condition).length > 0;

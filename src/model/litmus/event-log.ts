@@ -72,6 +72,6 @@ export class EventLog {
   /** Refuses the test at the instruction that is being executed. */
   refuse(why: string): never {
     const pc = this.steps.at(-1)?.pc ?? 0n;
-    throw refusal(this.#image.test.name, this.#image.lineOf(pc), why);
+    throw refusal(this.#image.test.source, this.#image.lineOf(pc), why);
   }
 }

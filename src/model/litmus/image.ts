@@ -139,7 +139,7 @@ class Layout {
   }
 
   #refuse(line: number, why: string): never {
-    throw refusal(this.#test.name, line, why);
+    throw refusal(this.#test.source, line, why);
   }
 
   lineOf(pc: bigint): number {
@@ -341,8 +341,8 @@ function initialRegisters(test: LitmusTest, isa: LitmusIsa, layout: Layout): Map
     if (place.kind !== "register") continue;
     const file = registers[place.thread];
     const found = isa.register(place.register);
-    if (file === undefined) throw refusal(test.name, line, `there is no thread ${place.thread}`);
-    if (found === undefined) throw refusal(test.name, line, `${place.register} is no register`);
+    if (file === undefined) throw refusal(test.source, line, `there is no thread ${place.thread}`);
+    if (found === undefined) throw refusal(test.source, line, `${place.register} is no register`);
     const value = values[0] === undefined ? 0n : layout.valueOf(values[0], line);
     file.set(found.name, BigInt.asUintN(found.bits, value));
   }

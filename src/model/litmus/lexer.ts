@@ -60,10 +60,16 @@ function closingBrace(name: string, text: string, open: number): number {
 
 const conditionStart = /(?<![\w.$])(?:~\s*exists|exists|forall|final|locations|filter)(?![\w.:])/;
 
+/** Offset of the brace that opens the initial state; those in a quoted line are not meant. */
+function openingBrace(text: string): number {
+  const [before = ""] = /^(?:"[^"]*"|[^"{])*/.exec(text) ?? [];
+  return text[before.length] === "{" ? before.length : text.indexOf("{");
+}
+
 /** Cuts a file. `name` is for messages only. */
 export function cutSections(name: string, file: string): Sections {
-  const text = blankComments(name, file.replaceAll("\r", ""));
-  const open = text.indexOf("{");
+  const text = blankComments(name, file.replaceAll(/\r\n?/g, "\n"));
+  const open = openingBrace(text);
   if (open < 0) throw refusal(name, 1, "there is no initial state ({...})");
   const close = closingBrace(name, text, open);
   const rest = text.slice(close + 1);

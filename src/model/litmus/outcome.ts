@@ -5,6 +5,7 @@ import type { RegisterName } from "./isa.ts";
 import { placeName } from "./parse.ts";
 import {
   type FaultText,
+  type LitmusTest,
   type Place,
   type Proposition,
   refusal,
@@ -37,6 +38,22 @@ export function placesIn(proposition: Proposition): readonly Place[] {
   }
 }
 
+/** Variables of the condition that nothing else in the test names: typing errors, mostly. */
+export function strangersIn(test: LitmusTest): readonly string[] {
+  const known = new Set(test.aliases.flatMap(({ name, target }) => [name, target]));
+  for (const { place, values } of test.init) {
+    if (place.kind === "memory") known.add(place.name);
+    for (const value of values) if (value.kind === "symbol") known.add(value.name);
+  }
+  for (const { text = "", labels } of test.columns.flatMap(({ code }) => code)) {
+    for (const word of [...labels, ...(text.match(/[A-Za-z_.][\w.]*/g) ?? [])]) known.add(word);
+  }
+  const named = placesIn(test.condition).flatMap((place) =>
+    place.kind === "memory" && !known.has(place.name) ? [place.name] : [],
+  );
+  return [...new Set(named)];
+}
+
 /** Faults that a proposition speaks of. */
 export function faultsIn(proposition: Proposition): readonly FaultText[] {
   switch (proposition.op) {
@@ -54,40 +71,52 @@ export function faultsIn(proposition: Proposition): readonly FaultText[] {
 }
 
 /** Refuses registers, threads, variables and faults that the test does not have. */
-export function checkNames(image: Image, proposition: Proposition, line: number): void {
-  for (const place of placesIn(proposition)) {
-    if (place.kind === "memory") image.variable(place.name, line);
-    else readRegister(image, place, undefined, line);
-  }
-  checkValues(image, proposition);
-  for (const { thread, type, label } of faultsIn(proposition)) {
-    if (thread >= image.threads)
-      throw refusal(image.test.name, line, `there is no thread ${thread}`);
-    if (label !== undefined && image.labelAt(thread, label) === undefined) {
-      throw refusal(image.test.name, line, `thread ${thread} has no label ${label}`);
-    }
-    const known = ["UndefinedInstruction", "SupervisorCall", "Breakpoint", "MMU", "Translation"];
-    for (const part of type?.split(":") ?? []) {
-      if (!known.includes(part))
-        throw refusal(image.test.name, line, `faults ${type} are not modelled`);
-    }
-  }
+export function checkPlace(image: Image, place: Place, line: number): void {
+  if (place.kind === "memory") image.variable(place.name, line);
+  else readRegister(image, place, undefined, line);
 }
 
-/** Also makes the instructions that a condition names known by their names. */
-function checkValues(image: Image, proposition: Proposition): void {
+const knownFaults: ReadonlySet<string> = new Set([
+  ...["UndefinedInstruction", "SupervisorCall", "Breakpoint", "MMU", "Translation"],
+]);
+
+function checkFault(image: Image, { thread, type, label }: FaultText, line: number): void {
+  const refuse = (why: string): never => {
+    throw refusal(image.test.source, line, why);
+  };
+  if (thread >= image.threads) refuse(`there is no thread ${thread}`);
+  if (label !== undefined && image.labelAt(thread, label) === undefined) {
+    refuse(`thread ${thread} has no label ${label}`);
+  }
+  const isKnown = (type?.split(":") ?? []).every((part) => knownFaults.has(part));
+  if (!isKnown) refuse(`faults ${type} are not modelled`);
+}
+
+/**
+ * The same for all that a proposition names. Also makes the instructions in it known by their
+ * names.
+ */
+export function checkNames(image: Image, proposition: Proposition): void {
   switch (proposition.op) {
     case "and":
     case "or":
     case "implies":
-      checkValues(image, proposition.a);
-      checkValues(image, proposition.b);
+      checkNames(image, proposition.a);
+      checkNames(image, proposition.b);
       return;
     case "not":
-      checkValues(image, proposition.a);
+      checkNames(image, proposition.a);
       return;
     case "equals":
+      checkPlace(image, proposition.place, proposition.line);
       image.valueOf(proposition.value, proposition.line);
+      return;
+    case "same":
+      checkPlace(image, proposition.a, proposition.line);
+      checkPlace(image, proposition.b, proposition.line);
+      return;
+    case "fault":
+      checkFault(image, proposition.fault, proposition.line);
       return;
     default:
   }
@@ -104,7 +133,7 @@ function readRegister(
 ): bigint {
   const found = image.isa.register(place.register);
   if (found === undefined || place.thread >= image.threads) {
-    throw refusal(image.test.name, line, `there is no register ${placeName(place)}`);
+    throw refusal(image.test.source, line, `there is no register ${placeName(place)}`);
   }
   return valueIn(state?.traces[place.thread], found);
 }

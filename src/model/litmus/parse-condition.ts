@@ -15,7 +15,10 @@ import type {
   Quantifier,
 } from "./test-file.ts";
 
-type Condition = Pick<LitmusTest, "locations" | "filter" | "quantifier" | "condition">;
+type Condition = Pick<
+  LitmusTest,
+  "locations" | "filter" | "quantifier" | "condition" | "conditionLine"
+>;
 
 const isFault = (tokens: TokenReader): boolean =>
   tokens.isAt("fault", "(") || tokens.isAt("Fault", "(");
@@ -153,5 +156,5 @@ export function parseConditionSection(name: string, arch: LitmusArch, section: S
   const condition = parser.proposition();
   tokens.accept(";");
   if (!tokens.done) tokens.fail("there is something after the condition");
-  return { locations, filter, quantifier, condition };
+  return { locations, filter, quantifier, condition, conditionLine: section.line };
 }

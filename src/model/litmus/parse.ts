@@ -125,13 +125,30 @@ function parseInit(
     else aliases.push(entry);
     if (!tokens.done) tokens.expect(";");
   }
+  checkTwice(name, init);
   return { init, aliases };
 }
 
+/** Refuses a place that is given two values. */
+function checkTwice(name: string, init: readonly InitEntry[]): void {
+  const given = new Map<string, string>();
+  for (const { place, values, line } of init) {
+    if (values.length === 0) continue;
+    const own = placeName(place);
+    const text = JSON.stringify(values, (_, value: unknown) =>
+      typeof value === "bigint" ? String(value) : value,
+    );
+    if ((given.get(own) ?? text) !== text) throw refusal(name, line, `${own} has two values`);
+    given.set(own, text);
+  }
+}
+
 function parseColumnHead(name: string, line: number, cell: string): Omit<Column, "code"> {
-  const [, thread, handler] = /^P(\d+)(\.F)?$/.exec(cell.trim()) ?? [];
+  const text = cell.trim();
+  const [, thread, handler] = /^P(\d+)(\.F)?$/.exec(text) ?? [];
   if (thread === undefined) {
-    throw refusal(name, line, `"${cell.trim()}" is no head of a column (P0, P1.F)`);
+    const why = text.includes("\n") ? ": a row ends with ;" : " (P0, P1.F)";
+    throw refusal(name, line, `"${text}" is no head of a column${why}`);
   }
   return { thread: Number(thread), role: handler === undefined ? "main" : "handler" };
 }
@@ -165,7 +182,8 @@ function parseProgram(name: string, section: Section): readonly Column[] {
   const code: CodeLine[][] = heads.map(() => []);
   for (const { line: at, cells } of rows.slice(1)) {
     if (cells.length > heads.length) {
-      throw refusal(name, at, `${cells.length} cells in a row of ${heads.length} columns`);
+      const why = cells.some((cell) => cell.trim().includes("\n")) ? ": a row ends with ;" : "";
+      throw refusal(name, at, `${cells.length} cells in a row of ${heads.length} columns${why}`);
     }
     for (const [index, cell] of cells.entries()) {
       const parsed = parseCell(name, at, cell);
@@ -188,14 +206,16 @@ function parseProgram(name: string, section: Section): readonly Column[] {
  * @param text the file.
  * @param fileName for messages, where the test's own name is not known yet.
  */
-export function parseLitmus(text: string, fileName = "test"): LitmusTest {
-  const sections = cutSections(fileName, text);
-  const header = parseHeader(fileName, sections.header);
+export function parseLitmus(text: string, fileName?: string): LitmusTest {
+  const sections = cutSections(fileName ?? "test", text);
+  const header = parseHeader(fileName ?? "test", sections.header);
+  const source = fileName ?? header.name;
   return {
     ...header,
-    ...parseInit(fileName, sections.init),
-    columns: parseProgram(fileName, sections.program),
-    ...parseConditionSection(fileName, header.arch, sections.condition),
+    source,
+    ...parseInit(source, sections.init),
+    columns: parseProgram(source, sections.program),
+    ...parseConditionSection(source, header.arch, sections.condition),
   };
 }
 

@@ -18,22 +18,18 @@ import { findUnsynchronised } from "./modification.ts";
 import {
   cellOf,
   checkNames,
+  checkPlace,
   describeEnd,
   describeState,
   type FinalState,
   faultsIn,
   holds,
   placesIn,
+  strangersIn,
 } from "./outcome.ts";
 import { parseLitmus, placeName } from "./parse.ts";
 import { lastValues, Search, type Witness } from "./search.ts";
-import {
-  type LitmusArch,
-  type LitmusTest,
-  type Place,
-  type Proposition,
-  refusal,
-} from "./test-file.ts";
+import { type LitmusArch, type LitmusTest, type Place, refusal } from "./test-file.ts";
 import { runThread, type ThreadOptions } from "./thread.ts";
 import type { Trace } from "./trace.ts";
 import { drawWitness } from "./witness.ts";
@@ -137,7 +133,7 @@ function runThreads(image: Image, options: Omit<ThreadOptions, "live">): Threads
       return { traces: runs.map((run) => run.traces), cut: runs.some((run) => run.cut) };
     }
     if (candidates.count > storesMax) {
-      throw refusal(image.test.name, 1, "the threads store too many different values to search");
+      throw refusal(image.test.source, 1, "the threads store too many different values to search");
     }
   }
 }
@@ -219,12 +215,14 @@ function runOn(image: Image, machine: MachineModel, drawn: boolean): LitmusResul
     observedCells: observedCells(image, cells, places),
     endOf: (trace) => describeEnd(image, places, withFaults, trace),
     refuse: (why) => {
-      throw refusal(test.name, 1, why);
+      throw refusal(test.source, 1, why);
     },
   });
   const { witnesses, candidates } = search.run(traces);
   const states = new Map<string, LitmusState>();
   const warnings = new Set<string>(cut ? [`loops were followed ${visitsMax} times only`] : []);
+  for (const name of strangersIn(test))
+    warnings.add(`only the condition names ${name}: it stays 0`);
   for (const witness of witnesses) {
     const state = finalState(image, cells, witness);
     const text = describeState(image, places, withFaults, state);
@@ -297,7 +295,7 @@ function headerMachine(test: LitmusTest): string | undefined {
     const rest = value.replaceAll(pattern, "").match(/[a-z][\w-]*/g) ?? [];
     const unknown = rest.find((word) => !plainVariants.has(word));
     if (unknown !== undefined) {
-      throw refusal(test.name, entry?.line ?? 1, `${key} ${unknown} is not modelled`);
+      throw refusal(test.source, entry?.line ?? 1, `${key} ${unknown} is not modelled`);
     }
   }
   return test.arch === "AArch64" ? `armv8-dic${flags.dic}-idc${flags.idc}` : undefined;
@@ -319,10 +317,6 @@ function chooseMachines(test: LitmusTest, name: string | undefined): readonly Ma
   });
 }
 
-const checkProposition = (image: Image, proposition: Proposition | undefined): void => {
-  if (proposition !== undefined) checkNames(image, proposition, 1);
-};
-
 /**
  * Runs a test in herd's litmus format: one result per machine. A test that can't be run is refused:
  * a `PatchbayError` with the code `unsupported` names the line and the reason.
@@ -332,7 +326,8 @@ export function runLitmus(text: string, options: LitmusOptions = {}): readonly L
   const test = parseLitmus(text, options.fileName);
   const machines = chooseMachines(test, options.machine);
   const image = makeImage(test, isas[test.arch]);
-  checkProposition(image, test.condition);
-  checkProposition(image, test.filter);
+  checkNames(image, test.condition);
+  if (test.filter !== undefined) checkNames(image, test.filter);
+  for (const place of test.locations) checkPlace(image, place, test.conditionLine);
   return machines.map((machine) => runOn(image, machine, options.witnesses === true));
 }

@@ -80,6 +80,8 @@ export type Quantifier = "exists" | "not exists" | "forall";
 export type LitmusTest = {
   readonly arch: LitmusArch;
   readonly name: string;
+  /** What messages call it: the file's name, else its own. */
+  readonly source: string;
   /** `Key=Value` lines between the first line and the initial state; keys in lower case. */
   readonly info: ReadonlyMap<string, { readonly value: string; readonly line: number }>;
   readonly init: readonly InitEntry[];
@@ -90,6 +92,8 @@ export type LitmusTest = {
   /** Final states that count. */
   readonly filter: Proposition | undefined;
   readonly quantifier: Quantifier;
+  /** Line that the condition's section begins in. */
+  readonly conditionLine: number;
   readonly condition: Proposition;
 };
 
@@ -102,6 +106,6 @@ export function refusal(name: string, line: number, why: string): PatchbayError 
   return new PatchbayError({
     code: "unsupported",
     doing: `run litmus test ${name}`,
-    why: `line ${line}: ${why}`,
+    why: `line ${line}: ${why.replaceAll(/\s+/g, " ")}`,
   });
 }

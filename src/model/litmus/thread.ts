@@ -323,7 +323,11 @@ export function runThread(
     stored.push(...run.stores);
     storesMax = Math.max(storesMax, run.stores.length);
     if (traces.length > tracesMax) {
-      throw refusal(image.test.name, 1, `thread ${thread} has more than ${tracesMax} ways to run`);
+      throw refusal(
+        image.test.source,
+        1,
+        `thread ${thread} has more than ${tracesMax} ways to run`,
+      );
     }
   } while (choices.advance());
   return { traces, cut, stored, storesMax };
