@@ -9,7 +9,18 @@ const names: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 const unwinding = /^_Unwind_/;
+/** They go on elsewhere: glibc's names, its inner ones too, and musl's. */
+const leaving: ReadonlySet<string> = new Set(
+  (
+    "longjmp siglongjmp _longjmp __longjmp_chk __libc_longjmp __libc_siglongjmp __longjmp " +
+    "____longjmp_chk __longjmp_cancel setcontext __setcontext"
+  ).split(" "),
+);
+/** Why a call of them has no exit. */
+export const leavesForGood = "it does not return";
 
 /** Why only entries of the function `name` can be recorded; undefined where it is harmless. */
-export const whyEntriesOnlyByName = (name: string): string | undefined =>
-  names.has(name) || unwinding.test(name) ? "it looks at its return address" : undefined;
+export function whyEntriesOnlyByName(name: string): string | undefined {
+  if (leaving.has(name)) return leavesForGood;
+  return names.has(name) || unwinding.test(name) ? "it looks at its return address" : undefined;
+}
