@@ -159,6 +159,11 @@ export class CallStack {
   exit(site: number, time: number, last: number, how: CallEnd): void {
     let at = this.depth - 1;
     while (at >= 0 && this.sites[at] !== site && this.sites[at] !== unknownFrame) at--;
+    if (at < 0 && how === callEnd.unwound) {
+      // A jump may have found what was left long before, and unseen: no call that is open ends by it.
+      this.#visitor.orphan(site, time, this.depth, how);
+      return;
+    }
     // Calls above the one that is left were left too, without saying so.
     this.#drop(at + 1, last, time, callEnd.left);
     if (at < 0) this.#visitor.orphan(site, time, 0, how);

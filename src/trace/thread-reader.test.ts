@@ -117,6 +117,25 @@ describe("a thread's events without losses", () => {
     ]);
   });
 
+  it("end by no event of a function that is not open: a jump may find what was left before", () => {
+    const { log } = read(
+      oneThread([
+        packetOf([
+          { kind: eventKind.entry, time: 10, site: 1 },
+          { kind: eventKind.entry, time: 20, site: 2 },
+          { kind: eventKind.unwound, time: 30, site: 3 },
+          { kind: eventKind.exit, time: 40, site: 2 },
+          { kind: eventKind.unwound, time: 50, site: 1 },
+        ]),
+      ]),
+    );
+    expect(log.orphans).toMatchObject([{ site: 3, time: 30 }]);
+    expect(log.calls).toEqual([
+      { site: 2, start: 20, end: 40, self: 20, how: callEnd.returned },
+      { site: 1, start: 10, end: 50, self: 20, how: callEnd.unwound },
+    ]);
+  });
+
   it("are calls without a duration where only entries are recorded", () => {
     const bytes = encodeStream({
       tid: 1,
