@@ -15,6 +15,7 @@ import type { FrameImage } from "./frame-description.ts";
 import type { Work } from "./work.ts";
 import type { Trampolines } from "./x86-64/call-ops.ts";
 import type { ThunkSites } from "./x86-64/fill-thunks.ts";
+import type { JumpPlan } from "./x86-64/jump-gate.ts";
 import type { ThunkPlan } from "./x86-64/record.ts";
 import type { ThunkRoutines } from "./x86-64/thunk.ts";
 
@@ -163,6 +164,11 @@ export type BackEnd = {
    * where nobody waits for that. It can stand anywhere.
    */
   execGate?(arena: DataAddr): Uint8Array;
+  /**
+   * A function that threads call before a longjmp, with its first argument; absent where nobody
+   * learns of these. It can stand anywhere.
+   */
+  jumpGate?(plan: JumpPlan): Uint8Array;
 
   /**
    * A function that threads call before they fork, to note it at `stamp`; absent where nobody

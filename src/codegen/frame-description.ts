@@ -17,17 +17,34 @@ export type FrameAbi = {
   readonly returnAddress: number;
   /** From the thunk's CFA down to the return address's place, before the mirror's distance. */
   readonly belowCfa: bigint;
+  /** The highest bit of what the mirror has may say that the frame was left. */
+  readonly marksLeft: boolean;
 };
 
 /** System V ABI, AMD64 supplement, figure 3.36. */
-export const x8664Frames: FrameAbi = { stackPointer: 7, returnAddress: 16, belowCfa: 16n };
+export const x8664Frames: FrameAbi = {
+  stackPointer: 7,
+  returnAddress: 16,
+  belowCfa: 16n,
+  marksLeft: true,
+};
 /**
  * DWARF for the Arm 64-bit Architecture (AADWARF64), section 4.1. The mirror's slot is the stack
  * pointer's own: X + delta.
  */
-export const aarch64Frames: FrameAbi = { stackPointer: 31, returnAddress: 30, belowCfa: 8n };
+export const aarch64Frames: FrameAbi = {
+  stackPointer: 31,
+  returnAddress: 30,
+  belowCfa: 8n,
+  marksLeft: false,
+};
 /** RISC-V ABIs Specification, "DWARF Register Numbers". */
-export const riscvFrames: FrameAbi = { stackPointer: 2, returnAddress: 1, belowCfa: 8n };
+export const riscvFrames: FrameAbi = {
+  stackPointer: 2,
+  returnAddress: 1,
+  belowCfa: 8n,
+  marksLeft: false,
+};
 
 const opcode = {
   defCfa: 0x0c,
@@ -35,6 +52,10 @@ const opcode = {
   valExpression: 0x16,
   nop: 0x00,
   opConst8s: 0x0f,
+  opDeref: 0x06,
+  opShl: 0x24,
+  opShr: 0x25,
+  opLit1: 0x31,
   opLit8: 0x38,
   opMinus: 0x1c,
   opPlus: 0x22,
@@ -71,10 +92,14 @@ export function thunkFrames(
   size: number,
   mirrorDelta: bigint,
   personality: CodeAddr | undefined,
-  { stackPointer, returnAddress, belowCfa }: FrameAbi = x8664Frames,
+  { stackPointer, returnAddress, belowCfa, marksLeft }: FrameAbi = x8664Frames,
 ): FrameImage {
   const hasPersonality = personality !== undefined;
-  const expression = [opcode.opConst8s, ...u64(mirrorDelta - belowCfa), opcode.opPlus];
+  const place = [opcode.opConst8s, ...u64(mirrorDelta - belowCfa), opcode.opPlus];
+  // Without the bit that says that the frame was left.
+  const unmark = [opcode.opLit1, opcode.opShl, opcode.opLit1, opcode.opShr];
+  const expression = marksLeft ? [...place, opcode.opDeref, ...unmark] : place;
+  const rule = marksLeft ? opcode.valExpression : opcode.expression;
   const cie = record([
     ...u32(0), // CIE id
     1, // version
@@ -86,7 +111,7 @@ export function thunkFrames(
     ...[opcode.defCfa, stackPointer, 8],
     // sp = CFA - 8. Not by DW_CFA_val_offset: LLVM's libunwind aborts at that.
     ...[opcode.valExpression, stackPointer, 2, opcode.opLit8, opcode.opMinus],
-    ...[opcode.expression, returnAddress, expression.length, ...expression],
+    ...[rule, returnAddress, expression.length, ...expression],
   ]);
   const augmentation = hasPersonality ? [0] : [];
   const fde = record([

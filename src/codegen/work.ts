@@ -42,7 +42,12 @@ export type Action =
   /** Adds to the thread's own tables. */
   | StatisticsAction
   /** Calls a native function with the function's own arguments: `x86-64/direct.ts`. */
-  | { readonly kind: "direct"; readonly target: bigint }
+  | {
+      readonly kind: "direct";
+      readonly target: bigint;
+      /** It is our own code, which leaves vector registers alone and needs little stack. */
+      readonly isGate?: true;
+    }
   /** The 128 bytes below the stack pointer stay as they are: the site is inside of a function. */
   | { readonly kind: "redZone" }
   /** Goes through the list of all ops, whose address is in the word at `at`: `x86-64/walk.ts`. */

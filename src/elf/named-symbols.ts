@@ -59,6 +59,17 @@ export function findSymbols(
   return found;
 }
 
+/** Whether the loader has to find one of `names` for `elf` in another file. */
+export function importsAny(elf: ElfFile, names: ReadonlySet<string>): boolean {
+  const table = dynamicSymbols(elf);
+  if (table === undefined) return false;
+  for (let i = 1; i < table.count; i++) {
+    const entry = symbolEntry(table, i);
+    if (entry.sectionIndex === 0 && names.has(nameAt(table.names, entry.name))) return true;
+  }
+  return false;
+}
+
 /** An undefined symbol that a library's loader fills in, and where. */
 export type LooseEnd = {
   readonly name: string;

@@ -71,7 +71,12 @@ export type Handler =
       readonly by?: CountedValue;
     } & CallTests)
   /** A native function is called instead of the trampoline: a direct call. */
-  | { readonly kind: "direct"; readonly target: CodeAddr }
+  | {
+      readonly kind: "direct";
+      readonly target: CodeAddr;
+      /** It is code of Patchbay's own: see `codegen/work.ts`. */
+      readonly isGate?: true;
+    }
   /** The function is replaced: control goes to `target` and not to its body. */
   | { readonly kind: "replace"; readonly target: CodeAddr };
 

@@ -16,11 +16,9 @@ const leaving: ReadonlySet<string> = new Set(
     "____longjmp_chk __longjmp_cancel setcontext __setcontext"
   ).split(" "),
 );
-/** Why a call of them has no exit. */
-export const leavesForGood = "it does not return";
 
 /** Why only entries of the function `name` can be recorded; undefined where it is harmless. */
 export function whyEntriesOnlyByName(name: string): string | undefined {
-  if (leaving.has(name)) return leavesForGood;
+  if (leaving.has(name)) return "it does not return";
   return names.has(name) || unwinding.test(name) ? "it looks at its return address" : undefined;
 }

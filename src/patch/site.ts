@@ -40,7 +40,7 @@ export type SiteCandidate = {
   /** A fix stands there: the bytes are its jump, in the process and not in the file. */
   readonly isPatched?: true;
   /** It is there for threads to call a gate before they do that, and nobody's to trace. */
-  readonly gate?: "exec" | "fork";
+  readonly gate?: "exec" | "fork" | "jump";
   /** Why its return can't be hooked; absent where it can be. */
   readonly entriesOnly?: string;
   /**

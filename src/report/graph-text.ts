@@ -178,7 +178,7 @@ export class TextGraph {
 /** What is said of a call's end, by how it ended. */
 const remarks: Readonly<Record<GraphEnd["how"], string>> = {
   [callEnd.returned]: "",
-  [callEnd.unwound]: ": left by an exception",
+  [callEnd.unwound]: ": left by an exception or a jump",
   [callEnd.left]: ": left by a jump over it",
   [callEnd.lost]: ": its end may be lost",
   [callEnd.open]: ": still open at the trace's end",

@@ -62,7 +62,7 @@ describe("a graph", () => {
       "             |  main() {",
       "             |    work() {",
       "   100.0 ns  |      leaf();",
-      "   700.0 ns  |      leaf(); /* left by an exception */",
+      "   700.0 ns  |      leaf(); /* left by an exception or a jump */",
       "   2.000 us  |    } /* work */",
       "   250.0 ns  |    work();",
       "             |  /* 1 event lost here */",
@@ -96,7 +96,7 @@ describe("a graph", () => {
     expect(calls({ minNs: 700 })).toEqual([
       "main() {",
       "  work() {",
-      "    leaf(); /* left by an exception */",
+      "    leaf(); /* left by an exception or a jump */",
       "  } /* work */",
       "/* 1 event lost here */",
       "} /* main: still open at the trace's end */",
@@ -107,7 +107,7 @@ describe("a graph", () => {
     expect(calls({ fromNs: 2900, toNs: 3800 })).toEqual([
       "main() {",
       "  work() {",
-      "    leaf(); /* left by an exception */",
+      "    leaf(); /* left by an exception or a jump */",
     ]);
     expect(calls({ fromNs: 4500, toNs: 5100 })).toEqual(["main() {", "  work() {"]);
   });

@@ -76,7 +76,7 @@ export function makeCatalogue(
   more: MoreSites = {},
   patched: PatchedWindows = new Map(),
 ): Catalogue {
-  const found = siteLists(modules, more).flatMap(({ module, lists }) =>
+  const found = siteLists(modules, more, true).flatMap(({ module, lists }) =>
     lists.flatMap(({ sites }) => sites.map((site) => toFunction(site, module, patched))),
   );
   if (found.length > siteCountMax) {
@@ -203,7 +203,11 @@ export const withoutMoved = ({ functions, traceable, machine }: Catalogue): Cata
   };
 };
 
-/** The same without the gates' sites. */
+/** Sites that are there for threads to call gates. */
+export const gateSites = ({ functions }: Catalogue): readonly SiteId[] =>
+  functions.flatMap(({ id, site }) => (site.gate === undefined ? [] : id));
+
+/** The same without these. */
 export const withoutGates = (catalogue: Catalogue): Catalogue => {
   const { functions, traceable } = catalogue;
   const isGate = (index: number): boolean => functions[index]?.site.gate !== undefined;

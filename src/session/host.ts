@@ -17,6 +17,8 @@ import type { RemoveResult } from "../target/injection.ts";
 import { nsPerTick } from "../trace/clock.ts";
 import { type Catalogue, type CatalogueOf, toSiteTable } from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
+import { hasEnded } from "./has-ended.ts";
+import { JumpWatch } from "./jump-watch.ts";
 import { LaterLibraries, laterFunctionsMax } from "./later-libraries.ts";
 import { findLoader } from "./loader-facts.ts";
 import { machineRules } from "./machine-rules.ts";
@@ -46,6 +48,7 @@ type Presence = {
   readonly more: MoreSites;
   readonly injected: Injected;
   readonly libraries: LaterLibraries;
+  readonly jumps: JumpWatch;
   /** The first id that is no function's, whatever libraries come. */
   readonly firstMark: number;
   /** The arena at whose gate threads wait before they exec, if they do. */
@@ -147,12 +150,13 @@ export class Host {
     const { presence } = injected;
     const tracing = new Tracing({ pid, target, catalogue, presence, dispatch });
     const seats = (): Iterable<LocalSeat> => this.#seats;
-    const parts = { pid, modules, watch, target, tracing, catalogue, more, seats };
+    const jumps = new JumpWatch({ pid, modules, target, tracing, catalogue });
+    const parts = { pid, modules, watch, target, tracing, catalogue, more, seats, jumps };
     const firstMark = catalogue.functions.length + laterFunctionsMax;
     const libraries = await LaterLibraries.of(parts);
     const execFd = more.execs === true ? await openExecGate(target, tracing, catalogue) : undefined;
     if (more.forks === true) await openForkGate(target, tracing, catalogue);
-    return { tracing, catalogue, more, injected, libraries, firstMark, execFd };
+    return { tracing, catalogue, more, injected, libraries, jumps, firstMark, execFd };
   }
 
   /** What there is now: libraries may have come and gone while nobody traced. */
@@ -164,13 +168,14 @@ export class Host {
   }
 
   async #seat(
-    { tracing, catalogue, injected, firstMark, execFd }: Presence,
+    { tracing, catalogue, injected, jumps, firstMark, execFd }: Presence,
     request: SeatRequest,
     announce: Announce,
   ): Promise<Seat> {
     const { target } = this.#parts;
     const { presence, exits } = injected;
     if (request.dispatch !== undefined) await tracing.setDispatch(request.dispatch);
+    if (request.jumps === true) await jumps.want();
     // Functions that later libraries have brought are among the first ones then, to be sure.
     const siteCount = catalogue.functions.length + laterFunctionsMax;
     const counterPages = pageBytes * Math.ceil((siteCount * 8) / pageBytes);
@@ -194,6 +199,7 @@ export class Host {
     const seat = new LocalSeat({
       tracing,
       request,
+      jumpsUnseen: () => (request.jumps === true ? jumps.why : undefined),
       rings: { arenaFd, shape, overwrite, table, exits, hasFrameWords, firstMark, execFd },
       instance,
       announce,
@@ -292,8 +298,3 @@ async function openForkGate(
   const ops = makeOps("forks", { kind: "direct", target: gate }, { filter });
   await tracing.exchange("note forks", [], [ops]);
 }
-
-/** Whether the target is gone. */
-export const hasEnded = (error: unknown): boolean =>
-  error instanceof PatchbayError &&
-  (error.code === "no-such-process" || error.code === "target-exited");

@@ -5,6 +5,7 @@
  */
 import type { Pid } from "../base/brand.ts";
 import { addModule, type Catalogue, type CataloguedFunction, moveFunctions } from "./catalogue.ts";
+import type { JumpWatch } from "./jump-watch.ts";
 import { LaterUnwinders } from "./later-unwinders.ts";
 import { findLoader, LibraryWatch, loaderState } from "./library-watch.ts";
 import type { MoreSites } from "./more-sites.ts";
@@ -26,6 +27,7 @@ type Parts = {
   readonly catalogue: Catalogue;
   readonly more: MoreSites;
   readonly seats: () => Iterable<LocalSeat>;
+  readonly jumps: JumpWatch;
 };
 
 export class LaterLibraries {
@@ -89,6 +91,7 @@ export class LaterLibraries {
     }
     for (const module of came) this.#unwinders.arrive(module);
     for (const module of came) await this.#arrive(module);
+    if (came.length > 0) await this.#parts.jumps.look();
   }
 
   /** Changes go on. */

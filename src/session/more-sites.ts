@@ -29,10 +29,14 @@ export const hasAll = (there: MoreSites, asked: MoreSites): boolean =>
 export const offersMore = ({ prologues, libcalls, probes }: MoreSites): boolean =>
   prologues === true || libcalls === true || probes === true;
 
-/** The lists of sites of a target's modules, each with its module; the program comes first. */
+/**
+ * The lists of sites of a target's modules, each with its module; the program comes first.
+ * @param jumps those where threads come by that leave functions by longjmp, too.
+ */
 export function siteLists(
   modules: readonly Module[],
   { prologues = false, libcalls = false, probes = false, execs = false, forks = false }: MoreSites,
+  jumps = false,
 ): readonly { readonly module: Module; readonly lists: readonly SiteList[] }[] {
   return modules.map((module, index) => {
     const { program } = module;
@@ -42,6 +46,7 @@ export function siteLists(
     if (probes) lists.push(program.probes());
     if (execs) lists.push(withoutKnown(program.execs(), lists));
     if (forks) lists.push(withoutKnown(program.forks(), lists));
+    if (jumps) lists.push(withoutKnown(program.jumps(), lists));
     return { module, lists };
   });
 }

@@ -56,7 +56,7 @@ export function actionOf({ handler, name, instance }: Ops): Action {
     case "statistics":
       return { ...handler, instance, exits: handler.exits ?? true };
     case "direct":
-      return { kind: "direct", target: handler.target };
+      return handler;
     case "replace":
       throw new PatchbayError({
         code: "unsupported",

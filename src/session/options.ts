@@ -29,6 +29,8 @@ export type RecordOptions = MoreSites &
      * followed in those that its children become, too. A filter may name nothing in some of them.
      */
     readonly followExecs?: boolean;
+    /** Functions that a longjmp leaves are recorded as left; on unless said otherwise. */
+    readonly jumps?: boolean;
     /** Full rings overwrite their oldest events; what they hold at the end is the trace. */
     readonly flightRecorder?: boolean;
     /**
@@ -109,6 +111,7 @@ export const recordRequestOf = (
   ),
   overwrite: options.flightRecorder ?? false,
   followForks: options.followForks ?? false,
+  jumps: (options.exits ?? true) && (options.jumps ?? true),
   mayBeEmpty: options.followExecs ?? false,
   signals: options.signals ?? false,
   frameWords,

@@ -10,9 +10,11 @@ import { FormatError } from "../base/cursor.ts";
 import { type ErrorCode, PatchbayError } from "../base/error.ts";
 import { crc32 } from "../elf/crc32.ts";
 import { ElfError, type ElfFile, findSection, parseElf } from "../elf/elf-file.ts";
+import { importsAny } from "../elf/named-symbols.ts";
 import { findBuildId, findDebugLink } from "../elf/notes.ts";
 import { findExecSites } from "../patch/exec-sites.ts";
 import { findForkSites } from "../patch/fork-sites.ts";
+import { findJumpSites, type JumpSites, jumpNames, noJumpSites } from "../patch/jump-sites.ts";
 import { findPltSites } from "../patch/plt-sites.ts";
 import { findProbeSites } from "../patch/probe-sites.ts";
 import { readProgramCode } from "../patch/program-code.ts";
@@ -50,6 +52,10 @@ export type ProgramFile = {
   execs(): SiteList;
   /** Where threads come by that fork; looked for once. */
   forks(): SiteList;
+  /** A C library's functions that jump to where setjmp was called. */
+  jumps(): JumpSites;
+  /** Whether it calls such functions of another file; looked for once. */
+  importsJumps(): boolean;
   /** Source line of the code at `addr`; undefined when nothing says it or what does is damaged. */
   sourceLine(addr: LinkAddr): SourceLine | undefined;
   /** The compiler of the code at `addr`, with gcc its options too; undefined when not known. */
@@ -257,6 +263,11 @@ export function programFileOf(
     probes: moved(isX86, () => findProbeSites(code())),
     execs: moved(isX86, () => findExecSites(elf)),
     forks: moved(isX86, () => findForkSites(elf)),
+    jumps: once(() => {
+      if (!isX86 || elf.debugOnly) return noJumpSites;
+      return guardFormat(doing, () => findJumpSites(elf, symbols()));
+    }),
+    importsJumps: once(() => guardFormat(doing, () => importsAny(elf, jumpNames))),
     sourceLine: (addr) => orUndefined(() => lines().find(addr)),
     producer: (addr) => orUndefined(() => lines().findUnit(addr)?.producer),
     inlining: (isWanted) => orUndefined(() => readInlining(info(), lines(), isWanted)),

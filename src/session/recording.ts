@@ -46,6 +46,8 @@ export type RecordingSummary = RecordingProgress & {
   readonly protocols: ChangeResult["protocols"];
   /** Why threads had to be held for patching, if they had to. */
   readonly agentless?: string;
+  /** Why it was not recorded what a longjmp leaves, though one may have come. */
+  readonly jumpsUnseen?: string;
   /** Longest time that all threads were held, in ms. */
   readonly pauseMs: number;
   /** What had to be left in the process, and why. */
@@ -224,7 +226,7 @@ export class Recording {
       const wallNs = BigInt(Date.now()) * 1_000_000n;
       const measured = clock.measure(coarse?.steps);
       const totals = await drain.finish({ wallNs, reason, clock: measured });
-      const { changes, refused, outOfReach } = await seat.state();
+      const { changes, refused, outOfReach, jumpsUnseen } = await seat.state();
       const { protocols, agentless, pauseMs } = changes;
       return {
         ...totals,
@@ -238,6 +240,7 @@ export class Recording {
         dispatches,
         protocols,
         ...(agentless === undefined ? {} : { agentless }),
+        ...(jumpsUnseen === undefined ? {} : { jumpsUnseen }),
         pauseMs: Math.max(pauseMs, removed?.pauseMs ?? 0),
         ...(removed?.left === undefined ? {} : { left: removed.left }),
       };

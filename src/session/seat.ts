@@ -43,6 +43,8 @@ export type SeatRequest = {
   readonly coarse?: boolean;
   /** Entries say so where they are a signal's. */
   readonly signals?: boolean;
+  /** Functions that a longjmp leaves are recorded as left. */
+  readonly jumps?: boolean;
   /** It is no mistake if a filter of his names nothing. */
   readonly mayBeEmpty?: boolean;
   /** The sites that count for him beside those that compilers left. */
@@ -93,6 +95,8 @@ export type SeatState = {
   readonly dispatches: DispatchCounts;
   /** All changes in the process so far. */
   readonly changes: ChangeResult;
+  /** Why it is not known what a longjmp leaves, if he wants to know and it may come. */
+  readonly jumpsUnseen?: string;
 };
 
 /** A function as its user is told of it, with where its source line is to be looked up. */
@@ -159,6 +163,8 @@ type Parts = {
   /** The number of his rings and counters in the target. */
   readonly instance: number;
   readonly announce: Announce;
+  /** Why it is not known what a longjmp leaves, if that is so. */
+  readonly jumpsUnseen: () => string | undefined;
   readonly leave: (isRunning: boolean) => Promise<RemoveResult | undefined>;
   readonly release: () => Promise<void>;
 };
@@ -272,7 +278,9 @@ export class LocalSeat implements Seat {
     const { tracing } = this.#parts;
     const functions = this.#isOn ? tracing.countEnabled(this.ops) : 0;
     const { refused, outOfReach, changes, dispatches } = tracing;
-    return { functions, refused, outOfReach, changes, dispatches };
+    const jumpsUnseen = this.#parts.jumpsUnseen();
+    const state = { functions, refused, outOfReach, changes, dispatches };
+    return jumpsUnseen === undefined ? state : { ...state, jumpsUnseen };
   }
 
   leave(isRunning: boolean): Promise<RemoveResult | undefined> {

@@ -25,9 +25,10 @@ function findContext(find: (name: string) => CodeAddr | undefined): UnwinderCont
   const setIp = find("_Unwind_SetIP");
   const setGr = find("_Unwind_SetGR");
   const resume = find("_Unwind_Resume");
-  if (getIp === undefined || setIp === undefined) return undefined;
+  const getCfa = find("_Unwind_GetCFA");
+  if (getCfa === undefined || getIp === undefined || setIp === undefined) return undefined;
   if (setGr === undefined || resume === undefined) return undefined;
-  return { getIp, setIp, setGr, resume };
+  return { getIp, setIp, setGr, resume, getCfa };
 }
 
 /** The copy of an unwinder in a module, if it has one. */

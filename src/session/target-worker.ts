@@ -103,6 +103,8 @@ export type TargetHandlers = {
   openExecGate(): ExecGateFacts | undefined;
   /** The same for what they can call before they fork: its address. */
   openForkGate(): CodeAddr | undefined;
+  /** Brings in what threads can call before a longjmp; its address. See `Gates`. */
+  openJumpGate(mangled: boolean): CodeAddr | undefined;
   /** Stops a thread that waits at a gate of execs; false when it has ended. */
   holdAtGate(tid: number): boolean;
   /**
@@ -228,6 +230,7 @@ const handlers: TargetHandlers = {
   watchLoader: (at) => getInjection().watchLoader(at),
   openExecGate: () => getInjection().gates.openExecs(),
   openForkGate: () => getInjection().gates.openForks(),
+  openJumpGate: (mangled) => getInjection().gates.openJumps(mangled),
   holdAtGate: (tid) => holdAtGate(toTid(tid)),
   holdExec: (pid, tid, isOurs) => {
     const exec = holdExec(pid, toTid(tid), startOf);

@@ -19,6 +19,7 @@ import {
   type Catalogue,
   type CataloguedFunction,
   type FilterHashes,
+  gateSites,
   resolveFilter,
   type SiteFilter,
   toSiteTable,
@@ -142,6 +143,7 @@ export class Tracing {
     const reasons: Record<string, number> = {};
     for (let site = 0; site < this.#registry.siteCount; site++) {
       if (!this.#registry.isEnabled(site)) continue;
+      if (this.#parts.catalogue.functions[site]?.site.gate !== undefined) continue;
       const { form, why } = this.#dispatches[site] ?? noDispatch;
       forms[form] = (forms[form] ?? 0) + 1;
       if (why !== undefined) reasons[why] = (reasons[why] ?? 0) + 1;
@@ -193,9 +195,12 @@ export class Tracing {
     const { pid, catalogue } = this.#parts;
     const { include = [], exclude = [] } = filter;
     const doing = `trace functions of process ${pid}`;
-    const visible = more ? withoutGates(catalogue) : withoutMoved(catalogue);
-    if (visible.functions.length === catalogue.functions.length) {
-      return resolveFilter(doing, catalogue, { include, exclude }, mayBeEmpty);
+    const offered = withoutGates(catalogue);
+    const visible = more ? offered : withoutMoved(offered);
+    if (visible.functions.length === offered.functions.length) {
+      const hashes = resolveFilter(doing, visible, { include, exclude }, mayBeEmpty);
+      for (const site of gateSites(catalogue)) hashes.notrace.sites.add(site);
+      return hashes;
     }
     // Without a filter an ops would have them all.
     const named = { include: include.length > 0 ? include : ["*"], exclude };

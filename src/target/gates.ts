@@ -1,4 +1,4 @@
-/** What threads of a process call on their way: the gates of the loader, of execs and of forks. */
+/** What threads of a process call on their way: gates of the loader, of execs, forks, jumps. */
 import { type CodeAddr, codeAddr } from "../base/brand.ts";
 import type { AgentProgram } from "../codegen/agent-program.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
@@ -6,15 +6,18 @@ import { control, pageBytes } from "../ring/arena.ts";
 import { findRoomNear } from "./address-space.ts";
 import type { Agent } from "./agent.ts";
 import type { Arena, Range } from "./bootstrap.ts";
+import { jumpCode } from "./jump-gate.ts";
 import { LoaderGate } from "./loader-gate.ts";
-import type { TargetProcess } from "./process.ts";
+import type { HeldThreads, TargetProcess } from "./process.ts";
 
 type Parts = {
   readonly process: TargetProcess;
   readonly arena: Arena;
-  readonly plan: Pick<ThunkPlan, "forkStamp" | "tidOffset">;
+  readonly plan: Omit<ThunkPlan, "instances">;
   /** Maps `bytes` at `start` in the target, readable and executable. */
   readonly map: (start: bigint, bytes: number) => void;
+  /** Threads that are held all the time at present. */
+  readonly held: () => HeldThreads | undefined;
 };
 
 /** A gate that functions of the target can call. */
@@ -28,6 +31,7 @@ export class Gates {
   #loader: LoaderGate | undefined;
   #exec: CalledGate | undefined;
   #fork: CalledGate | undefined;
+  #jump: CalledGate | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -60,6 +64,15 @@ export class Gates {
     return this.#fork?.address;
   }
 
+  /**
+   * The same for what they can call before a longjmp.
+   * @param mangled whether the C library mangles what is in a jmp_buf.
+   */
+  openJumps(mangled: boolean): CodeAddr | undefined {
+    this.#jump ??= this.#bring(jumpCode(this.#parts, mangled));
+    return this.#jump?.address;
+  }
+
   /** Puts a gate's code into the target. */
   #bring(code: Uint8Array | undefined): CalledGate | undefined {
     if (code === undefined) return undefined;
@@ -73,7 +86,7 @@ export class Gates {
 
   /** Where their code is. */
   get ranges(): readonly Range[] {
-    const gates = [this.#loader, this.#exec, this.#fork];
+    const gates = [this.#loader, this.#exec, this.#fork, this.#jump];
     return gates.flatMap((gate) => (gate === undefined ? [] : gate.range));
   }
 

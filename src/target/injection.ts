@@ -112,7 +112,7 @@ export class Injection {
     this.#kinds = new Uint16Array(sites.count);
     this.#agent = agent.ok ? agent.agent : undefined;
     const map = (start: bigint, bytes: number): void => this.#map(start, bytes);
-    this.gates = new Gates({ process, arena: parts.arena, plan, map });
+    this.gates = new Gates({ process, arena: parts.arena, plan, map, held: () => this.#held });
     const findCopy: FindCopy = (site, pc) => this.#thunks.findCopy(site, pc);
     this.#semaphores = new Semaphores(process.memory, sites);
     const addToJournal = (program: AgentProgram): void => {

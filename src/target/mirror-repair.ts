@@ -7,6 +7,7 @@
  * threads are held meanwhile.
  */
 import { closeSync, openSync, readSync } from "node:fs";
+import { leftBit } from "../codegen/x86-64/personality.ts";
 import { type Mapping, procFolder } from "../os/proc.ts";
 import type { Mirror } from "./address-space.ts";
 import { type CodeRegion, isReturnPoint } from "./code-region.ts";
@@ -47,7 +48,7 @@ function repairPart(
   for (let at = 0; at < bytes; at += 8) {
     const address = words.getUint32(at, true) + words.getUint32(at + 4, true) * 2 ** 32;
     if (!regions.some((region) => isReturnPoint(region, address))) continue;
-    words.setBigUint64(at, savedWords.getBigUint64(at, true), true);
+    words.setBigUint64(at, savedWords.getBigUint64(at, true) & ~leftBit, true);
     repaired++;
   }
   if (repaired > 0) memory.write(start, stack);

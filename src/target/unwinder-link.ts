@@ -80,8 +80,8 @@ export class UnwinderLink {
     const { process, table } = this.#parts;
     const index = this.#unwinders.push(unwinder) - 1;
     if (index >= unwinderStubs || unwinder.context === undefined) return;
-    const { getIp, setIp, setGr, resume } = unwinder.context;
-    const row = new Uint8Array(new BigUint64Array([getIp, setIp, setGr, resume]).buffer);
+    const { getIp, setIp, setGr, resume, getCfa } = unwinder.context;
+    const row = new Uint8Array(new BigUint64Array([getIp, setIp, setGr, resume, getCfa]).buffer);
     process.memory.write(table + BigInt(index * unwinderRow.bytes), row);
   }
 

@@ -33,6 +33,7 @@ export type UnwinderContext = {
   readonly setIp: CodeAddr;
   readonly setGr: CodeAddr;
   readonly resume: CodeAddr;
+  readonly getCfa: CodeAddr;
 };
 
 /** Frames that were registered with one unwinder, by what it was given. */

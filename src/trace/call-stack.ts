@@ -160,7 +160,7 @@ export class CallStack {
     let at = this.depth - 1;
     while (at >= 0 && this.sites[at] !== site && this.sites[at] !== unknownFrame) at--;
     if (at < 0 && how === callEnd.unwound) {
-      // A jump may have found what was left long before, and unseen: no call that is open ends by it.
+      // A jump may find what was left long before, and unseen: no call that is open ends by it.
       this.#visitor.orphan(site, time, this.depth, how);
       return;
     }

@@ -59,7 +59,8 @@ export function findDifference(own: CallLog, traced: CallLog): string | undefine
     const length = Math.max(expected.length, found.length);
     for (let at = 0; at < length; at++) {
       if (expected[at] === found[at]) continue;
-      const around = (log: readonly string[]): string => log.slice(at - 5, at + 10).join(" ");
+      const around = (log: readonly string[]): string =>
+        log.slice(Math.max(0, at - 5), at + 10).join(" ");
       return `thread ${tid}, event ${at}:\nown   ${around(expected)}\ntrace ${around(found)}`;
     }
   }

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import type { RecordOptions } from "../../src/index.ts";
 import {
   api,
   type Build,
@@ -45,12 +46,12 @@ async function linesOf(target: Target): Promise<string[]> {
 }
 
 /** Runs a case of rude.cc under a recording from its first to its last call. */
-async function record(program: string, name: string, clock = "exact") {
+async function record(program: string, name: string, more: Partial<RecordOptions> = {}) {
   const target = await Target.start(program, name);
   const directory = tracePath();
   await using session = await api.attach(target.pid);
   const include = ["traced_*", "Guarded::*"];
-  const recording = await session.record({ directory, filter: { include }, clock });
+  const recording = await session.record({ directory, filter: { include }, ...more });
   target.send("begin");
   const lines = await linesOf(target);
   expect(await recording.stop()).toMatchObject({ refused: [], exits: true, lost: 0 });
@@ -73,6 +74,7 @@ const exact = [
   ["threads that exit in the middle of calls", "exited"],
   ["tail calls", "tails"],
   ["backtraces", "backtraces"],
+  ["jumps", "jumps"],
 ] as const;
 
 /** Some of them, where events have equal times. */
@@ -92,7 +94,7 @@ describe("the trace is the program's own log", () => {
   });
 
   it.each(coarse)("by the coarse clock, for %s", async (_, name) => {
-    const { own, traced } = await record(compileRude(), name, "coarse:1ms");
+    const { own, traced } = await record(compileRude(), name, { clock: "coarse:1ms" });
     expect(own.size).toBeGreaterThan(0);
     expect(findDifference(own, traced)).toBeUndefined();
   });
@@ -126,9 +128,9 @@ describe("on stacks that are not mirrored, the trace has entries alone", () => {
   });
 });
 
-describe("functions that a longjmp leaves", () => {
+describe("functions that a longjmp leaves, where nobody wants to know", () => {
   it("are entered and not left in the trace; all others are as in the log", async () => {
-    const { own, traced } = await record(compileRude(), "jumps");
+    const { own, traced } = await record(compileRude(), "jumps", { jumps: false });
     const without = (log: CallLog, mark: string): CallLog =>
       new Map([...log].map(([tid, list]) => [tid, list.filter((one) => !one.startsWith(mark))]));
     expect(findDifference(without(own, "!"), without(traced, "?left"))).toBeUndefined();

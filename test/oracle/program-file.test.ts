@@ -95,6 +95,27 @@ describe.skipIf(!tools.every(hasTool))("a compiled program", () => {
     }
   });
 
+  it.each(["", "-static", "-static-pie"])("jumps where nm says: %s", (link) => {
+    const path = compile(
+      "gcc",
+      ["-O1", "-w", ...link.split(" ").filter((word) => word !== "")],
+      "live/jump-places.c",
+    );
+    const names = new Set(["longjmp", "siglongjmp", "_longjmp", "__longjmp_chk"]);
+    const isOne = ({ name }: NmRow): boolean => names.has(name.replace(/@.*/, ""));
+    const program = openProgramFile(path);
+    expect(program.importsJumps()).toBe(link === "");
+    const [, libc = ""] =
+      link === "" ? (/=> (\S*libc\.so\.6) /.exec(outputOf("ldd", [path])) ?? []) : [];
+    const file = link === "" ? libc : path;
+    const { sites, mangled } = openProgramFile(file).jumps();
+    const places = nmFunctions(file, ...(link === "" ? ["-D"] : [])).filter(isOne);
+    expect(mangled).toBe(true);
+    expect(new Set(sites.map(({ functionAddr }) => Number(functionAddr)))).toEqual(
+      new Set(places.map(({ addr }) => addr)),
+    );
+  });
+
   it("tells its build-id", () => {
     const path = compile("gcc", ["-Wl,--build-id=sha1"], "sites.c");
     const [, id] = /Build ID: ([0-9a-f]+)/.exec(outputOf("readelf", ["-n", path])) ?? [];

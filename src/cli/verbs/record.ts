@@ -41,6 +41,7 @@ type Options = CallFlags &
     readonly followFork: boolean;
     readonly signals: boolean;
     readonly followExec: boolean;
+    readonly longjmp: boolean;
     readonly ringSize?: number;
     readonly maxThreads?: number;
     readonly trigger: readonly string[];
@@ -75,6 +76,7 @@ export function registerRecord(program: Command): void {
     .option("--follow-fork", "record forked children, too, into the same trace", false)
     .option("--follow-exec", "go on in programs that the process becomes, in one trace", false)
     .option("--signals", "tell which calls are of signal handlers, and for what signal", false)
+    .option("--no-longjmp", "do not record which functions a longjmp leaves, and when")
     .option("--flight-recorder", "keep the latest events instead of all of them", false)
     .option("--clock <clock>", "exact, or coarse: cheap, in steps of 50us or so (coarse:20us)")
     .option("--ring-size <size>", "memory of each thread's ring: 4M, 64K", parseSize)
@@ -209,6 +211,7 @@ const toRecordOptions = (options: Options): RecordOptions => ({
   followForks: options.followFork,
   ...(options.clock === undefined ? {} : { clock: options.clock }),
   ...(options.signals ? { signals: true } : {}),
+  jumps: options.longjmp,
   ...(options.followExec ? { followExecs: true } : {}),
   ...(options.ringSize === undefined ? {} : { ringBytes: options.ringSize }),
   ...(options.trigger.length === 0 ? {} : { triggers: options.trigger }),
@@ -281,6 +284,8 @@ function describe(
   if (summary.lost > 0 && !flightRecorder) lines.push(howToLoseLess);
   if (!summary.exits && wantsExits)
     lines.push("entries alone: the process has no room for a mirror of its stacks");
+  if (summary.jumpsUnseen !== undefined)
+    lines.push(`what a longjmp leaves is not recorded: ${summary.jumpsUnseen}`);
   lines.push(...describeLeftAlone(summary), ...describeFollowing(summary));
   lines.push(...describeReasons(summary.dispatches));
   if (summary.left !== undefined) lines.push(`some memory stays mapped: ${summary.left}`);

@@ -47,7 +47,7 @@ function emitEntry(routine: Routine, work: Work, action: Action, place: Place): 
       emitCount(routine, instanceOf(routine, action.instance), place.site);
       break;
     case "direct":
-      emitDirect(routine, action.target);
+      emitDirect(routine, action.target, action.isGate === true);
       break;
     case "list":
       emitWalk(routine, dataAddr(action.at));

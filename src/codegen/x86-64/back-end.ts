@@ -11,6 +11,7 @@ import { listedFunction, makeTrampolines, opsFunction, walkFunction } from "./ca
 import { execGate } from "./exec-gate.ts";
 import { fillThunks, thunkStride } from "./fill-thunks.ts";
 import { forkGate } from "./fork-gate.ts";
+import { jumpGate } from "./jump-gate.ts";
 import { loaderGate } from "./loader-gate.ts";
 import { makeThunk, thunkRoutines } from "./thunk.ts";
 
@@ -85,6 +86,7 @@ export const x8664: BackEnd = {
   loaderGate,
   execGate,
   forkGate,
+  jumpGate,
   callOps: {
     designs: ["call-ops"],
     makeTrampolines,

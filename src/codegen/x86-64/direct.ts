@@ -4,6 +4,7 @@
  * with all of them as they were, whatever the one that was called has done to its own.
  */
 import { codeAddr } from "../../base/brand.ts";
+import type { Assembler } from "../../isa/x86-64/assembler.ts";
 import { mem, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { type Routine, routineFrame } from "./record.ts";
@@ -30,10 +31,19 @@ const stackWords = 8;
 
 /**
  * Calls `target`. Clobbers what `record` does. The stack pointer is where `save` has left it.
+ * @param isGate it changes no vector register, and finds arguments on the stack by rbx, which has
+ * the stack pointer.
  */
-export function emitDirect({ a }: Routine, target: bigint): void {
+export function emitDirect({ a }: Routine, target: bigint, isGate: boolean): void {
   a.i("mov", rbx, rsp);
   for (const register of others) a.i("push", register);
+  if (isGate) a.i("mov", r11, codeAddr(target)).i("call", r11);
+  else emitWhole(a, target);
+  for (const register of others.toReversed()) a.i("pop", register);
+}
+
+/** The call, with all that a function may look at or change. */
+function emitWhole(a: Assembler, target: bigint): void {
   a.i("sub", rsp, areaBytes);
   a.i("and", rsp, -areaAlignment);
   for (let at = 0; at < 64; at += 8) a.i("mov", mem64(rsp, { disp: headerAt + at }), 0);
@@ -56,5 +66,4 @@ export function emitDirect({ a }: Routine, target: bigint): void {
   a.i("xor", r32.edx, r32.edx);
   a.i("xrstor64", mem(rsp));
   a.i("lea", rsp, mem(rbx, { disp: -others.length * 8 }));
-  for (const register of others.toReversed()) a.i("pop", register);
 }

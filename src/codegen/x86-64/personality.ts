@@ -17,7 +17,7 @@
  */
 import type { DataAddr } from "../../base/brand.ts";
 import type { Assembler } from "../../isa/x86-64/assembler.ts";
-import { type Label, mem, mem32, mem64, type Operand } from "../../isa/x86-64/operands.ts";
+import { type Label, mem, mem8, mem32, mem64, type Operand } from "../../isa/x86-64/operands.ts";
 import { r8 as byte, r32, r64 } from "../../isa/x86-64/registers.ts";
 
 /** Unwinders of a process that can tell of frames that were left. */
@@ -35,7 +35,9 @@ export const unwinderRow = {
   setGr: 16,
   /** `_Unwind_Resume(exception)`. */
   resume: 24,
-  bytes: 32,
+  /** `_Unwind_GetCFA(context)`: here, the stack pointer behind the frame's return address. */
+  getCfa: 32,
+  bytes: 40,
 } as const;
 
 /** `_UA_CLEANUP_PHASE` and `_UA_HANDLER_FRAME` in the actions. */
@@ -47,6 +49,14 @@ const continueUnwind = 8;
 /** DWARF numbers of rax and rdx. */
 const dwarfRax = 0;
 const dwarfRdx = 1;
+
+/**
+ * In the highest byte of a return address in the mirror: its frame was left. Unwinders, which are
+ * yet to read it, shift the bit out (`frame-description.ts`).
+ */
+export const leftMark = -128;
+/** The same in the whole of it. */
+export const leftBit: bigint = 1n << 63n;
 
 const { rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r12, r13 } = r64;
 /** Of the routine's arguments: the exception, and the context. */
@@ -81,6 +91,8 @@ export function emitPersonality(a: Assembler, plan: PersonalityPlan): Label {
   a.i("mov", rdi, rax);
   a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
   a.i("mov", rcx, mem64(rsp, { index: rcx, disp: -8 }));
+  a.i("shl", rcx, 1);
+  a.i("shr", rcx, 1);
   a.i("push", rcx);
   a.i("jmp", rdx);
   return first;
@@ -100,6 +112,9 @@ function emitCommon(a: Assembler, plan: PersonalityPlan, landing: Label): void {
   a.i("mov", keptException, exception);
   a.i("mov", rdi, keptContext);
   a.i("call", mem64(row, { disp: unwinderRow.getIp }));
+  a.i("mov", rbx, rax);
+  emitMark();
+  a.i("mov", rax, rbx);
   a.i("mov", r32.eax, mem32(rax, { disp: plan.idAfterReturn }));
   a.i("push", rax);
   plan.record();
@@ -119,6 +134,18 @@ function emitCommon(a: Assembler, plan: PersonalityPlan, landing: Label): void {
   a.bind(passed);
   a.i("mov", r32.eax, continueUnwind);
   a.i("ret");
+
+  /** The mirror shall not look as if the frame (its thunk's return point: rbx) were still there. */
+  function emitMark(): void {
+    const other = a.label();
+    a.i("mov", rdi, keptContext);
+    a.i("call", mem64(row, { disp: unwinderRow.getCfa }));
+    a.i("cmp", mem64(rax, { disp: -8 }), rbx);
+    a.i("jne", other);
+    a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
+    a.i("or", mem8(rax, { index: rcx, disp: -1 }), leftMark);
+    a.bind(other);
+  }
 
   function setRegister(number: number, value: Operand): void {
     a.i("mov", rdi, keptContext);

@@ -18,6 +18,7 @@
  *     enter: [S + delta] := [S]; record entry
  *     leave: record exit; [S] := [S + delta]; [S + delta] := 0
  *     left:  record exit; called for the thunk of a function that has left by a tail call
+ *     jumped: record that it was left; called for the thunk of a function that longjmp leaves
  *
  * A function that ends with a jump to another one (a tail call) leaves a thunk's return point at S:
  * the mirror's slot is in use already, and what is in it has to stay. A slot that is not 0 is the
@@ -82,8 +83,21 @@ const outside = 41;
 const idAfterReturn = 6;
 /** And to behind its `call leave`. */
 const leaveAfterReturn = 15;
-/** From `leave` back to `left`. */
+/** From `leave` back to `left`, and as many bytes further back is `jumped`. */
 const leftBytes = 8;
+
+/** What the gate of jumps (`jump-gate.ts`) knows of thunks, in bytes from a return point. */
+export const returnPointFacts: Readonly<
+  Record<"first" | "last" | "id" | "leave" | "jumpedFromLeave", number>
+> = {
+  /** What stands there: `lea rsp, [rsp - 8]`. */
+  first: 0x2464_8d48,
+  last: 0xf8,
+  id: idAfterReturn,
+  /** Behind `call leave`; from `leave` to `jumped`. */
+  leave: leaveAfterReturn,
+  jumpedFromLeave: -2 * leftBytes,
+};
 
 /** The thunk for `work`. */
 export function makeThunk(work: Work): ThunkTemplate {
@@ -162,7 +176,9 @@ export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
     a.i("ret");
   }
   a.align(64);
-  const left = a.label();
+  const [left, jumped] = [a.label(), a.label()];
+  a.i("jmp", jumped);
+  a.align(leftBytes);
   a.i("jmp", left);
   a.align(leftBytes);
   const leave = a.bindNew();
@@ -171,6 +187,9 @@ export function thunkRoutines(work: Work, plan: ThunkPlan): ThunkRoutines {
   if (hooks) emitLeave(routine, leaving);
   a.bind(left);
   if (hooks) emitExits(routine, leaving, leftPlace);
+  a.i("ret");
+  a.bind(jumped);
+  if (hooks) emitUnwound(routine, leaving, { ...leftPlace, slot: undefined });
   a.i("ret");
   const { unwinders, mirrorDelta } = plan;
   const places = { unwinders, mirrorDelta, idAfterReturn };
@@ -263,10 +282,12 @@ function emitHooking(routine: Routine, work: Work): void {
 function emitLeave(routine: Routine, work: Work): void {
   const { a, plan } = routine;
   save(a);
-  emitExits(routine, work, place);
+  // Put back first: a signal handler that jumps out of here must not find a call that goes on.
   a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
   a.i("mov", rdx, mirrorSlot);
   a.i("mov", slot, rdx);
+  emitExits(routine, work, place);
+  a.i("mov", rcx, BigInt.asIntN(64, plan.mirrorDelta));
   a.i("mov", mirrorSlot, 0);
   restore(a);
   a.i("ret");
