@@ -31,6 +31,11 @@ export class ByteWriter {
     this.#length = 0;
   }
 
+  /** Forgets what was written behind the first `length` bytes. */
+  truncate(length: number): void {
+    this.#length = Math.min(this.#length, length);
+  }
+
   /** Appends `bytes` (borrowed). */
   bytes(bytes: Uint8Array): void {
     this.#append(bytes, bytes.length);

@@ -79,6 +79,9 @@ export type CallTexts = {
 type Entered = Pick<CallTexts, "arguments" | "stack" | "signal">;
 const nothing: Entered = { arguments: undefined, stack: undefined };
 
+/** Of calls without any values, which most are: one object for them all. */
+export const noTexts: CallTexts = { arguments: undefined, result: undefined };
+
 /** Keeps the values of a thread's open calls for exporters that write a call when it ends. */
 export class CallValues {
   readonly #trace: Pick<Trace, "functions" | "nameStack">;
@@ -118,6 +121,7 @@ export class CallValues {
   /** A call ends. */
   leave(site: number, index: number): CallTexts {
     const values = this.#pending;
+    if (values === undefined && this.#open.length <= index) return noTexts;
     this.#pending = undefined;
     const { functions } = this.#trace;
     const result = values === undefined ? undefined : formatResults(functions, site, values);

@@ -8,7 +8,7 @@ import { type CallEnd, callEnd } from "../trace/call-stack.ts";
 import type { Trace } from "../trace/trace.ts";
 import { type TraceThread, traceThreads } from "../trace/trace-reader.ts";
 import { ByteWriter, utf8 } from "./byte-writer.ts";
-import { type CallTexts, CallValues } from "./call-values.ts";
+import { type CallTexts, CallValues, noTexts } from "./call-values.ts";
 import { type ExportOptions, type ExportVisitor, exportThreads, shownSites } from "./export.ts";
 import { endNames } from "./graph-json.ts";
 import { commandOf, forksOf } from "./processes.ts";
@@ -73,6 +73,7 @@ function writeForks(
 
 /** What is said of a call beside its name and times: how it ended, if it did not return; values. */
 function argsOf(how: CallEnd, texts: CallTexts): string {
+  if (texts === noTexts && how === callEnd.returned) return "";
   const end = how === callEnd.returned ? undefined : endNames[how];
   const { arguments: values, result, stack, signal } = texts;
   if ((end ?? values ?? result ?? stack ?? signal) === undefined) return "";

@@ -10,7 +10,7 @@ import { frameName } from "../trace/stack-frames.ts";
 import type { Trace } from "../trace/trace.ts";
 import { TraceReader } from "../trace/trace-reader.ts";
 import { stackOf } from "../trace/values.ts";
-import { ByteWriter } from "./byte-writer.ts";
+import { ByteWriter, utf8 } from "./byte-writer.ts";
 import { shownSites } from "./export.ts";
 import { readCallTree, type TreeOptions, walkTree } from "./read-call-tree.ts";
 import { checkSelection, wantsThread } from "./selection.ts";
@@ -30,17 +30,30 @@ export function* exportFolded(trace: Trace, options: TreeOptions): Generator<Uin
   const { tree, name } = readCallTree(trace, options);
   const ns = tickNs(trace);
   const out = new ByteWriter();
-  const path: string[] = [];
+  const names = new Map<string, Uint8Array>();
+  const nameBytes = (name: string): Uint8Array => {
+    const known = names.get(name);
+    if (known !== undefined) return known;
+    const made = utf8(pathName(name));
+    names.set(name, made);
+    return made;
+  };
+  // The path to the present node, and how long it is at each depth.
+  const path = new ByteWriter();
+  const ends: number[] = [0];
   const children = tree.children(
     () => true,
     (a, b) => a - b,
   );
   for (const { node, depth } of walkTree(children)) {
-    path.length = depth;
-    path.push(pathName(name(node)));
+    path.truncate(ends[depth] ?? 0);
+    if (depth > 0) path.byte(0x3b);
+    path.bytes(nameBytes(name(node)));
+    ends[depth + 1] = path.length;
     const self = Math.round(tree.self(node) * ns);
     if (self <= 0) continue;
-    out.text(`${path.join(";")} `);
+    out.append(path);
+    out.byte(0x20);
     out.decimal(self);
     out.byte(0x0a);
     if (out.length >= pieceBytes) yield out.take();

@@ -26,6 +26,16 @@ const timeWidth = 14;
 const levelMax = 60;
 /** A call that took so long catches the eye. */
 const longNs = 1e6;
+const noDuration = " ".repeat(durationWidth);
+
+/** Text that stands before a call's name, by its level. */
+type Margins = (level: number) => string;
+
+/** What `make` gives, made once for each number: millions of lines have few different parts. */
+function remembered(make: (key: number) => string): (key: number) => string {
+  const known: (string | undefined)[] = [];
+  return (key) => (known[key] ??= make(key));
+}
 
 export class TextGraph {
   readonly #trace: Trace;
@@ -34,6 +44,9 @@ export class TextGraph {
   readonly #stepNs: number;
   readonly #options: TextGraphOptions;
   readonly #showsTid: boolean;
+  /** Of functions, by site: a call without values, and the end of one. */
+  readonly #bareCalls: (site: number) => string;
+  readonly #bareClosings: (site: number) => string;
   #text = "";
   #hasHeading = false;
 
@@ -42,6 +55,8 @@ export class TextGraph {
     this.#ns = tickNs(trace);
     this.#stepNs = clockSteps(trace)?.meanNs ?? 0;
     this.#options = options;
+    this.#bareCalls = remembered((site) => `${options.paint("name", this.#name(site))}()`);
+    this.#bareClosings = remembered((site) => ` ${this.#dim(`/* ${this.#name(site)} */`)}`);
     const tids = traceThreads(trace).map((thread) => thread.first.tid);
     const shown = tids.filter((tid) => options.threads?.includes(tid) ?? true);
     this.#showsTid = shown.length > 1 && options.perThread !== true;
@@ -58,11 +73,10 @@ export class TextGraph {
   }
 
   sinkFor(_: number, threadOf: () => ThreadName): GraphSink {
-    let isFirst = true;
+    let margins: Margins | undefined;
     const line = (duration: string, time: number, level: number, text: string): void => {
-      if (isFirst) this.#beginThread(time, threadOf());
-      isFirst = false;
-      this.#line(duration, time, threadOf().tid, level, text);
+      margins ??= this.#beginThread(time, threadOf());
+      this.#line(duration, time, margins(level), text);
     };
     const called = ({ stack, signal, start, level }: GraphCall): void => {
       if (signal !== undefined) {
@@ -110,12 +124,16 @@ export class TextGraph {
     return this.#options.paint("dim", text);
   }
 
-  #call(call: GraphCall): string {
-    const values = formatArguments(this.#trace.functions, call.site, call.values ?? []);
-    return `${this.#options.paint("name", this.#name(call.site))}(${values})`;
+  #call({ site, values }: GraphCall): string {
+    if (values === undefined) return this.#bareCalls(site);
+    const name = this.#options.paint("name", this.#name(site));
+    return `${name}(${formatArguments(this.#trace.functions, site, values)})`;
   }
 
   #closing(call: GraphCall, ending: GraphEnd): string {
+    if (ending.how === callEnd.returned && ending.values === undefined) {
+      return this.#bareClosings(call.site);
+    }
     const about = `${this.#name(call.site)}${remarks[ending.how]}`;
     const result = this.#result(call.site, ending);
     return `${result}${result === "" ? "" : ";"} ${this.#dim(`/* ${about} */`)}`;
@@ -140,13 +158,20 @@ export class TextGraph {
     return ns >= longNs ? this.#options.paint("strong", text) : text;
   }
 
-  #line(duration: string, time: number, tid: number, level: number, text: string): void {
-    const indent = "  ".repeat(Math.min(level, levelMax));
-    const deep = level > levelMax ? this.#dim(`[${level}] `) : "";
+  #line(duration: string, time: number, margin: string, text: string): void {
     const clock = this.#options.times === true ? this.#time(time) : "";
+    const left = duration === "" ? noDuration : duration;
+    this.#text += `${clock}${left}${margin}${text}\n`;
+  }
+
+  /** What stands between the duration of a thread's call and its name. */
+  #marginsOf(tid: number): Margins {
     const thread = this.#showsTid ? this.#dim(`[${tid}]`.padStart(tidWidth)) : "";
-    const left = duration === "" ? " ".repeat(durationWidth) : duration;
-    this.#text += `${clock}${left} ${thread} |  ${indent}${deep}${text}\n`;
+    return remembered((level) => {
+      const indent = "  ".repeat(Math.min(level, levelMax));
+      const deep = level > levelMax ? this.#dim(`[${level}] `) : "";
+      return ` ${thread} |  ${indent}${deep}`;
+    });
   }
 
   #time(ticks: number): string {
@@ -154,11 +179,12 @@ export class TextGraph {
   }
 
   /** The first line of a thread is on its way. */
-  #beginThread(time: number, thread: ThreadName): void {
+  #beginThread(time: number, thread: ThreadName): Margins {
+    const margins = this.#marginsOf(thread.tid);
     const { paint, perThread } = this.#options;
     if (this.#showsTid) {
       if (!this.#hasHeading) this.#text += `${paint("heading", this.#titles())}\n`;
-      this.#line("", time, thread.tid, 0, this.#dim(`/* ${thread.name} */`));
+      this.#line("", time, margins(0), this.#dim(`/* ${thread.name} */`));
     } else if (!this.#hasHeading || perThread === true) {
       const separator = this.#hasHeading ? "\n" : "";
       const name = `# thread ${thread.tid} ${thread.name}`.trimEnd();
@@ -166,6 +192,7 @@ export class TextGraph {
       this.#text += `${paint("heading", this.#titles())}\n`;
     }
     this.#hasHeading = true;
+    return margins;
   }
 
   #titles(): string {

@@ -1,17 +1,12 @@
 /** Numbers as people read them. */
 
-const steps: readonly (readonly [number, string])[] = [
-  [1, "ns"],
-  [1e3, "us"],
-  [1e6, "ms"],
-  [1e9, "s"],
-];
-
 /** Nanoseconds with four digits that count and a unit: `17.30 ns`, `1.234 us`, `12.35 s`. */
 export function formatDuration(ns: number): string {
   // What would be rounded to 1000 belongs to the next unit.
-  const [unit, name] = steps.findLast(([size]) => Math.abs(ns) >= size * 0.99995) ?? [1, "ns"];
-  return `${fourDigits(ns / unit)} ${name}`;
+  const size = Math.abs(ns);
+  if (size < 0.99995e3) return `${fourDigits(ns)} ns`;
+  if (size < 0.99995e6) return `${fourDigits(ns / 1e3)} us`;
+  return size < 0.99995e9 ? `${fourDigits(ns / 1e6)} ms` : `${fourDigits(ns / 1e9)} s`;
 }
 
 /**
