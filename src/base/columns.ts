@@ -63,3 +63,10 @@ export function copyFew(
 ): void {
   for (let i = 0; i < count; i++) to[toAt + i] = from[fromAt + i] ?? 0;
 }
+
+/** How many of `some` are not among `others`. */
+export function countOutside(some: Uint32Array, others: Uint32Array): number {
+  if (some.length === 0) return 0;
+  const among = new Set(others);
+  return some.reduce((count, value) => count + (among.has(value) ? 0 : 1), 0);
+}

@@ -10,7 +10,7 @@ import { prot } from "./bootstrap.ts";
 import { type OpsParts, OpsStore } from "./ops-store.ts";
 import type { TargetMemory, TargetProcess } from "./process.ts";
 import { byAddress, type SiteStates } from "./sites.ts";
-import { findDiffering, type Literals, windowBytesMax } from "./text-patch.ts";
+import { findDiffering, type Literals, readText, windowBytesMax } from "./text-patch.ts";
 
 const notCalling = -1;
 /** Functions kept at least, so that what is switched off and on again is there still. */
@@ -87,7 +87,7 @@ export class CalledSites {
       const from = site * literalBytes;
       windows.bytes.set(literals.subarray(from, from + literalBytes), index * windowBytesMax);
     });
-    return findDiffering(memory, windows).map((index) => fresh[index] ?? 0);
+    return findDiffering(windows, readText(memory, windows)).map((index) => fresh[index] ?? 0);
   }
 
   /**

@@ -22,18 +22,22 @@ type Parts = {
   readonly isHeld: boolean;
 };
 
-/** Frees functions of ops, lists and thunks that no site leads to, once there are many. */
-export function collect({ process, agent, called, thunks, ...parts }: Parts): void {
+/**
+ * Frees functions of ops, lists and thunks that no site leads to, once there are many; whether it
+ * did.
+ */
+export function collect({ process, agent, called, thunks, ...parts }: Parts): boolean {
   // Nobody can be seen outside where nobody can be held.
-  if (!process.holdsAll && !parts.isHeld) return;
+  if (!process.holdsAll && !parts.isHeld) return false;
   called.retireUnused();
   const idle = thunks.idle(parts.inUse);
-  if (called.ops.retiredCount + idle.length < retiredMax) return;
-  if (!parts.isHeld && !passGrace(process, parts.inside, agent.tid)) return;
+  if (called.ops.retiredCount + idle.length < retiredMax) return false;
+  if (!parts.isHeld && !passGrace(process, parts.inside, agent.tid)) return false;
   const program = new AgentProgram();
   const { munmap } = process.backEnd.syscalls;
   for (const { start, bytes } of [...called.ops.takeRetired(), ...thunks.free(idle)]) {
     program.syscall(munmap, start, bytes);
   }
   agent.run("free code", program);
+  return true;
 }

@@ -9,7 +9,6 @@
  */
 import { closeSync } from "node:fs";
 import { dataAddr, type Pid, type Tid } from "../base/brand.ts";
-import { distinct, pick } from "../base/columns.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { ThunkPlan } from "../codegen/x86-64/record.ts";
@@ -28,39 +27,31 @@ import {
   type SystemCaller,
 } from "./bootstrap.ts";
 import { bringInAgent, mapRest, onHeldThread } from "./bring-in.ts";
-import { CalledSites, noNaming } from "./called-sites.ts";
+import { CalledSites } from "./called-sites.ts";
 import { isInRegion } from "./code-region.ts";
-import { collect } from "./collect.ts";
 import { Gates } from "./gates.ts";
 import { Instances, type SystemWork } from "./instances.ts";
 import { leaveThere, type RemoveResult } from "./leave-there.ts";
 import { leaveThunks } from "./leave-thunks.ts";
 import { LoadedLibraries } from "./loaded-libraries.ts";
-import { prepareTargets } from "./prepare-targets.ts";
 import type { HeldThreads, TargetProcess } from "./process.ts";
 import { RemoteThread } from "./remote-call.ts";
 import { Semaphores } from "./semaphores.ts";
 import { findRestorers } from "./signal-frames.ts";
-import { planForms, type SiteChanges } from "./site-forms.ts";
-import { byAddress, placeSites, SiteStates, type SiteTable } from "./sites.ts";
-import { findDiffering } from "./text-patch.ts";
-import { type FindCopy, TextWriter, type WriteResult } from "./text-writer.ts";
+import { type ChangeResult, SiteChanger } from "./site-changer.ts";
+import type { SiteChanges } from "./site-forms.ts";
+import { placeSites, SiteStates, type SiteTable } from "./sites.ts";
+import { type FindCopy, TextWriter } from "./text-writer.ts";
 import { unwinderTableOffset } from "./thunk-ranges.ts";
 import { ThunkStore } from "./thunk-store.ts";
 import { type TargetFacts, UnwinderLink } from "./unwinder-link.ts";
 
 export type { InjectOptions } from "./bootstrap.ts";
 export type { RemoveResult } from "./leave-there.ts";
+export type { ChangeResult } from "./site-changer.ts";
 export { type SiteChanges, siteForm } from "./site-forms.ts";
 export type { SiteTable } from "./sites.ts";
 export type { TargetFacts } from "./unwinder-link.ts";
-
-export type ChangeResult = WriteResult & {
-  /** Sites whose bytes were not what they should be; they are left alone for good. */
-  readonly refused: readonly number[];
-  /** Sites that a branch reaches no free memory from; they are left alone, too. */
-  readonly outOfReach: readonly number[];
-};
 
 /** How often removal waits for threads that are inside generated code. */
 const removalTries = 200;
@@ -92,8 +83,7 @@ export class Injection {
   readonly #called: CalledSites | undefined;
   /** What threads may have to wait at. */
   readonly gates: Gates;
-  /** By site: the number of the work whose thunk it jumps to; 0 where it jumps to none. */
-  readonly #kinds: Uint16Array;
+  readonly #changer: SiteChanger;
   readonly unwinders: UnwinderLink;
   readonly #agent: Agent | undefined;
   #libraries: LoadedLibraries | undefined;
@@ -109,7 +99,6 @@ export class Injection {
     this.#parts = parts;
     this.#held = held;
     this.#states = new SiteStates(sites, process.backEnd);
-    this.#kinds = new Uint16Array(sites.count);
     this.#agent = agent.ok ? agent.agent : undefined;
     const map = (start: bigint, bytes: number): void => this.#map(start, bytes);
     this.gates = new Gates({ process, arena: parts.arena, plan, map, held: () => this.#held });
@@ -132,12 +121,31 @@ export class Injection {
       map,
       register: (region) => this.unwinders.register(region),
     });
+    this.#called = this.#makeCalled();
+    this.#changer = new SiteChanger({
+      process,
+      table: sites,
+      states: this.#states,
+      thunks: this.#thunks,
+      writer: this.#writer,
+      semaphores: this.#semaphores,
+      agent: this.#agent,
+      called: this.#called,
+      exits: this.exits,
+      hasFrameWords: (instance) => this.instances.hasFrameWords(instance),
+      isGenerated: (pc) => this.#isGenerated(pc),
+      isHeld: () => this.#held !== undefined,
+    });
+  }
+
+  #makeCalled(): CalledSites | undefined {
+    const { process, plan, options } = this.#parts;
     const { callOps } = process.backEnd;
-    if (callOps === undefined || this.#agent === undefined) return;
-    this.#called = new CalledSites({
+    if (callOps === undefined || this.#agent === undefined) return undefined;
+    return new CalledSites({
       process,
       code: callOps,
-      design: parts.options.design,
+      design: options.design,
       plan: { ...plan, restart: undefined, instances: this.instances.plans },
       map: (start, bytes, protection) => this.#map(start, bytes, protection),
       agent: this.#agent,
@@ -206,7 +214,7 @@ export class Injection {
 
   /** The text of `sites` is gone: nothing is written there any more. */
   forget(sites: Uint32Array): void {
-    for (const site of sites) this.#kinds[site] = 0;
+    this.#changer.forget(sites);
     this.#called?.forget(sites);
     this.#writer.forget(sites);
   }
@@ -215,80 +223,16 @@ export class Injection {
   watchLoader(at: bigint): number | undefined {
     if (this.#agent === undefined) return undefined;
     const arenaFd = this.gates.watchLoader(this.#agent, at);
-    this.#writer.forget(new Uint32Array(0));
+    const none = new Uint32Array(0);
+    this.#writer.forget(none);
+    this.#changer.forget(none);
     this.#states.leaveOut(this.gates.loaderWindow ?? 0);
     return arenaFd;
   }
 
   /** Lets sites do other work than before; exits are left out where returns can't be hooked. */
   change(changes: SiteChanges): ChangeResult {
-    const { process } = this.#parts;
-    const { list } = changes;
-    const sites = byAddress(this.#parts.sites, changes.sites.slice());
-    if (list !== undefined) this.#called?.ops.setList(list);
-    const { workOf, calls } = planForms(changes, {
-      table: this.#parts.sites,
-      thunks: this.#thunks,
-      exits: this.exits,
-      hasFrameWords: (instance) => this.instances.hasFrameWords(instance),
-      called: this.#writer.isLive ? this.#called : undefined,
-    });
-    const asked = this.#states.allowed(sites);
-    const differing = findDiffering(process.memory, this.#states.present(asked));
-    const callers = calls.includes(1)
-      ? pick(asked, (site) => calls[site] === 1)
-      : new Uint32Array(0);
-    const unnamed = this.#called?.differing(process.memory, callers) ?? [];
-    const refused = [...new Set([...differing.map((index) => asked[index] ?? 0), ...unnamed])];
-    const intact = this.#states.refuse(refused, asked);
-    const called = this.#called;
-    const outOfReach = prepareTargets({ thunks: this.#thunks, called }, intact, workOf, calls);
-    const wanted = this.#states.refuse(outOfReach, intact);
-    // A site that goes on calling has another literal, and that is all.
-    const stays = (site: number): boolean =>
-      called?.isCalling(site) === true ? calls[site] === 1 : this.#hasThunk(site, workOf, calls);
-    const rewritten = pick(wanted, (site) => !stays(site));
-    const hasLiterals = callers.length > 0 || called?.isUsed === true;
-    const naming = called?.name(hasLiterals ? wanted : callers, (site) =>
-      calls[site] === 1 ? this.#thunks.workOf(workOf[site] ?? 0) : undefined,
-    );
-    const windows = this.#states.windows(rewritten, (site, bytes, from) => {
-      const kind = workOf[site] ?? 0;
-      if (kind === 0) this.#states.fillIdle(site, bytes, from);
-      else if (calls[site] === 1) {
-        this.#states.fillCall(site, called?.trampoline(site) ?? 0, bytes, from);
-      } else this.#states.fillJump(site, this.#thunks.address(kind, site), bytes, from);
-    });
-    this.#semaphores.plan(
-      wanted,
-      (site) => workOf[site] !== 0,
-      () => process.maps(),
-    );
-    const result = this.#writer.write(rewritten, windows, naming ?? noNaming);
-    this.#states.settle(rewritten, windows);
-    this.#semaphores.apply();
-    for (const site of wanted) this.#kinds[site] = calls[site] === 1 ? 0 : (workOf[site] ?? 0);
-    this.#collect();
-    return { ...result, refused, outOfReach };
-  }
-
-  #collect(): void {
-    if (this.#agent === undefined || this.#called === undefined) return;
-    collect({
-      process: this.#parts.process,
-      agent: this.#agent,
-      called: this.#called,
-      thunks: this.#thunks,
-      inUse: distinct(this.#kinds),
-      inside: (pc) => this.#isGenerated(pc),
-      isHeld: this.#held !== undefined,
-    });
-  }
-
-  /** Whether the site jumps to the thunk that it is to jump to. */
-  #hasThunk(site: number, workOf: Uint16Array, calls: Uint8Array): boolean {
-    const kind = this.#kinds[site];
-    return kind !== 0 && kind === workOf[site] && calls[site] === 0;
+    return this.#changer.change(changes);
   }
 
   /** Whether `pc` is in code that Patchbay brought. */

@@ -23,6 +23,11 @@ export class Semaphores {
     this.#table = table;
   }
 
+  /** Whether a site that was traced has one. */
+  get areUsed(): boolean {
+    return this.#listening.size > 0;
+  }
+
   /** Notes which of `sites` are to be traced; nothing changes before `apply`. */
   plan(
     sites: Uint32Array,

@@ -64,6 +64,7 @@ export function pickWindows(windows: Windows, indices: Uint32Array): Windows {
 /** Text is read and written in runs of at most this many bytes. */
 const runBytesMax = 1 << 20;
 const pageBytes = 4096;
+const wordBytes = 8;
 
 const startOf = (windows: Windows, index: number): number => windows.at[index] ?? 0;
 const endOf = (windows: Windows, index: number): number =>
@@ -86,22 +87,45 @@ function forEachRun(windows: Windows, visit: (first: number, last: number) => vo
   }
 }
 
-/** Indices of the windows that do not hold the bytes they should. */
-export function findDiffering(memory: TargetMemory, windows: Windows): readonly number[] {
-  const { at, size, bytes } = windows;
-  const differing: number[] = [];
+/** A piece of text as it stands, or stood. */
+export type TextRun = { readonly start: number; readonly bytes: Uint8Array };
+
+/** The text that `windows` lie in, in whole words of 8 bytes. */
+export function readText(memory: TargetMemory, windows: Windows): readonly TextRun[] {
+  const text: TextRun[] = [];
   forEachRun(windows, (first, last) => {
-    const start = startOf(windows, first);
-    const text = memory.read(BigInt(start), endOf(windows, last - 1) - start);
-    for (let index = first; index < last; index++) {
-      const from = (at[index] ?? 0) - start;
-      const wanted = index * windowBytesMax;
-      const count = size[index] ?? 0;
-      let i = 0;
-      while (i < count && text[from + i] === bytes[wanted + i]) i++;
-      if (i < count) differing.push(index);
-    }
+    const start = Math.floor(startOf(windows, first) / wordBytes) * wordBytes;
+    const end = Math.ceil(endOf(windows, last - 1) / wordBytes) * wordBytes;
+    text.push({ start, bytes: memory.read(BigInt(start), end - start) });
   });
+  return text;
+}
+
+/** Whether that is what stands there. */
+export const isText = (memory: TargetMemory, text: readonly TextRun[]): boolean =>
+  text.every(
+    ({ start, bytes }) => Buffer.compare(memory.read(BigInt(start), bytes.length), bytes) === 0,
+  );
+
+/**
+ * Indices of the windows that do not hold the bytes they should.
+ * @param text what `readText` gave for them.
+ */
+export function findDiffering(windows: Windows, text: readonly TextRun[]): readonly number[] {
+  const { count, at, size, bytes } = windows;
+  const differing: number[] = [];
+  let next = 0;
+  for (const run of text) {
+    const end = run.start + run.bytes.length;
+    for (; next < count && (at[next] ?? 0) + (size[next] ?? 0) <= end; next++) {
+      const from = (at[next] ?? 0) - run.start;
+      const wanted = next * windowBytesMax;
+      const length = size[next] ?? 0;
+      let i = 0;
+      while (i < length && run.bytes[from + i] === bytes[wanted + i]) i++;
+      if (i < length) differing.push(next);
+    }
+  }
   return differing;
 }
 

@@ -4,7 +4,7 @@
  * everything back when this tracer dies.
  */
 import { hex } from "../base/brand.ts";
-import { gather, indices, pick } from "../base/columns.ts";
+import { countOutside, gather, indices, pick } from "../base/columns.ts";
 import { PatchbayError } from "../base/error.ts";
 import { AgentProgram } from "../codegen/agent-program.ts";
 import type { FirstChange, VendorRules } from "../patch/protocols/x86-64-live.ts";
@@ -45,6 +45,11 @@ export type WriteResult = {
   /** Why threads had to be held although an agent would not hold them. */
   readonly agentless?: string;
 };
+
+/** `planned`: all that was done to windows, where that can be done again as it is. */
+export type Written = WriteResult & { readonly planned: TextChange | undefined };
+
+const noCodes = new Uint8Array(0);
 
 /** Where the instruction at `pc`, in the window of `site`, was copied to; undefined: nowhere. */
 export type FindCopy = (site: number, pc: bigint) => bigint | undefined;
@@ -118,36 +123,38 @@ export class TextWriter {
   /**
    * Brings the windows of `sites` to their new bytes, holding nobody where that is possible; before
    * that, the literals of `naming`, of which some may be theirs.
+   * @param known what was planned for the same windows in the same text.
    */
-  write(sites: Uint32Array, windows: Windows, naming: Naming): WriteResult {
+  write(sites: Uint32Array, windows: Windows, naming: Naming, known?: TextChange): Written {
     this.#writeJournal(sites, naming.sites);
     const heldFirst = this.#writeLiterals(naming.literals);
     const agent = this.#agentless === undefined ? this.#agent : undefined;
-    const codes = this.#chooseProtocols(sites, windows);
+    const codes = known === undefined ? this.#chooseProtocols(sites, windows) : noCodes;
     const all = indices(sites.length);
     let held = agent === undefined ? all : pick(all, (index) => codes[index] === noProtocol);
     const live = held.length === 0 ? all : pick(all, (index) => codes[index] !== noProtocol);
-    let protocols: ProtocolCounts = {};
+    let change: TextChange | undefined;
     if (agent !== undefined && live.length > 0) {
       const part = pickWindows(windows, live);
-      const change = this.#planner.plan(part, pickCodes(codes, live), this.#read);
+      change = known ?? this.#planner.plan(part, pickCodes(codes, live), this.#read);
       try {
         this.#run(agent, change, part);
-        ({ counts: protocols } = change);
       } catch (error) {
         // Text that the agent may not open: nothing was changed, and there is the other way.
         if (!(error instanceof PatchbayError) || error.code !== "system") throw error;
         this.#agentless = error.why;
         held = all;
+        change = undefined;
       }
     }
     const heldSites = held.map((index) => sites[index] ?? 0);
     const pauseMs = held.length === 0 ? 0 : this.#writeHeld(heldSites, pickWindows(windows, held));
     const literal = heldFirst > 0 ? 0 : countOutside(naming.sites, sites);
     return {
-      protocols: { ...protocols, ...(literal === 0 ? {} : { literal }), stop: held.length },
+      protocols: { ...change?.counts, ...(literal === 0 ? {} : { literal }), stop: held.length },
       pauseMs: Math.max(pauseMs, heldFirst),
       ...(this.#agentless === undefined ? {} : { agentless: this.#agentless }),
+      planned: held.length === 0 && !windows.moved.includes(1) ? change : undefined,
     };
   }
 
@@ -386,11 +393,4 @@ function pickCodes(codes: Uint8Array, places: Uint32Array): Uint8Array {
   const picked = new Uint8Array(places.length);
   gather(codes, places, picked);
   return picked;
-}
-
-/** How many of `some` are not among `sites`. */
-function countOutside(some: Uint32Array, sites: Uint32Array): number {
-  if (some.length === 0) return 0;
-  const among = new Set(sites);
-  return some.reduce((count, site) => count + (among.has(site) ? 0 : 1), 0);
 }

@@ -57,6 +57,8 @@ async function toggle(recording: Recording, ops: Ops[], random: Random, all: boo
 async function storm(recording: Recording, random: Random, all: boolean): Promise<void> {
   const ops: Ops[] = [];
   for (let i = 0; i < toggles; i++) await toggle(recording, ops, random, all);
+  // The same over and over is carried out as it was the first time.
+  for (let i = 0; i < toggles && all; i++) await recording.setEnabled(i % 2 === 1);
   for (const one of ops) await recording.unregister(one);
 }
 
