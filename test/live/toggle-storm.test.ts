@@ -58,7 +58,8 @@ async function storm(recording: Recording, random: Random, all: boolean): Promis
   const ops: Ops[] = [];
   for (let i = 0; i < toggles; i++) await toggle(recording, ops, random, all);
   // The same over and over is carried out as it was the first time.
-  for (let i = 0; i < toggles && all; i++) await recording.setEnabled(i % 2 === 1);
+  const switches = all ? toggles : 0;
+  for (let i = 0; i < switches; i++) await recording.setEnabled(i % 2 === 1);
   for (const one of ops) await recording.unregister(one);
 }
 
