@@ -151,7 +151,7 @@ export class SiteChanger {
     });
   }
 
-  /** Whether the site's window stays: one that goes on calling has another literal, and that is all. */
+  /** Whether a window stays: a site that goes on calling has another literal, and that is all. */
   #stays(site: number, { workOf, calls }: Forms): boolean {
     if (this.#parts.called?.isCalling(site) === true) return calls[site] === 1;
     const kind = this.#kinds[site];
