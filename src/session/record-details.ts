@@ -119,13 +119,13 @@ export async function registerCalls(
   filter: Partial<SiteFilter>,
   values: readonly ValueRequest[],
 ): Promise<RegisteredOps> {
-  const ops = await seat.register(name, handler, filter);
+  // These first, so that none of their calls is recorded without its values.
   for (const { glob, names, values: wanted } of values) {
     const { exclude = [] } = filter;
     const one = { ...handler, values: wanted };
     await seat.register(`values of ${glob}`, one, { include: names ?? [glob], exclude });
   }
-  return ops;
+  return seat.register(name, handler, filter);
 }
 
 function parseWhen(text: string | undefined): Condition | undefined {

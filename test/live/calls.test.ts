@@ -2,6 +2,7 @@
  * Some calls alone, and their values: what is recorded is what the program says of itself, by the
  * arguments, the results, the durations and the threads of its calls.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { CallOptions } from "../../src/index.ts";
 import { api, compile, isSoak, patchbay, run, Target, tracePath } from "./harness.ts";
@@ -100,6 +101,33 @@ function decodeText([head = 0n, ...words]: readonly bigint[]): string {
   const bytes = new Uint8Array(new BigUint64Array(words).buffer).subarray(0, size);
   return `"${new TextDecoder().decode(bytes)}"${(flags & 1) === 0 ? "" : "..."}`;
 }
+
+it("records values from the first call on in a program that is at work", async () => {
+  const target = await Target.start(compile("count.c"), "calls=0", "pace=10000");
+  target.send("begin");
+  await using session = await api.attach(target.pid);
+  const directory = tracePath();
+  const values = ["traced_leaf@arg1", "traced_leaf@ret"];
+  const filter = { include: ["traced_*"] };
+  const recording = await session.record({ directory, filter, values });
+  while ((await recording.progress()).events < 1000) await sleep(5);
+  await recording.stop();
+  const trace = api.openTrace(directory);
+  let calls = 0;
+  const bare: string[] = [];
+  for (const piece of api.formatGraphJson(trace, { include: ["traced_leaf"] })) {
+    for (const line of piece.split("\n")) {
+      if (!line.includes('"event":"call"')) continue;
+      calls++;
+      if (!line.includes('"arguments":')) bare.push(line);
+    }
+  }
+  expect(calls).toBeGreaterThan(100);
+  expect(bare.slice(0, 3)).toEqual([]);
+  target.send("stop");
+  target.send("end");
+  expect(await target.ended).toEqual({ status: 0, signal: null });
+});
 
 describe("the values of a call", () => {
   it("are those that babeltrace2 reads, field by field", async () => {
