@@ -9,6 +9,7 @@ import {
   minimise,
   PatchbayError,
   type ProtocolTrace,
+  plural,
   repair,
   replay,
   runCheck,
@@ -94,7 +95,9 @@ function list(selected: readonly Selected[], from: readonly Family[], flags: Ver
     if (own.length === 0) return [];
     return [
       paint("heading", `${family.id}  ${family.title}`),
-      ...own.map(([id, { title, checks }]) => `  ${id.padEnd(30)} ${title} (${checks} checks)`),
+      ...own.map(
+        ([id, { title, checks }]) => `  ${id.padEnd(30)} ${title} (${plural(checks, "check")})`,
+      ),
       "",
     ];
   });

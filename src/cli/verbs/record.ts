@@ -62,7 +62,11 @@ export function registerRecord(program: Command): void {
   addCallOptions(addSiteOptions(program.command("record")))
     .description("trace functions of a process, running or started here, into a trace directory")
     .argument("[command...]", "program to start, with its arguments")
-    .option("-o, --output <dir>", "trace directory", "patchbay-trace")
+    .option(
+      "-o, --output <dir>",
+      "trace directory; a trace that is there becomes DIR.old",
+      "patchbay-trace",
+    )
     .option("-F, --filter <glob>", "trace functions that match (repeatable)", collectPattern, [])
     .option(
       "-N, --notrace <glob>",
