@@ -138,6 +138,15 @@ const isFamily = (value: unknown): value is Family =>
   Array.isArray(value["checks"]) &&
   value["checks"].every(isCheck);
 
+/** Why a module could not be loaded, on one line. */
+function refuseModule(file: string, text: string): PatchbayError {
+  // Node.js adds who wanted the module; the compiler, where the mistake is.
+  const [line = ""] = text.split(/\n(?:Require stack|Did you mean)/);
+  const isOurs = /Cannot find (module|package) 'patchbay'/.test(line);
+  const hint = isOurs ? "npm install patchbay in the directory of that file" : undefined;
+  return refuse(file, line.trim().replaceAll(/\s*\n\s*/g, " "), hint);
+}
+
 /** In the process: the families that a module exports, as they are or as arrays of checks. */
 export async function load(
   file: string,
@@ -147,7 +156,7 @@ export async function load(
   try {
     module = await importFile();
   } catch (error) {
-    throw refuse(file, error instanceof Error ? error.message : String(error));
+    throw refuseModule(file, error instanceof Error ? error.message : String(error));
   }
   const exported = isObject(module) ? Object.values(module) : [];
   const found = exported.flatMap((value): Family[] => {

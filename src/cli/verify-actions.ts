@@ -22,6 +22,7 @@ import {
   type VerifyRow,
   verify,
 } from "../index.ts";
+import { withFiles } from "../reading.ts";
 import { paintFor, writeJson, writeLines } from "./output.ts";
 
 export type VerifyFlags = {
@@ -239,12 +240,7 @@ function show(selected: readonly Selected[], isNamed: boolean, flags: VerifyFlag
 const pageWidth = (): number => Math.max(100, process.stdout.columns ?? 140);
 
 function save(file: string, text: string): void {
-  try {
-    writeFileSync(file, text);
-  } catch (error) {
-    const why = error instanceof Error ? error.message.replace(/^\w+: /, "") : "it failed";
-    throw new PatchbayError({ code: "io", doing: `write ${file}`, why, cause: error });
-  }
+  withFiles(`write to ${file}`, () => writeFileSync(file, text));
 }
 
 /** Unsafe protocols are repaired for each kind of site and machine; safe ones are made smaller. */
