@@ -104,4 +104,6 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exitCode = 1;
   tellOutputProblem(error).catch(() => undefined);
 });
+// Nobody listens any more: what was begun in a process is brought to its end all the same.
+process.stderr.on("error", () => undefined);
 process.exitCode = await main(process.argv);
