@@ -2,7 +2,7 @@
 import { type ClockSteps, nsPerTick } from "../trace/clock.ts";
 import { sessionClock } from "../trace/session.ts";
 import type { ThreadReader } from "../trace/thread-reader.ts";
-import type { Trace } from "../trace/trace.ts";
+import type { Trace, TraceStream } from "../trace/trace.ts";
 import type { TraceReader } from "../trace/trace-reader.ts";
 import { formatBytes, formatCount, formatDuration, plural } from "./units.ts";
 
@@ -36,6 +36,8 @@ export type TraceSummary = {
   readonly ringless: number;
   /** Where times go in steps (`--clock coarse`): no duration is better than that. */
   readonly clockSteps?: ClockSteps | undefined;
+  /** Files beside the threads' that hold something, but nothing of this trace; if there are any. */
+  readonly strays?: readonly string[];
 };
 
 /** Nanoseconds in a tick of this trace. */
@@ -53,6 +55,7 @@ export function summarize(trace: Trace, reader: TraceReader): TraceSummary {
   const begin = Math.min(...threads.map((thread) => thread.beginNs));
   const end = Math.max(...threads.map((thread) => thread.endNs));
   const { ringlessEntries = 0, ringlessExits = 0 } = trace.session.end ?? {};
+  const strays = strayFiles(trace, reader);
   return {
     threads,
     events: threads.reduce((sum, thread) => sum + thread.events, 0),
@@ -60,7 +63,19 @@ export function summarize(trace: Trace, reader: TraceReader): TraceSummary {
     spanNs: threads.length === 0 ? 0 : end - begin,
     ringless: ringlessEntries + ringlessExits,
     clockSteps: clockSteps(trace),
+    ...(strays.length === 0 ? {} : { strays }),
   };
+}
+
+function strayFiles(trace: Trace, reader: TraceReader): readonly string[] {
+  const known = new Set(reader.threads.map(({ stream }) => stream));
+  const isEmpty = (stream: TraceStream): boolean => {
+    const source = stream.open();
+    source.close();
+    return source.sizeBytes === 0;
+  };
+  const unknown = trace.streams.filter((stream) => !known.has(stream) && !isEmpty(stream));
+  return unknown.map(({ name }) => name);
 }
 
 const summarizeThread = (thread: ThreadReader, ns: number): ThreadSummary => ({
@@ -109,6 +124,9 @@ export function formatCaveats(summary: TraceSummary): readonly string[] {
       `times go in steps of ${formatDuration(mean)}, ${formatDuration(longest)} at the most: ` +
         "the clock was coarse",
     );
+  }
+  for (const name of summary.strays ?? []) {
+    lines.push(`${name} holds no whole packet of this trace: nothing in it is shown`);
   }
   for (const thread of summary.threads) {
     for (const { offset, why } of thread.damages) {
