@@ -6,7 +6,7 @@
  */
 import { CallBatch } from "../trace/call-batch.ts";
 import { type CallEnd, type CallVisitor, callEnd } from "../trace/call-stack.ts";
-import { Histograms } from "./histograms.ts";
+import { Histograms, placeOf } from "./histograms.ts";
 
 /** One function's numbers; times in ticks. */
 export type Tally = {
@@ -140,6 +140,7 @@ export class Statistics implements CallVisitor {
     const rowOf = this.#rowOf;
     const rows = this.#rows;
     const histograms = this.#histograms;
+    const { low } = histograms;
     for (let call = from; call < count; call++) {
       const row = rowOf[sites[call] ?? 0] ?? -1;
       if (row < 0) return call;
@@ -151,7 +152,10 @@ export class Statistics implements CallVisitor {
       if ((around[call] ?? 0) > 0) rows[at + nested] = (rows[at + nested] ?? 0) + duration;
       if (duration < (rows[at + min] ?? 0)) rows[at + min] = duration;
       if (duration > (rows[at + max] ?? 0)) rows[at + max] = duration;
-      histograms.add(row, duration);
+      const place = placeOf(row, duration);
+      const same = ((low[place] ?? 0) + 1) & 0xffff;
+      low[place] = same;
+      if (same === 0) histograms.carry(place);
     }
     return count;
   }
