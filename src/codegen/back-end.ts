@@ -161,9 +161,10 @@ export type BackEnd = {
   loaderGate?(arena: DataAddr): Uint8Array;
   /**
    * A function that threads call before they exec, and that returns when the tracer says so; absent
-   * where nobody waits for that. It can stand anywhere.
+   * where nobody waits for that. It can stand anywhere. Where threads note their forks at `stamp`,
+   * it passes on what a child has of it.
    */
-  execGate?(arena: DataAddr): Uint8Array;
+  execGate?(arena: DataAddr, stamp: DataAddr | undefined, tidOffset: number): Uint8Array;
   /**
    * A function that threads call before a longjmp, with its first argument; absent where nobody
    * learns of these. It can stand anywhere.

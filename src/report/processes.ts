@@ -53,13 +53,16 @@ export function forksOf({ forks }: Trace, threads: readonly TraceThread[]): read
   const origin = traceOrigin(threads);
   const byTid = groupBy(threads, ({ first }) => first.tid);
   const byPid = groupBy(threads, ({ first }) => first.pid);
-  const found = forks.flatMap(({ pid, parent, thread, ticks }): readonly FoundFork[] => {
+  const found = forks.flatMap((fork): readonly FoundFork[] => {
+    const { pid, parent, thread, ticks, image = 0 } = fork;
     // Numbers are used again: the child's first event came behind its fork, soonest of all.
     const own = (byPid.get(pid) ?? []).filter(({ first }) => first.begin >= (ticks ?? 0n));
     const to = earliest(own);
     if (to === undefined) return [];
     const forkers = ticks === undefined ? [] : (byTid.get(thread ?? 0) ?? []);
-    const from = latest(forkers.filter(({ first }) => first.begin <= (ticks ?? 0n)));
+    const isBefore = ({ first }: TraceThread): boolean =>
+      first.image === image && first.begin <= (ticks ?? 0n);
+    const from = latest(forkers.filter(isBefore));
     const time = ticks === undefined ? undefined : Number(ticks - origin);
     return [{ pid, parent, thread, time, from: from?.index, to: to.index }];
   });

@@ -84,7 +84,7 @@ export const control = {
   /** u32: threads that went on, because they found no place to wait in or waited for too long. */
   execMissed: 204,
   /** Places of threads that wait: `execPlaces` of `execPlace.bytes` each. */
-  execPlaces: 512,
+  execPlaces: 3072,
 } as const;
 
 /** Threads that can wait at the same time to exec, in all processes that share the arena. */
@@ -97,7 +97,10 @@ export const execPlace = {
   /** u32 each: whose place it is. */
   pid: 4,
   tid: 8,
-  bytes: 16,
+  /** u32: which thread has forked or vforked the process, and at what time (u64); 0: not known. */
+  forkThread: 12,
+  forkTime: 16,
+  bytes: 24,
 } as const;
 
 /** What a place is: a thread takes it, waits, and gives it back when the tracer says so. */

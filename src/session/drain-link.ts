@@ -7,6 +7,8 @@ import type { WorkerClient } from "./worker-rpc.ts";
 
 /** Draining of one program image into a trace. */
 export type DrainLink = {
+  /** The image's number in the trace. */
+  readonly image: number;
   addFunctions(functions: readonly TracedFunction[]): Promise<void>;
   /** Of the whole trace. */
   totals(): Promise<DrainTotals>;
@@ -28,6 +30,7 @@ type Worker = WorkerClient<DrainHandlers>;
  * the trace.
  */
 export const imageLink = (worker: Worker, image: number): DrainLink => ({
+  image,
   addFunctions: (functions) =>
     worker.call(
       "addFunctions",

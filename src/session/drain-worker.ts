@@ -5,6 +5,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { ensure } from "../base/assert.ts";
 import { PatchbayError } from "../base/error.ts";
+import type { Fork } from "../trace/forks.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { SessionEnd, TracedImage } from "../trace/session.ts";
 import { Drain, type DrainStart, type DrainTotals } from "./drain.ts";
@@ -28,6 +29,8 @@ export type DrainHandlers = {
   snapshot(): DrainTotals;
   /** One more program image; its number in the trace. */
   addImage(start: ImageStart, about: TracedImage): number;
+  /** A process that has become another program was forked. */
+  addFork(fork: Fork): void;
   /** An image has ended: what its rings still hold is written. */
   endImage(image: number): DrainTotals;
   /** Whether a forked child of an image is there that would record. */
@@ -78,6 +81,7 @@ const handlers: DrainHandlers = {
     return getDrain().totals;
   },
   addImage: (start, about) => getDrain().addImage(start, about),
+  addFork: (fork) => guarded(() => getDrain().addFork(fork)),
   endImage: (image) => {
     const drain = getDrain();
     guarded(() => drain.endImage(image));

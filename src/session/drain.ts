@@ -5,6 +5,7 @@
  *
  * A recording that follows execs has the rings of several program images in one trace.
  */
+import type { Fork } from "../trace/forks.ts";
 import type { TracedFunction } from "../trace/functions.ts";
 import type { SessionEnd, SessionStart, TracedImage } from "../trace/session.ts";
 import { ImageDrain, type ImageStart, type ImageTotals } from "./image-drain.ts";
@@ -90,6 +91,10 @@ export class Drain {
 
   get #sums(): ImageTotals {
     return [...this.#images.values()].reduce((a, image) => sum(a, image.totals), this.#before);
+  }
+
+  addFork(fork: Fork): void {
+    this.#trace.addFork(fork);
   }
 
   addFunctions(functions: readonly TracedFunction[]): void {

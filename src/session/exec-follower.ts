@@ -6,6 +6,8 @@
  */
 import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
+import { readStatus } from "../os/proc.ts";
+import type { Fork } from "../trace/forks.ts";
 import type { DrainTotals } from "./drain.ts";
 import type { DrainHandlers } from "./drain-worker.ts";
 import { ExecWatch, type Waiting } from "./exec-watch.ts";
@@ -43,9 +45,14 @@ type Parts = {
   readonly newWorker: () => WorkerClient<TargetHandlers>;
   /** Records in a program, for this follower, and lets it run; it runs if that fails, too. */
   readonly adopt: (held: HeldImage) => Promise<void>;
+  /** A program that was adopted is a child's. */
+  readonly tellFork: (fork: Fork) => Promise<void>;
   /** Ends the trace, for that reason. */
   readonly finish: (reason: string) => Promise<DrainTotals>;
 };
+
+/** The parent of a process that waits, unless that has ended. */
+const parentOf = (pid: Pid): number | undefined => Number(readStatus(pid).get("PPid")) || undefined;
 
 /** A program that could not be followed, and why. */
 export type Unfollowed = { readonly pid: number; readonly why: string };
@@ -54,6 +61,8 @@ export type Unfollowed = { readonly pid: number; readonly why: string };
 type Image = {
   readonly session: FollowedSession;
   readonly recording: Recording;
+  /** Its number in the trace. */
+  readonly number: number;
   execs: ExecWatch | undefined;
 };
 
@@ -94,9 +103,10 @@ export class ExecFollower {
   add(
     session: FollowedSession,
     recording: Recording,
+    number: number,
   ): { readonly watch: (execFd: number | undefined) => void } {
     this.#first ??= session;
-    const image: Image = { session, recording, execs: undefined };
+    const image: Image = { session, recording, number, execs: undefined };
     this.#images.add(image);
     recording.imageEnded
       .then((summary) => void this.#summaries.push({ pid: session.pid, summary }))
@@ -133,7 +143,7 @@ export class ExecFollower {
     });
   }
 
-  async #follow({ session }: Image, { pid, tid, pass }: Waiting): Promise<void> {
+  async #follow({ session, number }: Image, { pid, tid, forked, pass }: Waiting): Promise<void> {
     if (this.#stopping !== undefined) return;
     const isOwn = pid === session.pid;
     const isOurs = isOwn && session.isOurs;
@@ -144,6 +154,7 @@ export class ExecFollower {
     const resume = isOurs ? await session.holdStatus() : undefined;
     try {
       if (!(await worker.call("holdAtGate", tid))) return;
+      const fork = forked && { pid, parent: parentOf(pid), image: number, ...forked };
       pass();
       const exec = await worker.call("holdExec", pid, tid, isOurs);
       isIdle = exec.kind !== "held";
@@ -155,6 +166,7 @@ export class ExecFollower {
       if (isOwn) await session.replaced({ kind: "replaced" });
       isAdopted = true;
       await this.#parts.adopt({ worker, pid, isOurs });
+      if (fork !== undefined) await this.#parts.tellFork(fork);
     } finally {
       resume?.();
       // What else it may hold is let go with it.

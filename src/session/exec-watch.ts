@@ -16,6 +16,8 @@ const lookMs = 3;
 export type Waiting = {
   readonly pid: Pid;
   readonly tid: Tid;
+  /** The thread that has forked or vforked its process, and when, by the time stamp counter. */
+  readonly forked: { readonly thread: number; readonly ticks: bigint } | undefined;
   /** Lets it go on; once, however often it is called. */
   readonly pass: () => void;
 };
@@ -75,7 +77,9 @@ export class ExecWatch {
         if (!hasPassed) this.#pass(index);
         hasPassed = true;
       };
-      this.#parts.onExec({ pid, tid, pass });
+      const thread = load(execPlace.forkThread);
+      const ticks = new BigUint64Array(this.#page.buffer, at + execPlace.forkTime, 1)[0] ?? 0n;
+      this.#parts.onExec({ pid, tid, forked: thread === 0 ? undefined : { thread, ticks }, pass });
     }
   }
 

@@ -135,7 +135,7 @@ export class ImageDrain {
     this.#forks = new ForkNotes({
       pid: toPid(start.pid),
       isCoarse: start.clock === "coarse",
-      tell: (fork) => trace.addFork(fork),
+      tell: (fork) => trace.addFork(image === 0 ? fork : { ...fork, image }),
     });
     this.#code = start.hasStacks ? new CodeWatch(toPid(start.pid)) : undefined;
     this.#lookForCode();

@@ -212,7 +212,7 @@ export class Session {
       },
       seat,
     );
-    const image = trace.follower?.add(this.#followed(), recording);
+    const image = trace.follower?.add(this.#followed(), recording, trace.link.image);
     await this.#begin(name, { kind: "record", recording }, seat, async () => {
       await trace.open();
       const { triggers, values, handler } = plan;

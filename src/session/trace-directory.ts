@@ -90,6 +90,7 @@ export class TraceDirectory {
   readonly #names = new Set<string>();
   readonly #images: TracedImage[] = [];
   readonly #forks: Fork[] = [];
+  readonly #forksKnown = new Set<string>();
   #bytes = 0;
 
   constructor(path: string, start: SessionStart) {
@@ -128,8 +129,11 @@ export class TraceDirectory {
     );
   }
 
-  /** Adds a child that was forked. */
+  /** Adds a child that was forked, unless it is there already. */
   addFork(fork: Fork): void {
+    const key = encodeFork({ ...fork, parent: undefined });
+    if (this.#forksKnown.has(key)) return;
+    this.#forksKnown.add(key);
     this.#forks.push(fork);
     withFiles(`write the forks of the trace ${this.path}`, () =>
       appendFileSync(join(this.path, traceFiles.forks), encodeFork(fork)),

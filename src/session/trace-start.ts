@@ -100,6 +100,7 @@ export async function newTrace(
     followsForks: options.followForks === true,
     newWorker: newTargetWorker,
     adopt: (held) => adopt(held, options, { drain, follower }),
+    tellFork: (fork) => drain.call("addFork", fork),
     finish: async (reason) => {
       const wallNs = BigInt(Date.now()) * 1_000_000n;
       try {

@@ -50,8 +50,9 @@ export class Gates {
 
   /** Brings in what threads can call before they exec. Nobody calls it yet. */
   openExecs(): ExecGateFacts | undefined {
-    const { process, arena } = this.#parts;
-    this.#exec ??= this.#bring(process.backEnd.execGate?.(arena.at));
+    const { process, arena, plan } = this.#parts;
+    const { backEnd } = process;
+    this.#exec ??= this.#bring(backEnd.execGate?.(arena.at, plan.forkStamp, plan.tidOffset));
     if (this.#exec === undefined) return undefined;
     return { address: this.#exec.address, arenaFd: arena.fd };
   }

@@ -4,7 +4,7 @@
  */
 import { asBigint, asCount, asObject, type Json, parseJson } from "./json.ts";
 
-/** A forked child of which there are events. */
+/** A child of which there are events, or of the program that it has become. */
 export type Fork = {
   /** The child. */
   readonly pid: number;
@@ -12,9 +12,11 @@ export type Fork = {
   readonly parent?: number | undefined;
   /** The thread of it that did; absent where that is not known. */
   readonly thread?: number | undefined;
+  /** The program image that it ran then; 0 where it is absent. */
+  readonly image?: number | undefined;
   /**
    * When that thread called the C library's function that forks, in ticks of the trace's clock;
-   * absent where it is not known.
+   * of a vforked child, when that called execve. Absent where it is not known.
    */
   readonly ticks?: bigint | undefined;
 };
@@ -31,6 +33,7 @@ function decode(value: Json | undefined): Fork | undefined {
     pid,
     parent: asCount(object["parent"]),
     thread: asCount(object["thread"]),
+    image: asCount(object["image"]),
     ticks: asBigint(object["ticks"]),
   };
 }

@@ -2,6 +2,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { exporters } from "../../src/report/exporters.ts";
+import { openTrace } from "../../src/session/open-trace.ts";
+import { flowsOf } from "../support/perfetto-flows.ts";
+import { readPackets } from "../support/perfetto-schema.ts";
 import { compile, patchbay, run, startRecording, Target, tempDir, tracePath } from "./harness.ts";
 import { changedTextBytes } from "./process-state.ts";
 import { countTrace } from "./trace-counts.ts";
@@ -81,6 +85,17 @@ describe("a recording that follows execs", () => {
     expect(result).toMatchObject({ status, signal: null });
     expectCalls(directory, readLog(log));
     expect(readLog(log)).toEqual({ traced_first: 32, traced_second: 36, traced_third: 1 });
+    // The shell of `system` is a process in between, and has nothing traced itself.
+    const info = JSON.parse((await patchbay("info", "--json", directory)).stdout);
+    const byMain = info.forks.filter((fork: { parent: number }) => fork.parent === info.pid);
+    expect(byMain.map((fork: { thread: number }) => fork.thread)).toEqual(Array(5).fill(info.pid));
+    // The last one by the third program, which has no event before it.
+    const pieces = [...(exporters.get("perfetto")?.(openTrace(directory), {}) ?? [])];
+    const flows = flowsOf(readPackets(Buffer.concat(pieces)));
+    const forks = flows.filter(({ from }) => from?.name === "fork");
+    expect(forks.map(({ from, to }) => [from?.tid, to?.name, to?.tid])).toEqual(
+      [0, 1, 2].map((fork) => [info.pid, "traced_second", byMain[fork].pid]),
+    );
   });
 
   it("leaves children alone without being told to follow them", async () => {

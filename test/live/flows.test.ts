@@ -12,7 +12,7 @@ import {
   Target,
   tracePath,
 } from "./harness.ts";
-import { changedTextBytes } from "./process-state.ts";
+import { changedAfterKill, changedTextBytes } from "./process-state.ts";
 import { countTrace } from "./trace-counts.ts";
 
 /** A fork as the program has logged it. */
@@ -128,6 +128,18 @@ describe("forks that are followed", () => {
       rows.toSorted((a, b) => a.child - b.child);
     expect(sorted(found)).toEqual(sorted(expected));
     for (const { from, to } of flows) expect((from?.ns ?? 0n) < (to?.ns ?? 0n)).toBe(true);
+  });
+
+  it("are no harm when the tracer is killed: the C library is as it was, and forks", async () => {
+    const target = await Target.start(compile("forks.c"), "3");
+    const args = ["-p", String(target.pid), "-F", "traced_*", "-o", tracePath()];
+    const tracer = await startRecording(...args, "--follow-fork");
+    expect(changedTextBytes(target.pid)).toBeGreaterThan(0);
+    expect(await changedAfterKill(tracer, target.pid)).toBe(0);
+    target.send("begin");
+    await target.line(/^done/);
+    target.send("end");
+    expect(await target.ended).toEqual({ status: 0, signal: null });
   });
 
   it("are in the graph, in info and in what babeltrace2 reads", async () => {

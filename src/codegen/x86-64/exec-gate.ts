@@ -9,12 +9,13 @@
  */
 import { codeAddr, type DataAddr } from "../../base/brand.ts";
 import { Assembler } from "../../isa/x86-64/assembler.ts";
-import { type Label, mem, mem32 } from "../../isa/x86-64/operands.ts";
+import { type Label, mem, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { control, execPlace, execPlaces, execState } from "../../ring/arena.ts";
+import { emitOwnNote } from "./fork-gate.ts";
 import { emitSlice, emitSystemCall, emitWaitSlice, emitWake } from "./gate-wait.ts";
 
-const { rbx, r12, r13, r14 } = r64;
+const { rax, rdx, rbx, r12, r13, r14 } = r64;
 /** The others are the caller's to save. */
 const saved = [rbx, r12, r13, r14];
 const word = (disp: number) => mem32(r12, { disp });
@@ -61,8 +62,44 @@ function emitWait(a: Assembler, slice: Label): void {
   a.i("mov", place(execPlace.state), execState.free);
 }
 
-/** The function. @param arena with the words. */
-export function execGate(arena: DataAddr): Uint8Array {
+/**
+ * Notes at the place who has made the process, whose thread's id is in eax. The C library tells the
+ * thread of a vforked child its parent's id, and that was just now.
+ */
+function emitForker(a: Assembler, stamp: DataAddr | undefined, tidOffset: number): void {
+  const [own, unknown, put] = [a.label(), a.label(), a.label()];
+  a.i("mov", r32.ecx, mem32({ seg: "fs", disp: tidOffset }));
+  a.i("cmp", r32.ecx, r32.eax);
+  a.i("je", own);
+  a.i("rdtsc");
+  a.i("shl", rdx, 32);
+  a.i("or", rdx, rax);
+  a.i("jmp", put);
+  a.bind(own);
+  if (stamp !== undefined) {
+    emitOwnNote(a, stamp, unknown);
+    // What the thread has noted itself is of a child of its own.
+    a.i("cmp", r32.ecx, place(execPlace.tid));
+    a.i("jne", put);
+  }
+  a.bind(unknown);
+  a.i("xor", r32.ecx, r32.ecx);
+  a.bind(put);
+  a.i("mov", place(execPlace.forkThread), r32.ecx);
+  a.i("mov", mem64(rbx, { disp: execPlace.forkTime }), rdx);
+}
+
+/**
+ * The function.
+ * @param arena with the words.
+ * @param stamp where threads note their forks; undefined where they do not.
+ * @param tidOffset from the thread pointer to the thread's id.
+ */
+export function execGate(
+  arena: DataAddr,
+  stamp: DataAddr | undefined,
+  tidOffset: number,
+): Uint8Array {
   const a = new Assembler(codeAddr(0n));
   const [wanted, out, slice] = [a.label(), a.label(), a.label()];
   for (const register of saved) a.i("push", register);
@@ -80,6 +117,7 @@ export function execGate(arena: DataAddr): Uint8Array {
   a.i("mov", place(execPlace.pid), r32.r14d);
   emitSystemCall(a, sys.gettid);
   a.i("mov", place(execPlace.tid), r32.eax);
+  emitForker(a, stamp, tidOffset);
   a.i("mov", place(execPlace.state), execState.waiting);
   a.lock().i("inc", word(control.execEvents));
   emitWake(a, mem(r12, { disp: control.execEvents }));

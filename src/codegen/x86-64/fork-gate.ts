@@ -7,12 +7,12 @@
  */
 import { codeAddr, type DataAddr } from "../../base/brand.ts";
 import { Assembler } from "../../isa/x86-64/assembler.ts";
-import { mem32, mem64 } from "../../isa/x86-64/operands.ts";
+import { type Label, mem32, mem64 } from "../../isa/x86-64/operands.ts";
 import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { forkStamp } from "../../ring/arena.ts";
 import { ringHeader } from "../../ring/layout.ts";
 
-const { rax, rcx, rdx, rsi, r8, r11 } = r64;
+const { rax, rcx, rdx, rsi, rdi, r8 } = r64;
 /** The thread pointer stands at its own address (ELF Handling For Thread-Local Storage, 3.4.6). */
 const threadPointer = mem64({ seg: "fs", disp: 0 });
 
@@ -41,29 +41,40 @@ export function forkGate(stamp: DataAddr, tidOffset: number): Uint8Array {
 }
 
 /**
- * Says in the header of the ring at rcx who has forked the process that claims it, which is a
- * forked child if r11d is not 0. Clobbers rsi, r8, r11 and the flags.
+ * Finds the note of the thread that has forked this process: its id in rcx, the time in rdx. Goes
+ * to `none` where there is no note that this thread has inherited. Clobbers rsi, r8 and the flags.
  */
-export function emitForkNote(a: Assembler, stamp: DataAddr): void {
-  const [unknown, done] = [a.label(), a.label()];
+export function emitOwnNote(a: Assembler, stamp: DataAddr, none: Label): void {
   const field = (disp: number) => mem64(rsi, { disp });
-  const forker = mem32(rcx, { disp: ringHeader.forkThread });
-  a.i("test", r32.r11d, r32.r11d);
-  a.i("je", unknown);
   a.i("mov", rsi, stamp);
   a.i("mov", r8, threadPointer);
   a.i("cmp", r8, field(forkStamp.threadPointer));
-  a.i("jne", unknown);
-  a.i("mov", r11, field(forkStamp.time));
-  a.i("mov", mem64(rcx, { disp: ringHeader.forkTime }), r11);
-  a.i("add", r8, r11);
-  a.i("mov", r11, field(forkStamp.tid));
-  a.i("add", r8, r11);
+  a.i("jne", none);
+  a.i("mov", rdx, field(forkStamp.time));
+  a.i("mov", rcx, field(forkStamp.tid));
+  a.i("add", r8, rdx);
+  a.i("add", r8, rcx);
   a.i("cmp", r8, field(forkStamp.sum));
-  a.i("jne", unknown);
-  a.i("mov", forker, r32.r11d);
-  a.i("jmp", done);
+  a.i("jne", none);
+}
+
+/**
+ * Says in the header of the ring at rcx who has forked the process that claims it, which is a
+ * forked child if r11d is not 0. Clobbers rdx, rsi, r8 and the flags.
+ */
+export function emitForkNote(a: Assembler, stamp: DataAddr): void {
+  const [unknown, put] = [a.label(), a.label()];
+  a.i("push", rdi);
+  a.i("mov", rdi, rcx);
+  a.i("test", r32.r11d, r32.r11d);
+  a.i("je", unknown);
+  emitOwnNote(a, stamp, unknown);
+  a.i("mov", mem64(rdi, { disp: ringHeader.forkTime }), rdx);
+  a.i("jmp", put);
   a.bind(unknown);
-  a.i("mov", forker, 0);
-  a.bind(done);
+  a.i("xor", r32.ecx, r32.ecx);
+  a.bind(put);
+  a.i("mov", mem32(rdi, { disp: ringHeader.forkThread }), r32.ecx);
+  a.i("mov", rcx, rdi);
+  a.i("pop", rdi);
 }
