@@ -21,6 +21,7 @@ import {
   type VerifyReport,
   type VerifyRow,
   verify,
+  whyItStays,
 } from "../index.ts";
 import { withFiles } from "../reading.ts";
 import { paintFor, writeJson, writeLines } from "./output.ts";
@@ -213,9 +214,13 @@ function formatReport(report: VerifyReport): string[] {
 function show(selected: readonly Selected[], isNamed: boolean, flags: VerifyFlags): void {
   needName(isNamed, "--trace");
   const shortest = new Map<string, Finding>();
+  const undecided: string[] = [];
   for (const { check: one } of selected) {
     const finding = runCheck(one);
-    if (finding.path.length === 0) continue;
+    if (finding.path.length === 0) {
+      if (finding.verdict !== "safe") undecided.push(`${checkId(one)}: ${finding.verdict}`);
+      continue;
+    }
     const known = shortest.get(one.protocol.id);
     if (known === undefined || finding.path.length < known.path.length) {
       shortest.set(one.protocol.id, finding);
@@ -224,10 +229,11 @@ function show(selected: readonly Selected[], isNamed: boolean, flags: VerifyFlag
   const traces = [...shortest.values()]
     .toSorted((a, b) => a.path.length - b.path.length)
     .map(replay);
+  if (undecided.length > 0) process.exitCode = 1;
   const [first] = traces;
   if (first === undefined) {
     if (flags.json) writeJson([]);
-    else writeLines([`no counterexample: safe in all of ${selected.length} checks`]);
+    else writeLines(formatNothing(undecided, selected.length));
     return;
   }
   if (flags.html !== undefined) save(flags.html, traceToHtml(first));
@@ -235,6 +241,15 @@ function show(selected: readonly Selected[], isNamed: boolean, flags: VerifyFlag
   if (!flags.trace) return;
   if (flags.json) writeJson(traces);
   else writeLines(traces.map((trace: ProtocolTrace) => traceToText(trace, pageWidth())));
+}
+
+/** No counterexample is a proof only where every search came to its end. */
+function formatNothing(undecided: readonly string[], count: number): string[] {
+  if (undecided.length === 0) return [`no counterexample: safe in all of ${count} checks`];
+  return [
+    `no counterexample was found, and ${undecided.length} of ${count} checks are not decided`,
+    ...undecided.map((line) => `  ${line}`),
+  ];
 }
 
 const pageWidth = (): number => Math.max(100, process.stdout.columns ?? 140);
@@ -261,11 +276,13 @@ type RepairResult = {
   /** The list that was found, or what is left of a safe one; absent when nothing was found. */
   readonly steps?: readonly string[];
   readonly removed?: readonly string[];
+  /** Of those that the protocol keeps all the same, the reason why, by the text in `removed`. */
+  readonly reasons?: Readonly<Record<string, string>>;
   readonly proof: string;
 };
 
-const proofOf = ({ verdict, states, depth }: Finding): string =>
-  `${verdict}: ${number(states)} states, depth ${depth}, exhaustive`;
+const proofOf = ({ verdict, states, depth, exhaustive }: Finding): string =>
+  `${verdict}: ${number(states)} states, depth ${depth}, ${exhaustive ? "exhaustive" : "BOUNDED"}`;
 
 function repairEach(unsafe: readonly Check[]): RepairResult[] {
   const questions = new Map<string, Check>();
@@ -292,12 +309,22 @@ function shrink(checks: readonly Check[]): RepairResult {
   const question = `${first.protocol.id}: safe in all of ${checks.length} checks; what is needed`;
   const lines = protocol.enable.map(steps.describeStep);
   const proof = proofOf(runCheck({ ...first, protocol }));
-  return { question, steps: lines, removed, proof };
+  const reasons = removed.flatMap((line) => {
+    // Behind the step's text stand the lists that it is in.
+    const reason = whyItStays(first.protocol.id, line.replace(/ \([^()]*\)$/, ""));
+    return reason === undefined ? [] : [[line, reason] as const];
+  });
+  return { question, steps: lines, removed, reasons: Object.fromEntries(reasons), proof };
 }
 
-function formatRepair({ question, steps: lines, removed, proof }: RepairResult): string[] {
+function formatRepair(result: RepairResult): string[] {
+  const { question, steps: lines, removed, reasons = {}, proof } = result;
   const paint = paintFor(process.stdout);
-  const gone = removed?.length === 0 ? ["nothing can be left out"] : (removed ?? []);
+  const named = removed?.map((line) => {
+    const reason = reasons[line];
+    return reason === undefined ? line : `${line}; it stays: ${reason}`;
+  });
+  const gone = named?.length === 0 ? ["nothing can be left out"] : (named ?? []);
   return [
     paint("heading", question),
     ...(lines ?? []).map((line, i) => `  ${String(i + 1).padStart(2)}  ${line}`),

@@ -56,7 +56,7 @@ const writers: readonly (readonly [code: string, enough: Enough])[] = [
   ["DC CVAU,X1; DSB ISH; IC IVAU,X3; DSB ISH", enough("--++")],
 ];
 
-/** What stands between the load of the flag and the code: it needs an ISB that waits for the load. */
+/** What stands between the load of the flag and the code: an ISB has to wait for the load. */
 const readers: readonly (readonly [code: string, waits: boolean])[] = [
   ["", false],
   ["ISB", false],
