@@ -2,9 +2,20 @@
  * Programs that leave functions by longjmp: each keeps a log of its own calls, and the trace has
  * the same ones, left in the same way and at the same time.
  */
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { RecordOptions } from "../../src/index.ts";
-import { api, type Build, compile, startRecording, Target, tracePath, until } from "./harness.ts";
+import {
+  api,
+  type Build,
+  compile,
+  run,
+  startRecording,
+  Target,
+  tempDir,
+  tracePath,
+  until,
+} from "./harness.ts";
 import { type CallLog, findDifference, parseOwnLog, traceLog } from "./own-log.ts";
 import { changedTextBytes } from "./process-state.ts";
 import { countTrace } from "./trace-counts.ts";
@@ -152,6 +163,25 @@ const builds: Readonly<Record<string, Build>> = {
 describe("the trace is the program's own log", () => {
   it.each(Object.entries(builds))("of a program %s", async (_, build) => {
     const { own, traced } = await recordOf(places(build), "several");
+    expect(own.size).toBe(3);
+    expect(findDifference(own, traced)).toBeUndefined();
+  });
+});
+
+describe("a C library that was compiled in another way", () => {
+  it("is looked through all the same", async () => {
+    // push rbp; mov rbp, rdi; push rbx; mov ebx, esi, and the same in another order.
+    const [begins, other] = ["554889fd5389f34883ec08", "55534889fd89f34883ec08"];
+    const program = places();
+    const path = /=> (\S*\/libc\.so\.6) /.exec(run("ldd", [program]))?.[1] ?? "";
+    const folder = tempDir("libc");
+    const changed = readFileSync(path).toString("hex").replaceAll(begins, other);
+    writeFileSync(`${folder}/libc.so.6`, Buffer.from(changed, "hex"));
+    const command = [`LD_LIBRARY_PATH=${folder}`, program, "several"];
+    const target = await Target.start("env", ...command);
+    expect(readFileSync(`/proc/${target.pid}/maps`, "utf8")).toContain(`${folder}/libc.so.6`);
+    const filter = { include: ["traced_*"] };
+    const { own, traced } = await recordFrom(target, { filter });
     expect(own.size).toBe(3);
     expect(findDifference(own, traced)).toBeUndefined();
   });
