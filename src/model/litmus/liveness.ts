@@ -26,26 +26,21 @@ type Flow = {
 
 const bytesMax = 15;
 
-/** Adds every register that an effect reads. */
-function addUses(part: unknown, uses: Set<string>): void {
+/** Adds the names of registers, or of temporaries, that an effect or an expression reads. */
+function addNames(part: unknown, op: "reg" | "temp", names: Set<string>): void {
   if (typeof part !== "object" || part === null) return;
-  if ("op" in part && part.op === "reg" && "name" in part) uses.add(String(part.name));
-  for (const inner of Object.values(part)) addUses(inner, uses);
+  if ("op" in part && part.op === op && "name" in part) names.add(String(part.name));
+  for (const inner of Object.values(part)) addNames(inner, op, names);
 }
 
-/** The target of a direct jump; `undefined` where it is read from a register. */
-function targetOf(effect: Effect & { kind: "jump" }, pc: bigint): bigint | undefined {
-  const uses = new Set<string>();
-  addUses(effect.target, uses);
-  if (uses.size > 0 || JSON.stringify(effect.target, withoutBigint).includes('"temp"')) {
-    return undefined;
-  }
+/** The target of a direct jump; `undefined` where it is read or computed. */
+function targetOf({ target }: Effect & { kind: "jump" }, pc: bigint): bigint | undefined {
+  const names = new Set<string>();
+  for (const op of ["reg", "temp"] as const) addNames(target, op, names);
+  if (names.size > 0) return undefined;
   const scope = { register: () => plain(0n), temps: new Map(), pc, picks: false };
-  return BigInt.asUintN(64, evaluate(effect.target, scope).value);
+  return BigInt.asUintN(64, evaluate(target, scope).value);
 }
-
-const withoutBigint = (_: string, value: unknown): unknown =>
-  typeof value === "bigint" ? "" : value;
 
 /** How an instruction goes on; `undefined` where that can't be told from its bytes. */
 function flowAt(image: Image, pc: bigint): Flow | undefined {
@@ -63,7 +58,7 @@ function flowAt(image: Image, pc: bigint): Flow | undefined {
   let falls = true;
   let faults = false;
   for (const effect of decoded.effects) {
-    addUses(effect, uses);
+    addNames(effect, "reg", uses);
     if (effect.kind === "set") sets.add(effect.reg);
     if (effect.kind === "storeExclusive") uses.add(reservation);
     if (effect.kind === "load" && effect.exclusive === true) sets.add(reservation);
