@@ -152,11 +152,12 @@ export type ProcessStat = {
   readonly threads: number;
   /** In clock ticks since boot. */
   readonly startTime: number;
-  readonly isKernelThread: boolean;
+  /** PF_* of include/linux/sched.h. */
+  readonly flags: number;
 };
 
-/** PF_KTHREAD (include/linux/sched.h). */
-const kernelThreadFlag = 0x0020_0000;
+/** PF_KTHREAD. */
+export const kernelThreadFlag = 0x0020_0000;
 
 export const readStat = (pid: Pid): ProcessStat =>
   readProc(`read the state of process ${pid}`, () => {
@@ -166,7 +167,7 @@ export const readStat = (pid: Pid): ProcessStat =>
       state: fields[0] ?? "?",
       threads: Number(fields[17]),
       startTime: Number(fields[19]),
-      isKernelThread: (Number(fields[6]) & kernelThreadFlag) !== 0,
+      flags: Number(fields[6]),
     };
   });
 

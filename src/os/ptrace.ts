@@ -131,9 +131,15 @@ const check = (result: number, doing: string): void => {
   if (result === -1) throw systemError(doing, errno());
 };
 
+/** How threads ended that have been waited for: the kernel tells it once. */
+const endings = new Map<Tid, WaitEvent>();
+
 /** Becomes the tracer of a thread without stopping it. `false`: the thread is gone. */
 export function seize(tid: Tid, options = 0): boolean {
-  if (ptraceWord(request.seize, tid, 0n, BigInt(options)) === 0) return true;
+  if (ptraceWord(request.seize, tid, 0n, BigInt(options)) === 0) {
+    endings.delete(tid);
+    return true;
+  }
   const number = errno();
   if (number === 3) return false;
   throw new PatchbayError({
@@ -248,7 +254,8 @@ export const nap = (ms: number): void => {
 };
 
 /**
- * What has happened to `tid`, if anything has; `undefined` when nothing has yet.
+ * What has happened to `tid`, if anything has; `undefined` when nothing has yet. Its end is told
+ * whoever of this OS thread was told of it before: who wanted it to stop, and who started it.
  * @param untraced also see the stops of a child that is not traced.
  */
 export function poll(tid: Tid, untraced = false): WaitEvent | undefined {
@@ -256,10 +263,12 @@ export function poll(tid: Tid, untraced = false): WaitEvent | undefined {
   if (found === 0) return undefined;
   if (found === -1) {
     const number = errno();
-    if (number === 10) return { kind: "exited", status: 0 };
+    if (number === 10) return endings.get(tid) ?? { kind: "exited", status: 0 };
     throw systemError(`wait for thread ${tid}`, number);
   }
-  return decodeStatus(status[0] ?? 0);
+  const event = decodeStatus(status[0] ?? 0);
+  if (event.kind === "exited" || event.kind === "killed") endings.set(tid, event);
+  return event;
 }
 
 /** Waits until something happens to `tid`. Fails after `timeoutMs` with the thread as it is. */

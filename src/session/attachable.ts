@@ -2,14 +2,14 @@
 import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { Machine } from "../elf/elf-file.ts";
-import { innerPid, isAlive, readStat, readStatus } from "../os/proc.ts";
+import { innerPid, isAlive, kernelThreadFlag, readStat, readStatus } from "../os/proc.ts";
 import type { RecordOptions } from "./options.ts";
 
 /** Fails where `pid` is no process that could be traced. */
 export function refuseUnattachable(pid: Pid): void {
   const doing = `attach to process ${pid}`;
-  const { state, isKernelThread } = readStat(pid);
-  if (isKernelThread) {
+  const { state, flags } = readStat(pid);
+  if ((flags & kernelThreadFlag) !== 0) {
     throw new PatchbayError({ code: "unsupported", doing, why: "it is a thread of the kernel" });
   }
   if (!isAlive(pid)) {

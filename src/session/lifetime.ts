@@ -2,6 +2,9 @@
  * The end of what goes on in a process: it comes once, when somebody asks for it or when a regular
  * look finds that it has come.
  */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Pid } from "../base/brand.ts";
+import { isEnding } from "../os/outlook.ts";
 import type { ExitStatus } from "./target-worker.ts";
 
 /** Why something ended, in a few words, and how the program was then. */
@@ -9,8 +12,12 @@ export type Cause = { readonly reason: string; readonly exit: ExitStatus };
 
 /** How often the process is looked after, in ms. */
 const watchMs = 50;
+/** How often there is a look whether one that is about to end has ended, and the longest wait. */
+const endingMs = 2;
+const endingMsMax = 10_000;
 
 type Parts<Summary> = {
+  readonly pid: Pid;
   readonly status: () => Promise<ExitStatus>;
   /** What keeps the work from going on though the program runs, if anything does. */
   readonly failure?: () => Promise<string | undefined>;
@@ -54,8 +61,16 @@ export class Lifetime<Summary> {
   /** The cause once more: a program that was just let go may have been about to end. */
   async latest(cause: Cause): Promise<Cause> {
     if (cause.exit.kind !== "running") return cause;
-    const exit = await this.#parts.status();
-    return exit.kind === "running" ? cause : { reason: describeExit(exit), exit };
+    const { pid, status } = this.#parts;
+    const start = performance.now();
+    for (;;) {
+      // This first: one that has ended in between says so.
+      const waits = isEnding(pid) && performance.now() - start < endingMsMax;
+      const exit = await status();
+      if (exit.kind !== "running") return { reason: describeExit(exit), exit };
+      if (!waits) return cause;
+      await sleep(endingMs);
+    }
   }
 
   #scheduleWatch(): void {

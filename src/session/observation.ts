@@ -99,7 +99,7 @@ export class Observation {
   /** @internal use `Session.observe`. */
   constructor(parts: Parts) {
     this.#parts = parts;
-    const { handler, values, seat, status, failure } = parts;
+    const { pid, handler, values, seat, status, failure } = parts;
     const hasTables = handler.kind === "statistics";
     const wantsTimes = hasTables && handler.exits !== false;
     this.times = wantsTimes && seat.rings.exits && seat.rings.hasFrameWords;
@@ -110,7 +110,7 @@ export class Observation {
         : new ValueTables(seat.rings, values, parts.threadFilter !== undefined);
     this.#memory = new ProcessMemory(parts.pid);
     const finish = (cause: Cause): Promise<ObservationSummary> => this.#finish(cause);
-    this.#lifetime = new Lifetime({ status, failure, finish });
+    this.#lifetime = new Lifetime({ pid, status, failure, finish });
   }
 
   /** @internal Is told of functions before they are watched. */

@@ -2,7 +2,7 @@
  * One recording: ops in the register, sites that follow them, rings that are drained. It ends when
  * it is told to, or with the process; then the process is as it was and the trace is whole.
  */
-import { linkAddr } from "../base/brand.ts";
+import { linkAddr, type Pid } from "../base/brand.ts";
 import type { DispatchForm } from "../ftrace/dispatch.ts";
 import type { Handler } from "../ftrace/ops.ts";
 import type { ChangeResult } from "../target/injection.ts";
@@ -62,6 +62,7 @@ export type RecordingSummary = RecordingProgress & {
 const locateAtOnce = 500;
 
 type Parts = {
+  readonly pid: Pid;
   readonly status: () => Promise<ExitStatus>;
   /** Why there is nothing to trace with any more, if that is so. */
   readonly failure: () => string | undefined;
@@ -92,8 +93,9 @@ export class Recording {
     this.#parts = parts;
     this.#seat = seat;
     this.directory = parts.directory;
-    const { status, drain, coarse } = parts;
+    const { pid, status, drain, coarse } = parts;
     this.#lifetime = new Lifetime({
+      pid,
       status,
       failure: async () => (await drain.failure()) ?? coarse?.failure ?? parts.failure(),
       finish: (cause) => this.#finish(cause),

@@ -198,6 +198,7 @@ export class Session {
       threads === undefined ? undefined : new ThreadFilter(this.pid, seat.rings, threads);
     recording = new Recording(
       {
+        pid: this.pid,
         status: () => (followForks ? this.#statusOfAll(trace.link) : this.status()),
         failure: () => this.#host.failure,
         drain: trace.link,

@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import {
   compile,
   type Finished,
+  Running,
   run,
   startCommand,
   startPatchbayWith,
@@ -67,17 +68,32 @@ describe("a program that is started", () => {
     expect(run("cat", [`${folder}/error`])).toMatch(/^end\npatchbay: recording/m);
   });
 
-  it("is interrupted together with its tracer by Ctrl-C", async () => {
-    const { args, directory } = recordArgs([compile("echo.c"), "0"]);
-    const tracer = startPatchbayWith({ detached: true }, ...args);
-    await tracer.complaint(/^patchbay: recording/);
-    tracer.child.stdin?.write("abc\n");
-    process.kill(-tracer.pid, "SIGINT");
-    expect(await tracer.ended).toEqual({ status: 130, signal: null });
-    expect(tracer.stderr).toMatch(/the program was killed by signal 2\n$/);
-    expect(countTrace(directory).isEnded).toBe(true);
-  });
+  it.each(["", ", however long it takes to die"])(
+    "is interrupted together with its tracer by Ctrl-C%s",
+    async (slowly) => {
+      const { args, directory } = recordArgs([compile("echo.c"), "0"]);
+      const tracer = startPatchbayWith({ detached: true }, ...args);
+      await tracer.complaint(/^patchbay: recording/);
+      if (slowly !== "") starve(Number(/ of process (\d+)/.exec(tracer.stderr)?.[1]));
+      tracer.child.stdin?.write("abc\n");
+      process.kill(-tracer.pid, "SIGINT");
+      const { status, signal } = await tracer.ended;
+      expect({ status, signal, stderr: tracer.stderr }).toMatchObject({
+        status: 130,
+        signal: null,
+      });
+      expect(tracer.stderr).toMatch(/the program was killed by signal 2\n$/);
+      expect(countTrace(directory).isEnded).toBe(true);
+    },
+  );
 });
+
+/** Leaves a process next to no time: it shares a processor with one that never sleeps. */
+function starve(pid: number): void {
+  new Running("taskset", ["1", "sh", "-c", "while :; do :; done"]);
+  run("taskset", ["-p", "1", String(pid)]);
+  run("chrt", ["--idle", "-p", "0", String(pid)]);
+}
 
 function recordArgs(command: readonly string[]) {
   const directory = tracePath();
