@@ -14,8 +14,11 @@ export type Ownership = {
   readonly lock: FileLock | undefined;
 };
 
-/** Somebody who is about to open the door, or has just closed it, gets this long, in ms. */
-const patienceMs = 5_000;
+/**
+ * Somebody who is about to open the door, or has just closed it, gets this long, in ms: he may have
+ * a hundred files to read, on a busy machine.
+ */
+const patienceMs = 30_000;
 const againMs = 20;
 
 /** Becomes the owner, or joins who is. */
