@@ -271,21 +271,30 @@ export function poll(tid: Tid, untraced = false): WaitEvent | undefined {
   return event;
 }
 
-/** Waits until something happens to `tid`. Fails after `timeoutMs` with the thread as it is. */
-export function waitFor(tid: Tid, timeoutMs: number, how = { untraced: false }): WaitEvent {
+/** Waits until something happens to `tid`; `undefined` when nothing has within `timeoutMs`. */
+export function waitUpTo(
+  tid: Tid,
+  timeoutMs: number,
+  how = { untraced: false },
+): WaitEvent | undefined {
   const start = performance.now();
   for (;;) {
     const event = poll(tid, how.untraced);
     if (event !== undefined) return event;
     const waited = performance.now() - start;
-    if (waited > timeoutMs) {
-      throw new PatchbayError({
-        code: "system",
-        doing: `stop thread ${tid}`,
-        why: `it did not stop within ${timeoutMs} ms`,
-        hint: "it may be in an uninterruptible system call, or the parent of a vfork; try again",
-      });
-    }
+    if (waited > timeoutMs) return undefined;
     if (waited > 1) nap(0.1);
   }
+}
+
+/** The same, failing with the thread as it is. */
+export function waitFor(tid: Tid, timeoutMs: number, how?: { untraced: boolean }): WaitEvent {
+  const event = waitUpTo(tid, timeoutMs, how);
+  if (event !== undefined) return event;
+  throw new PatchbayError({
+    code: "system",
+    doing: `stop thread ${tid}`,
+    why: `it did not stop within ${timeoutMs} ms`,
+    hint: "it may be in an uninterruptible system call, or the parent of a vfork; try again",
+  });
 }

@@ -18,9 +18,9 @@ import {
   type WaitEvent,
   waitFor,
 } from "../os/ptrace.ts";
+import { arriveAt } from "./arrival.ts";
 import { wouldLoseRights } from "./exec-rights.ts";
-import { holdAt } from "./launch.ts";
-import type { StoppedThreads } from "./stop.ts";
+import { StoppedThreads } from "./stop.ts";
 
 /** What came of an exec. */
 export type Exec =
@@ -107,5 +107,9 @@ function holdStart(pid: Pid, startOf: (pid: Pid) => CodeAddr): Exec {
     detach(toTid(pid));
     return { kind: "let-go", why: error.why };
   }
-  return { kind: "held", held: holdAt(pid, `follow process ${pid}`, start) };
+  const arrival = arriveAt(pid, start);
+  if (arrival.kind === "arrived") {
+    return { kind: "held", held: StoppedThreads.adopt(pid, toTid(pid)) };
+  }
+  return arrival.kind === "ended" ? arrival : { kind: "let-go", why: "it did not begin for long" };
 }

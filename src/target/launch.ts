@@ -2,26 +2,16 @@
  * Starts a program and holds it where it can be traced from its first own instruction on: the
  * loader has run and the thread pointer is set, but no code of the program itself has.
  */
-import { type CodeAddr, codeAddr, type Pid, type Tid, tid as toTid } from "../base/brand.ts";
+import { type CodeAddr, type Pid, type Tid, tid as toTid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import { kill } from "../os/libc.ts";
-import { ProcessMemory } from "../os/proc.ts";
-import {
-  ptraceOption,
-  readRegisters,
-  resume,
-  seize,
-  signal,
-  type WaitEvent,
-  waitFor,
-  writeRegisters,
-} from "../os/ptrace.ts";
+import { ptraceOption, resume, seize, signal, type WaitEvent, waitFor } from "../os/ptrace.ts";
 import { type SpawnOptions, spawnStopped } from "../os/spawn.ts";
+import { arriveAt } from "./arrival.ts";
 import { StoppedThreads } from "./stop.ts";
 
 /** Longest wait for the program to come up to its entry point, in ms. */
 const startTimeoutMs = 30_000;
-const breakpoint = Uint8Array.of(0xcc);
 
 const died = (doing: string, event: WaitEvent): PatchbayError => {
   const why =
@@ -43,9 +33,6 @@ function runUntil(tid: Tid, doing: string, wanted: (event: WaitEvent) => boolean
   }
 }
 
-const isTrap = (event: WaitEvent): boolean =>
-  event.kind === "signal" && event.signal === signal.trap;
-
 /**
  * Starts `command` and runs it up to the address that `stopAt` names once the program's image is
  * mapped (its entry point, or `main` of a static program). The caller disposes of what it gets,
@@ -65,27 +52,14 @@ export function launchHeld(
   try {
     kill(pid, signal.cont);
     runUntil(tid, doing, (event) => event.kind === "exec");
-    return holdAt(pid, doing, codeAddr(stopAt(pid)));
+    const arrival = arriveAt(pid, stopAt(pid));
+    if (arrival.kind === "ended") throw died(doing, arrival.event);
+    if (arrival.kind === "arrived") return StoppedThreads.adopt(pid, tid);
+    throw new PatchbayError({ code: "system", doing, why: "it does not begin" });
   } catch (error) {
     kill(pid, signal.kill);
     throw error;
   }
-}
-
-/**
- * Runs a program that is stopped where exec has put it up to the address `at`. Its one thread is
- * seized by this one.
- */
-export function holdAt(pid: Pid, doing: string, at: CodeAddr): StoppedThreads {
-  const tid = toTid(pid);
-  using memory = new ProcessMemory(pid);
-  const original = memory.read(at, 1);
-  memory.write(at, breakpoint);
-  resume(tid);
-  runUntil(tid, doing, isTrap);
-  memory.write(at, original);
-  writeRegisters(tid, readRegisters(tid).set("rip", at));
-  return StoppedThreads.adopt(pid, tid);
 }
 
 /** The child's own stop is reported to us as its parent, before we are its tracer. */

@@ -6,8 +6,10 @@ import { type CodeAddr, hex, type Tid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { SyscallName } from "../codegen/back-end.ts";
 import type { RestartPlan } from "../codegen/x86-64/record.ts";
+import { resultStub } from "../codegen/x86-64/stubs.ts";
 import { errorName } from "../os/libc.ts";
 import type { HeldThreads, RegisterFile, RunUntil, TargetProcess } from "./process.ts";
+import { VdsoRoom } from "./vdso-room.ts";
 
 export class RemoteThread {
   readonly tid: Tid;
@@ -88,10 +90,24 @@ export class RemoteThread {
   /**
    * Calls a function of the process on this thread's stack. The caller has made sure that the
    * thread is at a safe point: it holds no lock that the function takes. Should this tracer be
-   * killed before the function returns, the trap ends the process: see `invoke`.
+   * killed before the function returns, the thread gets back by itself; where it can't, the trap
+   * ends the process.
    * @param trap a trap instruction to return to.
    */
   call(doing: string, target: CodeAddr, args: readonly bigint[], trap: CodeAddr): bigint {
+    const { memory } = this.#process;
+    const sp = this.#sp;
+    const stub =
+      sp === undefined ? undefined : VdsoRoom.lay(memory, this.#process.maps(), resultStub());
+    if (sp === undefined || stub === undefined) return this.#callToTrap(doing, target, args, trap);
+    const registers = this.#toFunction(stub.at, args).set("r11", target);
+    registers.set(this.#process.backEnd.registers.sp, sp);
+    this.#threads.run(doing, this.tid, registers, "return", this.#original);
+    stub.clear();
+    return memory.readU64(sp - 8n);
+  }
+
+  #callToTrap(doing: string, target: CodeAddr, args: readonly bigint[], trap: CodeAddr): bigint {
     const { backEnd } = this.#process;
     const registers = this.#toFunction(target, args);
     this.#returnTo(trap, registers);
@@ -112,7 +128,7 @@ export class RemoteThread {
    */
   invoke(doing: string, target: CodeAddr, args: readonly bigint[], trap: CodeAddr): void {
     if (this.#sp === undefined) {
-      this.call(doing, target, args, trap);
+      this.#callToTrap(doing, target, args, trap);
       return;
     }
     const registers = this.#toFunction(target, args);

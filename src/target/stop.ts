@@ -266,7 +266,7 @@ export class StoppedThreads implements HeldThreads {
       toRest(driven, frame === undefined ? ownRegisters(original) : backBy(frame, after));
       return after;
     }
-    if (until === "return") toReturn(driven, frame);
+    if (until === "return") toReturn(driven, frame, () => this.#held.delete(tid));
     else {
       toSyscall(driven);
       toSyscall(driven);

@@ -5,7 +5,16 @@
  */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { api, compile, isSoak, patchbay, run, Target, tracePath } from "./harness.ts";
+import {
+  api,
+  compile,
+  isSoak,
+  patchbay,
+  run,
+  startPatchbay,
+  Target,
+  tracePath,
+} from "./harness.ts";
 import { changedTextBytes, stateOf } from "./process-state.ts";
 import { makeRandom, newSeed } from "./random.ts";
 
@@ -66,6 +75,21 @@ describe("direct calls", () => {
     expect((await count(target))["wrong"]).toBe(0);
     expect(changedTextBytes(target.pid)).toBe(0);
     expect(stateOf(target.pid).maps.filter((line) => line.endsWith(library))).toEqual([]);
+  });
+
+  it("are no harm to a program that loads their library when the tracer is killed", async () => {
+    const target = await Target.start(compile("count.c"), "calls=1000");
+    const library = compile("slow-loader.c", { flags: ["-O2", "-shared", "-fPIC"] });
+    const tracer = startPatchbay("direct", "-p", `${target.pid}`, library, "traced_leaf=on_leaf");
+    await target.line(/^loading/);
+    tracer.child.kill("SIGKILL");
+    await tracer.ended;
+    target.send("go on");
+    target.send("begin");
+    expect((await target.numbers())["traced_leaf"]).toBe(1000);
+    expect(changedTextBytes(target.pid)).toBe(0);
+    target.send("end");
+    expect(await target.ended).toEqual({ status: 0, signal: null });
   });
 
   it("come, change and go in any order beside tracers, under load", async () => {

@@ -151,6 +151,22 @@ describe("a recording that follows execs", () => {
     expect(readLog(log)).toEqual({ traced_first: 3, traced_second: 5, traced_third: 2 });
   });
 
+  it("is no harm to a program whose loader is at work when the tracer is killed", async () => {
+    const log = logPath();
+    const library = compile("slow-loader.c", { flags: ["-O2", "-shared", "-fPIC"] });
+    const slow = build("slow", "-Wl,--no-as-needed", library);
+    const target = await Target.start(first, log, "wait", "calls", "3", "exec", slow, "calls", "5");
+    const args = ["-p", String(target.pid), "--follow-exec", "-F", "traced_*", "-o", tracePath()];
+    const tracer = await startRecording(...args);
+    target.send("go");
+    await target.line(/^loading/);
+    tracer.child.kill("SIGKILL");
+    await tracer.ended;
+    target.send("go on");
+    expect(await target.ended).toMatchObject({ status });
+    expect(readLog(log)).toEqual({ traced_first: 3, traced_slow: 5 });
+  });
+
   it("is refused together with what is for one program", async () => {
     const directory = tracePath();
     const args = ["record", "--follow-exec", "--trigger", "traced_first:traceoff", "-o", directory];
