@@ -12,6 +12,7 @@ const below = (limit) => {
   return Math.floor(((state >>> 8) / 2 ** 24) * limit);
 };
 const session = await attach(Number(pid));
+console.log("attached");
 const prologues = sites === "prologues";
 session.useSites({ prologues });
 const names = session.select({ include: [glob] }).map(({ name }) => name);
@@ -27,6 +28,7 @@ const recording = await session.record({
   vendorRules,
   prologues,
 });
+console.log("recording");
 const handlers = [
   { kind: "record", exits: true },
   { kind: "record", exits: false },
