@@ -25,7 +25,7 @@ import { VdsoRoom } from "./vdso-room.ts";
 /** Longest wait for a program to do anything at all, in ms. */
 const patienceMs = 30_000;
 /** Longest wait for a program that is to stop, in ms. */
-const stopMs = 2_000;
+const stopMs = 10_000;
 
 const breakpoint = Uint8Array.of(0xcc);
 /** AT_NULL and AT_ENTRY. */

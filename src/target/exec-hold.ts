@@ -33,9 +33,9 @@ export type Exec =
 
 /** execve and execveat of x86-64. */
 const execCalls: readonly bigint[] = [59n, 322n];
-/** Longest wait for a thread to stop, and for one at the gate to exec, in ms. */
-const stopMs = 2_000;
-const execMs = 10_000;
+/** Longest wait for a thread to stop, and for one that has passed the gate to get on, in ms. */
+const stopMs = 10_000;
+const execMs = 60_000;
 
 /** Seizes and stops thread `tid`, which waits at the gate. False: it has ended. */
 export function holdAtGate(tid: Tid): boolean {
@@ -54,16 +54,17 @@ export function holdAtGate(tid: Tid): boolean {
  * comes at the address that `startOf` gives.
  */
 export function holdExec(pid: Pid, tid: Tid, startOf: (pid: Pid) => CodeAddr): Exec {
-  const end = performance.now() + execMs;
+  let last = performance.now();
   let isInCall = false;
   resumeToSyscall(tid);
   for (;;) {
     const event = pollEither(pid, tid);
     if (event === undefined) {
-      if (performance.now() > end) return letGo(tid);
+      if (performance.now() - last > execMs) return letGo(tid);
       nap(0.1);
       continue;
     }
+    last = performance.now();
     if (event.kind === "exec") return holdStart(pid, startOf);
     if (event.kind === "exited" || event.kind === "killed") return { kind: "ended", event };
     if (event.kind === "syscall") {
@@ -94,7 +95,7 @@ function letGo(tid: Tid): Exec {
   interrupt(tid);
   const event = waitFor(tid, stopMs);
   detach(tid, event.kind === "signal" ? event.signal : 0);
-  return { kind: "failed" };
+  return { kind: "let-go", why: "the thread that was to exec did not get on" };
 }
 
 /** The program that has just come runs up to its start, or, where that can't be, as it is. */
