@@ -87,7 +87,7 @@ describe("direct calls", () => {
     target.send("go on");
     target.send("begin");
     expect((await target.numbers())["traced_leaf"]).toBe(1000);
-    expect(changedTextBytes(target.pid)).toBe(0);
+    await until("the text is the file's", () => changedTextBytes(target.pid) === 0);
     target.send("end");
     expect(await target.ended).toEqual({ status: 0, signal: null });
   });
