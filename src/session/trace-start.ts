@@ -1,5 +1,6 @@
 /** The beginning of a trace, or of one more program's part in it: what it says, who writes it. */
 import { hostname } from "node:os";
+import { setFlagsFromString } from "node:v8";
 import { commandLine } from "../os/proc.ts";
 import type { SessionStart, TracedImage } from "../trace/session.ts";
 import type { About } from "./about.ts";
@@ -23,6 +24,16 @@ const drainWorkerUrl = new URL("./drain-worker.js", import.meta.url);
 /** A worker that makes ptrace calls, for one process. */
 export const newTargetWorker = (): WorkerClient<TargetHandlers> =>
   new WorkerClient<TargetHandlers>(targetWorkerUrl, "target worker");
+
+/**
+ * The same for a program that may soon be another one. Node 20 aborts the process where a worker
+ * ends while another thread optimises its code (`NodePlatform::ForIsolate`, which the isolate has
+ * been taken from already): this one, and those that are started later, optimise it by themselves.
+ */
+function newBriefWorker(): WorkerClient<TargetHandlers> {
+  setFlagsFromString("--no-concurrent-recompilation");
+  return newTargetWorker();
+}
 
 /** Where what is drained goes: a trace of its own, or a part in one that follows execs. */
 export type TracePart = {
@@ -98,7 +109,7 @@ export async function newTrace(
   }
   const follower: ExecFollower = new ExecFollower({
     followsForks: options.followForks === true,
-    newWorker: newTargetWorker,
+    newWorker: newBriefWorker,
     adopt: (held) => adopt(held, options, { drain, follower }),
     tellFork: (fork) => drain.call("addFork", fork),
     finish: async (reason) => {

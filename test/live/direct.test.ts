@@ -14,6 +14,7 @@ import {
   startPatchbay,
   Target,
   tracePath,
+  until,
 } from "./harness.ts";
 import { changedTextBytes, stateOf } from "./process-state.ts";
 import { makeRandom, newSeed } from "./random.ts";
