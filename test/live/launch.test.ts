@@ -93,10 +93,10 @@ describe("a program that is started", () => {
 });
 
 /** Leaves a process next to no time: it shares a processor with one that never sleeps. */
-function starve(pid: number): void {
-  new Running("taskset", ["1", "sh", "-c", "while :; do :; done"]);
+function starve(pid: number): Running {
   run("taskset", ["-p", "1", String(pid)]);
   run("chrt", ["--idle", "-p", "0", String(pid)]);
+  return new Running("taskset", ["1", "sh", "-c", "while :; do :; done"]);
 }
 
 function recordArgs(command: readonly string[]) {
