@@ -12,6 +12,7 @@ import type { DataAddr } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
 import type { InstancePlan } from "../codegen/x86-64/record.ts";
 import { freePages, MappedFile } from "../os/mapped-file.ts";
+import { isAlive } from "../os/proc.ts";
 import {
   type ArenaShape,
   arenaBytes,
@@ -153,7 +154,8 @@ export class Instances {
     const fd = this.#fds[instance] ?? -1;
     if (fd < 0) return;
     this.#fds[instance] = -1;
-    freePages(fd, pageBytes, arenaBytes(shape) - pageBytes);
+    // Where the target has ended, a user in another process may still be reading what it left.
+    if (isAlive(this.#parts.process.pid)) freePages(fd, pageBytes, arenaBytes(shape) - pageBytes);
     closeSync(fd);
   }
 
