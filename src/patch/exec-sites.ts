@@ -3,12 +3,11 @@
  * wait at. They are a few fixed instructions, so it takes no look at the rest of the library to see
  * that their first ones can be moved: one or two that name the call, and the call itself.
  */
-import { fileOffset, linkAddr } from "../base/brand.ts";
+import { linkAddr } from "../base/brand.ts";
 import { type ElfFile, offsetOfAddr, textSegments } from "../elf/elf-file.ts";
 import { findSymbols } from "../elf/named-symbols.ts";
-import { prologue } from "./prologue-layout.ts";
+import { gateSite, landingPadAt } from "./gate-site.ts";
 import type { SiteCandidate, SiteList } from "./site.ts";
-import { branchSize, isEndbr64 } from "./x86-64-layouts.ts";
 
 type Stub = {
   readonly name: string;
@@ -25,7 +24,6 @@ const stubs: readonly Stub[] = [
   { name: "execveat", moved: Uint8Array.of(0x49, 0x89, 0xca, 0xb8, 0x42, 1, 0, 0) },
 ];
 const syscall = Uint8Array.of(0x0f, 0x05);
-const landingPadSize = 4;
 
 const isAt = (bytes: Uint8Array, at: number, wanted: Uint8Array): boolean =>
   wanted.every((byte, index) => bytes[at + index] === byte);
@@ -38,27 +36,15 @@ export function findExecSites(elf: ElfFile): SiteList {
     symbols.flatMap(({ addr, kind }): readonly SiteCandidate[] => {
       const start = kind === "function" ? offsetOfAddr(text, addr) : -1;
       if (start < 0) return [];
-      const pad = isEndbr64(elf.bytes, start) ? landingPadSize : 0;
-      const at = start + pad;
+      const at = start + landingPadAt(elf.bytes, start);
       const isThis = (stub: Stub): boolean =>
         stub.name === name &&
         isAt(elf.bytes, at, stub.moved) &&
         isAt(elf.bytes, at + stub.moved.length, syscall);
       const moved = stubs.find(isThis)?.moved;
       if (moved === undefined) return [];
-      return [
-        {
-          addr: linkAddr(BigInt(addr + pad)),
-          functionAddr: linkAddr(BigInt(addr)),
-          symbol: name,
-          layout: prologue,
-          compiled: moved.subarray(0, branchSize),
-          fileOffset: fileOffset(at),
-          literal: undefined,
-          displaced: moved,
-          gate: "exec",
-        },
-      ];
+      const functionAddr = linkAddr(BigInt(addr));
+      return [gateSite(elf.bytes, { gate: "exec", name, functionAddr, start, moved })];
     }),
   );
   return { sites, refused: [] };

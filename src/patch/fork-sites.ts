@@ -4,20 +4,18 @@
  * instructions are moved out of the way; that nothing jumps in between is seen from the function's
  * own code alone, since nobody else knows its inside.
  */
-import { fileOffset, linkAddr } from "../base/brand.ts";
+import { linkAddr } from "../base/brand.ts";
 import { type ElfFile, offsetOfAddr, textSegments } from "../elf/elf-file.ts";
 import { findSymbols, type NamedSymbol } from "../elf/named-symbols.ts";
 import { decodeInto, Instruction } from "../isa/x86-64/decode-into.ts";
 import { attribute } from "../isa/x86-64/opcode-attributes.ts";
 import { viewOf } from "./code-ranges.ts";
+import { gateSite, landingPadAt } from "./gate-site.ts";
 import { displacedAt } from "./moved-window.ts";
-import { prologue } from "./prologue-layout.ts";
 import type { SiteCandidate, SiteList } from "./site.ts";
-import { branchSize, isEndbr64 } from "./x86-64-layouts.ts";
 
 /** Names of a function that forks; those of the first line are called by those of the second. */
 const names: readonly (readonly string[])[] = [["_Fork"], ["__libc_fork", "fork"]];
-const landingPadSize = 4;
 
 /** Whether `symbol` is the name of a function that forks. */
 export const isForkName = (symbol: string | undefined): boolean =>
@@ -43,7 +41,7 @@ function siteOf(
   { name, addr, size }: NamedSymbol,
   start: number,
 ): readonly SiteCandidate[] {
-  const pad = isEndbr64(elf.bytes, start) ? landingPadSize : 0;
+  const pad = landingPadAt(elf.bytes, start);
   const body = elf.bytes.subarray(start, start + size);
   const references = {
     at: () => 0,
@@ -54,19 +52,8 @@ function siteOf(
   const at = start + pad;
   const displaced = displacedAt(code, addr + pad, at, start + size);
   if (typeof displaced === "string") return [];
-  return [
-    {
-      addr: linkAddr(BigInt(addr + pad)),
-      functionAddr: linkAddr(BigInt(addr)),
-      symbol: name,
-      layout: prologue,
-      compiled: displaced.subarray(0, branchSize),
-      fileOffset: fileOffset(at),
-      literal: undefined,
-      displaced,
-      gate: "fork",
-    },
-  ];
+  const functionAddr = linkAddr(BigInt(addr));
+  return [gateSite(elf.bytes, { gate: "fork", name, functionAddr, start, moved: displaced })];
 }
 
 /** Whether code leads into (`from`, `to`) of itself, or can't be read. */

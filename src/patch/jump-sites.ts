@@ -6,12 +6,12 @@
  * glibc's `longjmp`, `siglongjmp` and `_longjmp` are one function, and `__longjmp_chk` is the one
  * that programs call which were compiled with checks. musl's `siglongjmp` calls its `longjmp`.
  */
-import { fileOffset, hexBytes, linkAddr } from "../base/brand.ts";
+import { hexBytes } from "../base/brand.ts";
 import { type ElfFile, offsetOfAddr, textSegments } from "../elf/elf-file.ts";
 import { findByName, type SymbolTable } from "../symbols/symbol-table.ts";
-import { prologue } from "./prologue-layout.ts";
+import { gateSite, landingPadAt } from "./gate-site.ts";
 import type { SiteCandidate, SiteList } from "./site.ts";
-import { branchSize, isEndbr64 } from "./x86-64-layouts.ts";
+import { branchSize } from "./x86-64-layouts.ts";
 
 /** What programs call. */
 export const jumpNames: ReadonlySet<string> = new Set([
@@ -53,8 +53,6 @@ const beginnings: readonly { readonly bytes: number; readonly pattern: RegExp }[
 /** Functions of glibc alone: one that it exports, and one that is linked together with longjmp. */
 const glibcNames = ["gnu_get_libc_version", "_longjmp_unwind"] as const;
 
-const landingPadSize = 4;
-
 const isAt = (bytes: Uint8Array, at: number, wanted: Uint8Array): boolean =>
   wanted.every((byte, index) => bytes[at + index] === byte);
 
@@ -87,21 +85,13 @@ export function findJumpSites(elf: ElfFile, symbols: SymbolTable): JumpSites {
     const found = findByName(symbols, name);
     const start = found === undefined ? -1 : offsetOfAddr(text, Number(found.addr));
     if (found === undefined || start < 0 || sites.has(found.addr)) continue;
-    const pad = isEndbr64(elf.bytes, start) ? landingPadSize : 0;
-    const at = start + pad;
-    const moved = findMoved(elf.bytes, at);
+    const moved = findMoved(elf.bytes, start + landingPadAt(elf.bytes, start));
     if (moved === undefined) continue;
-    sites.set(found.addr, {
-      addr: linkAddr(found.addr + BigInt(pad)),
-      functionAddr: found.addr,
-      symbol: name,
-      layout: prologue,
-      compiled: moved.subarray(0, branchSize),
-      fileOffset: fileOffset(at),
-      literal: undefined,
-      displaced: moved,
-      gate: "jump",
-    });
+    const functionAddr = found.addr;
+    sites.set(
+      functionAddr,
+      gateSite(elf.bytes, { gate: "jump", name, functionAddr, start, moved }),
+    );
   }
   return { sites: [...sites.values()], refused: [], mangled: isGlibc };
 }
