@@ -3,17 +3,21 @@
  * directory that nobody else can enter. Who holds the lock beside it owns the tracing; others join
  * him there.
  */
-import { lstatSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ensure } from "../base/assert.ts";
-import type { Pid } from "../base/brand.ts";
+import { type Pid, pid as toPid } from "../base/brand.ts";
 import { FileLock } from "../os/file-lock.ts";
 import { makeDirectory } from "../os/make-directory.ts";
+import { isAlive } from "../os/proc.ts";
 
 /** Longest path that a socket's address holds (sun_path, unix(7)), in bytes. */
 const pathBytesMax = 107;
 const permissionBits = 0o777;
+
+/** What a process' files are called: its id, when it started, and what they are. */
+const fileName = /^(\d+)-(\d+)\.(?:lock|sock)$/;
 
 /** The user whose processes meet here. */
 const self = (): number => ensure(process.geteuid, "this is Unix")();
@@ -64,8 +68,19 @@ export class MeetingPlace {
     return FileLock.take(this.#lock);
   }
 
-  /** Removes the socket of an owner who was killed. */
+  /**
+   * Removes what owners have left who were killed: of this process, and of all that have ended. Who
+   * holds a lock is left alone, since his process may be out of our sight, in another container.
+   */
   clear(): void {
     rmSync(this.socket, { force: true });
+    const folder = dirname(this.socket);
+    for (const name of readdirSync(folder)) {
+      const [, pid, startTime] = fileName.exec(name) ?? [];
+      if (pid === undefined || isAlive(toPid(Number(pid)), Number(startTime))) continue;
+      const place = new MeetingPlace(join(folder, `${pid}-${startTime}`));
+      using lock = place.own();
+      if (lock !== undefined) rmSync(place.socket, { force: true });
+    }
   }
 }
