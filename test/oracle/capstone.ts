@@ -3,8 +3,9 @@
  * JavaScript port that matter.
  *
  * The port throws when the first byte can't be decoded (here: an empty list), gives addresses as
- * signed numbers (here: unsigned), and misreads the `detail` structures (here: not offered). Branch
- * operands are absolute on x86 and AArch64 but relative to the branch on RISC-V.
+ * signed numbers (here: unsigned), misreads the `detail` structures (here: not offered), and prints
+ * the immediate -0x80000000 as the least number of a C `long` of 8 bytes, which it has not (here: as
+ * it is). Branch operands are absolute on x86 and AArch64 but relative to the branch on RISC-V.
  */
 import load, { type Capstone, type Handle } from "@alexaltea/capstone-js";
 import { assert } from "../../src/base/assert.ts";
@@ -59,7 +60,7 @@ export const openCapstone = async (isa: Isa): Promise<Disassembler> => {
         at: BigInt.asUintN(64, raw.address),
         size: raw.size,
         mnemonic: raw.mnemonic,
-        operands: raw.op_str,
+        operands: raw.op_str.replace("-0xffffffff80000000", "-0x80000000"),
       }));
     } catch (error) {
       if (String(error).includes("CS_ERR_OK")) return [];
