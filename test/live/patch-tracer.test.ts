@@ -61,7 +61,7 @@ describe("a tracer beside a fix", () => {
         "linger",
       ],
     ]);
-    await killed.complaint(/functions/);
+    await killed.complaint(/recording 1 function/);
     killed.child.kill("SIGKILL");
     await killed.ended;
     target.send("hop");
