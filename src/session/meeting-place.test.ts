@@ -18,13 +18,15 @@ describe("MeetingPlace", () => {
     const runtime = mkdtempSync(join(tmpdir(), "patchbay-unit-"));
     vi.stubEnv("XDG_RUNTIME_DIR", runtime);
     const place = ensure(MeetingPlace.of(self, readStat(self).startTime), "a private place");
-    using _lock = ensure(place.own(), "nobody else owns it");
+    using lock = place.own();
+    expect(lock).toBeDefined();
     const folder = join(runtime, "patchbay");
     for (const name of [`${gone}-1.lock`, `${gone}-1.sock`, `${gone}-2.sock`, "notes"]) {
       writeFileSync(join(folder, name), "");
     }
     const hidden = ensure(MeetingPlace.of(pid(gone), 3), "a private place");
-    using _hiddenLock = ensure(hidden.own(), "nobody else owns it");
+    using hiddenLock = hidden.own();
+    expect(hiddenLock).toBeDefined();
     writeFileSync(hidden.socket, "");
     place.clear();
     const left = readdirSync(folder).filter((name) => !name.startsWith(`${self}-`));
