@@ -4,8 +4,8 @@
  *
  * The port throws when the first byte can't be decoded (here: an empty list), gives addresses as
  * signed numbers (here: unsigned), misreads the `detail` structures (here: not offered), and
- * prints the immediate -0x80000000 as if a C `long` had 8 bytes (here: as it is). Branch operands are
- * absolute on x86 and AArch64 but relative to the branch on RISC-V.
+ * prints the immediate -0x80000000 as if a C `long` had 8 bytes (here: as it is). Branch operands
+ * are absolute on x86 and AArch64 but relative to the branch on RISC-V.
  */
 import load, { type Capstone, type Handle } from "@alexaltea/capstone-js";
 import { assert } from "../../src/base/assert.ts";
