@@ -22,6 +22,7 @@ import { r32, r64 } from "../../isa/x86-64/registers.ts";
 import { leftMark } from "./personality.ts";
 import { routineFrame } from "./record.ts";
 import { returnPointFacts } from "./thunk.ts";
+import { emitIsInThunks } from "./thunk-range.ts";
 
 export type JumpPlan = {
   /** Address of the list of places with generated code: `target/thunk-ranges.ts`. */
@@ -259,20 +260,7 @@ function emitLeave(a: Assembler, plan: JumpPlan, { leave }: Routines): void {
 
 /** To `next` unless r13 is the return point of a thunk. */
 function emitIsThunk(a: Assembler, plan: JumpPlan, next: Label): void {
-  const [look, other, found] = [a.label(), a.label(), a.label()];
-  a.i("mov", rdx, plan.ranges);
-  a.bind(look);
-  a.i("mov", rax, mem64(rdx));
-  a.i("test", rax, rax);
-  a.i("je", next);
-  a.i("cmp", r13, rax);
-  a.i("jb", other);
-  a.i("cmp", r13, mem64(rdx, { disp: 8 }));
-  a.i("jb", found);
-  a.bind(other);
-  a.i("add", rdx, 16);
-  a.i("jmp", look);
-  a.bind(found);
+  emitIsInThunks(a, plan.ranges, r13, rdx, next);
   a.i("cmp", mem32(r13), returnPointFacts.first);
   a.i("jne", next);
   a.i("cmp", mem8(r13, { disp: 4 }), returnPointFacts.last - 256);

@@ -134,7 +134,7 @@ function emitDoubt({ a }: Routine, end: Label): void {
 function emitOriginal(routine: Routine): void {
   const { a } = routine;
   const done = a.label();
-  emitIsInThunks(routine, rax, rsi, done);
+  emitIsInThunks(routine.a, routine.plan.ranges, rax, rsi, done);
   a.i("mov", rax, rdx);
   a.bind(done);
 }

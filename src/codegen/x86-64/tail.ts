@@ -32,7 +32,7 @@ const { rax, rbx, rdx, rsp } = r64;
 export function emitTail(routine: Routine, tail: TailPlan): void {
   const { a } = routine;
   const stale = a.label();
-  emitIsInThunks(routine, rdx, rbx, stale);
+  emitIsInThunks(routine.a, routine.plan.ranges, rdx, rbx, stale);
   // A tracer that calls a function of the process lets it return to generated code, too.
   a.i("cmp", mem8(rdx, { disp: -callBytes }), callOpcode);
   a.i("jne", stale);
