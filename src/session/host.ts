@@ -5,9 +5,6 @@
 import { ensure } from "../base/assert.ts";
 import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import type { FtraceHash } from "../ftrace/hash.ts";
-import { makeOps } from "../ftrace/ops.ts";
-import { SiteSet } from "../ftrace/site-set.ts";
 import { isForkName } from "../patch/fork-sites.ts";
 import { type ArenaShape, pageBytes, threadBitsBytes } from "../ring/arena.ts";
 import { eventBytes } from "../ring/layout.ts";
@@ -15,6 +12,7 @@ import { statisticsSlots } from "../ring/statistics.ts";
 import { keysBytes, rowsPerTable } from "../ring/value-rows.ts";
 import type { RemoveResult } from "../target/injection.ts";
 import { nsPerTick } from "../trace/clock.ts";
+import { callGate } from "./call-gate.ts";
 import { type Catalogue, type CatalogueOf, toSiteTable } from "./catalogue.ts";
 import { clockOf, SessionClock } from "./clock.ts";
 import { hasEnded } from "./has-ended.ts";
@@ -267,19 +265,15 @@ async function openExecGate(
   tracing: Tracing,
   { functions }: Catalogue,
 ): Promise<number | undefined> {
-  const sites = functions.filter(({ site }) => site.gate === "exec").map(({ id }) => id);
-  if (sites.length === 0) return undefined;
+  const execs = functions.filter(({ site }) => site.gate === "exec");
+  if (execs.length === 0) return undefined;
   const gate = await target.call("openExecGate");
   if (gate === undefined) return undefined;
-  const filter: FtraceHash = { terms: execTerms, sites: new SiteSet(sites) };
-  const ops = makeOps("execs", { kind: "direct", target: gate.address }, { filter });
-  await tracing.exchange("wait for execs", [], [ops]);
+  const handler = { kind: "direct", target: gate.address } as const;
+  const execGate = { name: "execs", functions: execs, glob: "exec*", handler };
+  await callGate(tracing, "wait for execs", execGate);
   return gate.arenaFd;
 }
-
-/** An ops that names no functions would have them all. */
-const execTerms: FtraceHash["terms"] = [{ kind: "name", glob: "exec*", remove: false }];
-const forkTerms: FtraceHash["terms"] = [{ kind: "name", glob: "*ork", remove: false }];
 
 /** Lets the function that forks call the gate, if it is known and can. */
 async function openForkGate(
@@ -294,7 +288,6 @@ async function openForkGate(
   if (forks.length === 0) return;
   const gate = await target.call("openForkGate");
   if (gate === undefined) return;
-  const filter: FtraceHash = { terms: forkTerms, sites: new SiteSet(forks.map(({ id }) => id)) };
-  const ops = makeOps("forks", { kind: "direct", target: gate }, { filter });
-  await tracing.exchange("note forks", [], [ops]);
+  const handler = { kind: "direct", target: gate } as const;
+  await callGate(tracing, "note forks", { name: "forks", functions: forks, glob: "*ork", handler });
 }

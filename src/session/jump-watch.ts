@@ -5,11 +5,9 @@
  */
 import type { Pid } from "../base/brand.ts";
 import { PatchbayError } from "../base/error.ts";
-import type { FtraceHash } from "../ftrace/hash.ts";
-import { makeOps } from "../ftrace/ops.ts";
-import { SiteSet } from "../ftrace/site-set.ts";
 import { filtersSyscalls } from "../os/proc.ts";
-import type { Catalogue } from "./catalogue.ts";
+import { callGate } from "./call-gate.ts";
+import type { Catalogue, CataloguedFunction } from "./catalogue.ts";
 import { hasEnded } from "./has-ended.ts";
 import type { Module } from "./process-modules.ts";
 import type { TargetHandlers } from "./target-worker.ts";
@@ -24,9 +22,6 @@ type Parts = {
   readonly tracing: Tracing;
   readonly catalogue: Catalogue;
 };
-
-/** An ops that names no functions would have them all. */
-const terms: FtraceHash["terms"] = [{ kind: "name", glob: "*longjmp*", remove: false }];
 
 export class JumpWatch {
   readonly #parts: Parts;
@@ -70,22 +65,24 @@ export class JumpWatch {
       return;
     }
     try {
-      const sites = new SiteSet(places.map(({ id }) => id));
-      this.#isOpen = await this.#open(sites, first.module.program.jumps().mangled);
+      this.#isOpen = await this.#open(places, first.module.program.jumps().mangled);
     } catch (error) {
       if (!(error instanceof PatchbayError) || hasEnded(error)) throw error;
       this.#why = error.why;
     }
   }
 
-  async #open(sites: SiteSet, mangled: boolean): Promise<boolean> {
+  async #open(functions: readonly CataloguedFunction[], mangled: boolean): Promise<boolean> {
     const { target, tracing } = this.#parts;
     const address = await target.call("openJumpGate", mangled);
     if (address === undefined) return false;
-    const filter: FtraceHash = { terms, sites };
     const handler = { kind: "direct", target: address, isGate: true } as const;
-    const ops = makeOps("jumps", handler, { filter });
-    await tracing.exchange("learn of jumps", [], [ops]);
+    await callGate(tracing, "learn of jumps", {
+      name: "jumps",
+      functions,
+      glob: "*longjmp*",
+      handler,
+    });
     this.#why = undefined;
     return true;
   }
