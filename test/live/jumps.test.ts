@@ -16,7 +16,15 @@ import {
   tracePath,
   until,
 } from "./harness.ts";
-import { type CallLog, findDifference, parseOwnLog, traceLog } from "./own-log.ts";
+import {
+  type CallLog,
+  findDifference,
+  finish,
+  linesOf,
+  parseOwnLog,
+  type Recorded,
+  traceLog,
+} from "./own-log.ts";
 import { changedTextBytes } from "./process-state.ts";
 import { countTrace } from "./trace-counts.ts";
 
@@ -25,15 +33,6 @@ const flags = ["-O2", "-g", "-std=c++17", "-pthread", five];
 const plain: Build = { compiler: "g++", flags };
 /** Jumps go by `__longjmp_chk`. */
 const checked: Build = { compiler: "g++", flags: [...flags, "-D_FORTIFY_SOURCE=2"] };
-
-type Recorded = { readonly own: CallLog; readonly traced: CallLog };
-
-/** Waits for the program's own log. */
-async function ownLines(target: Target): Promise<readonly string[]> {
-  const lines: string[] = [];
-  while (lines.at(-1) !== "done") lines.push(await target.line(/./));
-  return lines;
-}
 
 /** Runs a case of a program under a recording from its first to its last call. */
 async function recordOf(program: string, name: string, more = {}): Promise<Recorded> {
@@ -52,15 +51,11 @@ async function recordFrom(
   const recording = await session.record({ directory, ...options });
   await begin();
   target.send("begin");
-  const lines = await ownLines(target);
+  const lines = await linesOf(target);
   const summary = await recording.stop();
   expect(summary).toMatchObject({ refused: [], exits: true, lost: 0 });
   expect(summary.jumpsUnseen).toBeUndefined();
-  expect(changedTextBytes(target.pid)).toBe(0);
-  target.send("end");
-  expect(await target.ended).toEqual({ status: 0, signal: null });
-  expect(countTrace(directory)).toMatchObject({ lost: 0, backwards: 0, damages: 0 });
-  return { own: parseOwnLog(lines), traced: traceLog(directory) };
+  return finish(target, lines, directory);
 }
 
 const record = (build: Build, name: string): Promise<Recorded> =>
@@ -228,7 +223,7 @@ describe("two who trace", () => {
     const filter = { include: ["traced_*"] };
     const recording = await session.record({ directory, filter });
     target.send("begin");
-    const own = parseOwnLog(await ownLines(target));
+    const own = parseOwnLog(await linesOf(target));
     tracer.child.kill("SIGINT");
     await tracer.ended;
     await recording.stop();

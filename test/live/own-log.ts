@@ -2,9 +2,13 @@
  * Compares a program's own log of its calls (`test/fixtures/live/own-log.h`) with what a trace says
  * of each thread: the same calls, entered and left in the same order and in the same way.
  */
+import { expect } from "vitest";
 import { openTrace } from "../../src/session/open-trace.ts";
 import { type CallEnd, type CallVisitor, callEnd } from "../../src/trace/call-stack.ts";
 import { TraceReader } from "../../src/trace/trace-reader.ts";
+import type { Target } from "./harness.ts";
+import { changedTextBytes } from "./process-state.ts";
+import { countTrace } from "./trace-counts.ts";
 
 /** `>name` entered, `<name` returned, `!name` left by an exception or a longjmp; by thread. */
 export type CallLog = ReadonlyMap<number, readonly string[]>;
@@ -25,6 +29,32 @@ export function parseOwnLog(lines: readonly string[]): CallLog {
     if (word === "log" && entries.length > 0) logs.set(Number(tid), entries);
   }
   return logs;
+}
+
+/** What the program prints before "done". */
+export async function linesOf(target: Target): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (;;) {
+    const line = await target.line(/./);
+    if (line === "done") return lines;
+    lines.push(line);
+  }
+}
+
+/** The program's log and the trace's. */
+export type Recorded = { readonly own: CallLog; readonly traced: CallLog };
+
+/** Ends a program whose recording has ended: it is as it was, and the trace there is whole. */
+export async function finish(
+  target: Target,
+  lines: readonly string[],
+  directory: string,
+): Promise<Recorded> {
+  expect(changedTextBytes(target.pid)).toBe(0);
+  target.send("end");
+  expect(await target.ended).toEqual({ status: 0, signal: null });
+  expect(countTrace(directory)).toMatchObject({ lost: 0, backwards: 0, damages: 0 });
+  return { own: parseOwnLog(lines), traced: traceLog(directory) };
 }
 
 /** The same from the trace in `directory`; names without namespaces' and types' parameters. */

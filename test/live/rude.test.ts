@@ -19,8 +19,7 @@ import {
   tracePath,
   until,
 } from "./harness.ts";
-import { type CallLog, findDifference, parseOwnLog, traceLog } from "./own-log.ts";
-import { changedTextBytes } from "./process-state.ts";
+import { type CallLog, findDifference, finish, linesOf, traceLog } from "./own-log.ts";
 import { countThreads, countTrace } from "./trace-counts.ts";
 
 const five = "-fpatchable-function-entry=5";
@@ -35,16 +34,6 @@ function compileRude(build: Build = { compiler: "g++" }): string {
   return compile("rude.cc", { ...build, flags, more: link });
 }
 
-/** What the program prints before "done". */
-async function linesOf(target: Target): Promise<string[]> {
-  const lines: string[] = [];
-  for (;;) {
-    const line = await target.line(/./);
-    if (line === "done") return lines;
-    lines.push(line);
-  }
-}
-
 /** Runs a case of rude.cc under a recording from its first to its last call. */
 async function record(program: string, name: string, more: Partial<RecordOptions> = {}) {
   const target = await Target.start(program, name);
@@ -55,11 +44,7 @@ async function record(program: string, name: string, more: Partial<RecordOptions
   target.send("begin");
   const lines = await linesOf(target);
   expect(await recording.stop()).toMatchObject({ refused: [], exits: true, lost: 0 });
-  expect(changedTextBytes(target.pid)).toBe(0);
-  target.send("end");
-  expect(await target.ended).toEqual({ status: 0, signal: null });
-  expect(countTrace(directory)).toMatchObject({ lost: 0, backwards: 0, damages: 0 });
-  return { own: parseOwnLog(lines), traced: traceLog(directory), lines };
+  return { ...(await finish(target, lines, directory)), lines };
 }
 
 /** The cases whose trace is to be the program's log. */

@@ -41,6 +41,31 @@ export type Edge = {
   readonly emit: (first: Access, second: Access, thread: number) => Code | undefined;
 };
 
+export type Ordered = Edge["ordered"];
+
+export const always: Ordered = () => true;
+export const never: Ordered = () => false;
+export const toWrite: Ordered = (_, to) => to === "W";
+/** What orders only the read half of a read-modify-write orders its store by what it read. */
+export const whenReplacing: Ordered = (_from, _to, replaces) => replaces;
+
+/** An edge; `own` is the name of a place that nobody else has. */
+export const edge = (
+  name: string,
+  kinds: string,
+  ordered: Ordered,
+  emit: (first: Access, second: Access, own: string) => readonly string[] | Code | undefined,
+): Edge => {
+  const [from = "", to = ""] = kinds.split(" ");
+  return {
+    ...{ name, from, to, ordered },
+    emit: (first, second, thread) => {
+      const made = emit(first, second, `z${thread}`);
+      return made === undefined || "code" in made ? made : { code: made };
+    },
+  };
+};
+
 /** How an architecture writes what cycles are made of. */
 export type Language = {
   readonly arch: string;

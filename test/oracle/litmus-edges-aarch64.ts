@@ -2,18 +2,22 @@
  * Edges of AArch64: what the Arm ARM (B2.3, "Ordering relations") says of two accesses with this
  * between them.
  */
-import type { Access, Code, Edge, Kind, Language } from "./litmus-cycles.ts";
+import {
+  type Access,
+  always,
+  type Edge,
+  edge,
+  type Kind,
+  type Language,
+  never,
+  type Ordered,
+  toWrite,
+  whenReplacing,
+} from "./litmus-cycles.ts";
 
-type Ordered = Edge["ordered"];
-
-const always: Ordered = () => true;
-const never: Ordered = () => false;
 const fromRead: Ordered = (from) => from === "R";
 const fromWrite: Ordered = (from) => from === "W";
-const toWrite: Ordered = (_, to) => to === "W";
 const writes: Ordered = (from, to) => from === "W" && to === "W";
-/** What orders only the read half of a read-modify-write orders its store by what it read. */
-const whenReplacing: Ordered = (_from, _to, replaces) => replaces;
 
 /** A plain access, or one by another mnemonic; `index` is a register added to the address. */
 function access({ kind, value, place, second }: Access, mnemonic?: string, index?: string) {
@@ -23,22 +27,6 @@ function access({ kind, value, place, second }: Access, mnemonic?: string, index
     ? [`${mnemonic ?? "LDR"} ${register},${at}`]
     : [`MOV ${register},#${value}`, `${mnemonic ?? "STR"} ${register},${at}`];
 }
-
-const edge = (
-  name: string,
-  kinds: string,
-  ordered: Ordered,
-  emit: (first: Access, second: Access) => readonly string[] | Code | undefined,
-): Edge => {
-  const [from = "", to = ""] = kinds.split(" ");
-  return {
-    ...{ name, from, to, ordered },
-    emit: (first, second) => {
-      const made = emit(first, second);
-      return made === undefined || "code" in made ? made : { code: made };
-    },
-  };
-};
 
 /** Instructions between the two. */
 const between = (ordered: Ordered, ...code: readonly string[]): Edge =>

@@ -1,12 +1,15 @@
 /** Edges of RISC-V: preserved program order of RVWMO (Volume I), by the numbers of its rules. */
-import type { Access, Code, Edge, Language } from "./litmus-cycles.ts";
-
-type Ordered = Edge["ordered"];
-
-const always: Ordered = () => true;
-const never: Ordered = () => false;
-const toWrite: Ordered = (_, to) => to === "W";
-const whenReplacing: Ordered = (_from, _to, replaces) => replaces;
+import {
+  type Access,
+  always,
+  type Edge,
+  edge,
+  type Language,
+  never,
+  type Ordered,
+  toWrite,
+  whenReplacing,
+} from "./litmus-cycles.ts";
 
 const access = ({ kind, value, place, second }: Access, base = place): readonly string[] => {
   const register = second ? "x7" : "x5";
@@ -19,22 +22,6 @@ const access = ({ kind, value, place, second }: Access, base = place): readonly 
 const dependent = (own: Access, register: string): readonly string[] => [
   ...[`xor x8,${register},${register}`, `add x9,x8,${own.place}`, ...access(own, "x9")],
 ];
-
-const edge = (
-  name: string,
-  kinds: string,
-  ordered: Ordered,
-  emit: (first: Access, second: Access) => readonly string[] | Code | undefined,
-): Edge => {
-  const [from = "", to = ""] = kinds.split(" ");
-  return {
-    ...{ name, from, to, ordered },
-    emit: (first, second) => {
-      const made = emit(first, second);
-      return made === undefined || "code" in made ? made : { code: made };
-    },
-  };
-};
 
 const between = (ordered: Ordered, ...code: readonly string[]): Edge =>
   edge(code.join("-").replaceAll(/[ ,]+/g, ".") || "po", "RW RW", ordered, (a, b) => [

@@ -1,31 +1,19 @@
 /** Edges of x86-64: TSO keeps all but a store before a load (Intel SDM Vol. 3A, 9.2; x86-TSO). */
-import type { Access, Code, Edge, Language } from "./litmus-cycles.ts";
+import {
+  type Access,
+  always,
+  type Edge,
+  edge,
+  type Language,
+  type Ordered,
+} from "./litmus-cycles.ts";
 
-type Ordered = Edge["ordered"];
-
-const always: Ordered = () => true;
 const buffered: Ordered = (from, to) => from === "R" || to === "W";
 
 const access = ({ kind, value, place, second }: Access): readonly string[] =>
   kind === "R" ? [`movl (${place}),${second ? "%ecx" : "%eax"}`] : [`movl $${value},(${place})`];
 
 /** `z` in the code is a place of the thread's own. */
-const edge = (
-  name: string,
-  kinds: string,
-  ordered: Ordered,
-  emit: (first: Access, second: Access, own: string) => Code | readonly string[] | undefined,
-): Edge => {
-  const [from = "", to = ""] = kinds.split(" ");
-  return {
-    ...{ name, from, to, ordered },
-    emit: (first, second, thread) => {
-      const made = emit(first, second, `z${thread}`);
-      return made === undefined || "code" in made ? made : { code: made };
-    },
-  };
-};
-
 const between = (ordered: Ordered, name: string, code: string): Edge =>
   edge(name, "RW RW", ordered, (a, b, own) => [
     ...access(a),
